@@ -1,0 +1,30 @@
+VENV := .venv
+BIN := $(VENV)/bin
+DEV := $(VENV)/.dev-installed
+
+.PHONY: up down test lint bench
+
+up: ## install what is missing, start the local stack, run one backup
+	@deploy/local/bootstrap.sh
+	@$(BIN)/vdbmon stack up
+
+down: ## stop all that `make up` started, and nothing else
+	@if [ -x $(BIN)/vdbmon ]; then $(BIN)/vdbmon stack down; else echo "nothing runs: no $(VENV)"; fi
+
+$(DEV): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || python3 -m venv $(VENV)
+	@$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+lint: $(DEV)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: $(DEV)
+	@deploy/local/bootstrap.sh --test
+	@$(BIN)/pytest
+
+bench: $(DEV)
+	@$(BIN)/python -m tests.bench

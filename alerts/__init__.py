@@ -1,0 +1,1 @@
+"""Alert rules, thresholds, Alertmanager configuration and runbooks."""

@@ -1,0 +1,1 @@
+"""The agent of vdbmon and the catalogue of everything it measures."""

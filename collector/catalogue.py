@@ -1,0 +1,43 @@
+"""Every metric that vdbmon's agent can emit: the one vocabulary of agent, rules, panels and scheduler.
+
+Readers refer to the declared objects (`catalogue.host.FS_AVAIL`), so that a rename breaks at import.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from collector.inputs import cgroup, containers, docker, host, internal, network, process
+from collector.metrics import Metric, declared
+
+__all__ = [
+    "INPUT_MODULES",
+    "METRICS",
+    "cgroup",
+    "containers",
+    "docker",
+    "gather_declarations",
+    "host",
+    "internal",
+    "network",
+    "process",
+]
+
+INPUT_MODULES: tuple[ModuleType, ...] = (host, containers, cgroup, network, process, docker, internal)
+
+
+def gather_declarations(modules: tuple[ModuleType, ...]) -> dict[str, Metric]:
+    """All declared metrics by name.
+
+    Raises:
+        ValueError: two inputs declare the same name.
+    """
+    by_name: dict[str, Metric] = {}
+    for module in modules:
+        for metric in declared(vars(module).values()):
+            if by_name.setdefault(metric.name, metric) is not metric:
+                raise ValueError(f"{metric.name} is declared twice, the second time in {module.__name__}")
+    return by_name
+
+
+METRICS = gather_declarations(INPUT_MODULES)

@@ -1,0 +1,1 @@
+"""One file per source. A new input is one file here, and one line in `collector.catalogue`."""

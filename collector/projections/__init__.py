@@ -1,0 +1,1 @@
+"""The two name worlds: pure functions from samples to Prometheus and telegraf names."""

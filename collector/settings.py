@@ -1,0 +1,94 @@
+"""What the agent can be told, with the defaults; `vdbmon.config` fills it from the TOML file.
+
+Words are telegraf's where the meaning is the same (`interval`, `metric_batch_size`, `urls`, `organization`, `bucket`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from collector.quantities import Seconds
+
+DEFAULT_PROCESS_GROUPS = (
+    "mariadbd",
+    "mysqld",
+    "mariadb-backup",
+    "mariabackup",
+    "xtrabackup",
+    "mariadb-dump",
+    "mysqldump",
+    "mydumper",
+    "zstd",
+    "sshd",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfluxV2Settings:
+    """One InfluxDB v2 write endpoint.
+
+    Attributes:
+        urls: the first is written to; the others are not used yet by influxdb-client.
+        token_file: file of mode 0600 that holds the token; None where the endpoint asks for none.
+    """
+
+    urls: tuple[str, ...]
+    organization: str = "vdbmon"
+    bucket: str = "vdbmon"
+    token_file: Path | None = None
+    timeout: Seconds = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSettings:
+    """Where samples are pushed to, besides being served on `/metrics`."""
+
+    influxdb_v2: tuple[InfluxV2Settings, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSettings:
+    """Process names (`comm`) that get a group of their own; all others are counted as `other`."""
+
+    groups: tuple[str, ...] = DEFAULT_PROCESS_GROUPS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerSettings:
+    """The local engine. `address` is None for DOCKER_HOST, else the usual socket; `root` holds its own files."""
+
+    address: str | None = None
+    root: Path = Path("/var/lib/docker")
+    timeout: Seconds = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSettings:
+    """Settings of single inputs."""
+
+    process: ProcessSettings = field(default_factory=ProcessSettings)
+    docker: DockerSettings = field(default_factory=DockerSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """The agent on one host.
+
+    Attributes:
+        listen: address and port of `/metrics`.
+        interval: how often the push outputs get a collection, and how often slow inputs run.
+        min_age: results of fast inputs younger than this are shared between scrapes and pushes.
+        metric_batch_size: samples of one write at the most.
+        metric_buffer_limit: samples that wait for an output at the most; the oldest are dropped and counted.
+        procfs: where the host's /proc is.
+        cgroupfs: where the host's cgroup file systems are.
+    """
+
+    listen: str = "127.0.0.1:9273"
+    interval: Seconds = 10.0
+    min_age: Seconds = 1.0
+    metric_batch_size: int = 1000
+    metric_buffer_limit: int = 100_000
+    procfs: Path = Path("/proc")
+    cgroupfs: Path = Path("/sys/fs/cgroup")

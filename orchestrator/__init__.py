@@ -1,0 +1,1 @@
+"""Capacity, gate, placement and launch of backup containers."""

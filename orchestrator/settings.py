@@ -1,0 +1,100 @@
+"""What the scheduler can be told: hosts, their inventory, sources; `vdbmon.config` fills it from the TOML file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from collector.quantities import Bytes
+
+
+class Reach(StrEnum):
+    """How a source's bytes are reached. Only `local` can be placed so far; the others are refused by name."""
+
+    LOCAL = "local"
+    STREAM = "stream"
+    REPLICA = "replica"
+    SQL = "sql"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """A database to back up.
+
+    Attributes:
+        address: `unix:///run/mysqld/mysqld.sock` for `local`, `tcp://host:port` for the others.
+        credentials_file: MySQL option file of mode 0600 on the source's host.
+        host: the host that holds the data directory (`local` only).
+        data_dir: the data directory on that host (`local` only).
+        server_data_dir: the same directory as the server itself names it; mariadb-backup goes there.
+    """
+
+    name: str
+    reach: Reach
+    address: str
+    credentials_file: Path
+    host: str | None = None
+    data_dir: Path | None = None
+    server_data_dir: Path = Path("/var/lib/mysql")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """What a host offers to containers, per resource class; bytes, bytes per second, operations per second."""
+
+    slots: int = 5
+    cpus: float
+    memory: Bytes
+    disk: Bytes
+    read_bps: Bytes
+    write_bps: Bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSettings:
+    """A host of the fleet.
+
+    Attributes:
+        name: the `host` label of its series and alerts.
+        docker: Engine API address (`unix://`, `tcp://`); None for DOCKER_HOST, else the usual socket.
+        agent: base URL of its agent.
+    """
+
+    name: str
+    agent: str
+    inventory: Inventory
+    docker: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A server that the scheduler asks."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSettings:
+    """Where the ledger is: an SQLAlchemy URL."""
+
+    url: str = "sqlite:////var/lib/vdbmon/ledger.db"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeSettings:
+    """Where sized volumes are made on a host: a folder that vdbmon owns."""
+
+    dir: Path = Path("/var/lib/vdbmon/volumes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSettings:
+    """All that a placement needs to know."""
+
+    prometheus: Endpoint = field(default_factory=lambda: Endpoint(url="http://127.0.0.1:9090"))
+    alertmanager: Endpoint = field(default_factory=lambda: Endpoint(url="http://127.0.0.1:9093"))
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    volumes: VolumeSettings = field(default_factory=VolumeSettings)
+    hosts: tuple[HostSettings, ...] = ()
+    sources: tuple[SourceSettings, ...] = ()

@@ -1,0 +1,28 @@
+from types import ModuleType
+
+import pytest
+
+from collector.catalogue import INPUT_MODULES, METRICS, gather_declarations
+from collector.metrics import Kind, gauge
+
+
+def test_names_follow_prometheus_conventions() -> None:
+    wrong = [name for name, metric in METRICS.items() if metric.kind is Kind.INFO and not name.endswith("_info")]
+    assert wrong == []
+    # node_exporter and cAdvisor have counters without the suffix; nothing new may be added to them.
+    historic = {"node_vmstat_oom_kill", "container_memory_failcnt"}
+    counters = {name for name, metric in METRICS.items() if metric.kind is Kind.COUNTER}
+    assert {name for name in counters if not name.endswith("_total")} == historic
+
+
+def test_a_name_declared_twice_is_refused() -> None:
+    twin = ModuleType("twin")
+    twin.CPU = gauge("node_load1", "the same name once more")  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="node_load1 is declared twice"):
+        gather_declarations((*INPUT_MODULES, twin))
+
+
+def test_no_data_series_carries_an_identity_that_changes_at_a_restart() -> None:
+    fleeting = {"id", "pid", "container_id"}
+    offenders = [m.name for m in METRICS.values() if m.kind is not Kind.INFO and fleeting & set(m.labels)]
+    assert offenders == []

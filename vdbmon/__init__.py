@@ -1,0 +1,1 @@
+"""The command `vdbmon`: configuration file, logging, and one file per command."""

@@ -1,0 +1,68 @@
+"""Entry point: finds the command, prints an error as one line, sets the exit code.
+
+Commands are imported only when called: the agent must not carry the ledger's libraries in its memory.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NoReturn
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from collector.errors import VdbmonError
+
+COMMANDS = {
+    "agent": "the agent on this host: run, test, check-config",
+    "alerts": "alert rules and Alertmanager configuration: build",
+    "dashboards": "Grafana dashboards: build",
+    "doctor": "what is missing or wrong on this host, and how to mend it",
+    "place": "launch a backup container where capacity is left",
+    "ps": "what was placed, where, and how it is",
+    "rm": "remove a placed container, its volume and its allocation",
+    "stack": "the local stack: up, down",
+    "status": "what runs of the local stack",
+}
+
+
+class _Commands(TyperGroup):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's interface
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"vdbmon.commands.{cmd_name}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        command.short_help = COMMANDS[cmd_name]
+        return command
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Monitoring and capacity for fleets of MySQL/MariaDB backup containers.",
+)
+
+
+@app.callback()
+def _vdbmon() -> None:
+    """Monitoring and capacity for fleets of MySQL/MariaDB backup containers."""
+
+
+def main() -> NoReturn:
+    """Run the command line; every expected error is one line on stderr and a non-zero exit code."""
+    try:
+        app()
+    except VdbmonError as error:
+        typer.echo(f"vdbmon: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(0)

@@ -1,0 +1,1 @@
+"""One file per command; commands parse and print, nothing else."""

@@ -1,0 +1,160 @@
+"""The one TOML file: where it is, what it may hold, and what is said when it is wrong.
+
+Every section is a frozen dataclass of the room that reads it; pydantic checks types, this module adds file, key and
+what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from collector.errors import ConfigError
+from collector.settings import AgentSettings, InputSettings, OutputSettings
+from orchestrator.settings import (
+    Endpoint,
+    FleetSettings,
+    HostSettings,
+    LedgerSettings,
+    SourceSettings,
+    VolumeSettings,
+)
+
+ENVIRONMENT_VARIABLE = "VDBMON_CONFIG"
+DEFAULT_PATHS = (Path("vdbmon.toml"), Path("/etc/vdbmon/vdbmon.toml"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostIdentity:
+    """`name` keys everything: the `host` label of series and alerts, the ledger's row, the engine's name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole file; all sections but `[host]` have defaults."""
+
+    host: HostIdentity
+    agent: AgentSettings = field(default_factory=AgentSettings)
+    inputs: InputSettings = field(default_factory=InputSettings)
+    outputs: OutputSettings = field(default_factory=OutputSettings)
+    prometheus: Endpoint = field(default_factory=lambda: FleetSettings().prometheus)
+    alertmanager: Endpoint = field(default_factory=lambda: FleetSettings().alertmanager)
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    volumes: VolumeSettings = field(default_factory=VolumeSettings)
+    hosts: tuple[HostSettings, ...] = ()
+    sources: tuple[SourceSettings, ...] = ()
+
+    def fleet(self) -> FleetSettings:
+        """What the scheduler reads."""
+        return FleetSettings(
+            prometheus=self.prometheus,
+            alertmanager=self.alertmanager,
+            ledger=self.ledger,
+            volumes=self.volumes,
+            hosts=self.hosts,
+            sources=self.sources,
+        )
+
+
+class _Document(BaseModel):
+    """Carries `extra="forbid"` down into the sections, which are plain dataclasses."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    config: Config
+
+
+def find_config(option: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
+    """The file that is used: `--config`, else VDBMON_CONFIG, else ./vdbmon.toml, else /etc/vdbmon/vdbmon.toml.
+
+    Raises:
+        ConfigError: none of them exists.
+    """
+    if option is not None:
+        return option
+    if ENVIRONMENT_VARIABLE in environment:
+        return Path(environment[ENVIRONMENT_VARIABLE])
+    for path in DEFAULT_PATHS:
+        if path.is_file():
+            return path
+    raise ConfigError(
+        "config.not_found",
+        f"no configuration: neither --config nor {ENVIRONMENT_VARIABLE} is given and "
+        f"{' and '.join(map(str, DEFAULT_PATHS))} do not exist",
+        "write one, or run `make up`, which does",
+    )
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a file.
+
+    Raises:
+        ConfigError: unreadable, not TOML, or a key or value that is wrong; names file, key and what would be right.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError("config.unreadable", f"{path}: {error.strerror}", "check the path and its mode") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError("config.syntax", f"{path}: not TOML: {error}", "mend that line") from error
+    return check_config(document, path)
+
+
+def check_config(document: dict[str, Any], path: Path) -> Config:
+    """The checked form of a parsed file; `path` is what errors name."""
+    try:
+        config = _Document.model_validate({"config": document}).config
+    except ValidationError as error:
+        raise ConfigError("config.invalid", "\n".join(_sentences(error, path))) from error
+    _refuse_doubles(path, "hosts", [host.name for host in config.hosts])
+    _refuse_doubles(path, "sources", [source.name for source in config.sources])
+    return config
+
+
+def _refuse_doubles(path: Path, section: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError("config.double", f"{path}: two [[{section}]] are called {name!r}", "rename one")
+
+
+def _sentences(error: ValidationError, path: Path) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        location = item["loc"][1:]
+        key = _dotted(location)
+        if item["type"] == "unexpected_keyword_argument":
+            known = _known_keys(location[:-1])
+            close = difflib.get_close_matches(str(location[-1]), known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(sorted(known))}"
+            yield f"{path}: unknown key {key}; {hint}"
+        elif item["type"] == "missing":
+            yield f"{path}: {key} is missing"
+        else:
+            yield f"{path}: {key} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the section at `location` may have, by walking the dataclasses' type hints."""
+    section: Any = Config
+    for part in location:
+        if not isinstance(part, int):
+            section = get_type_hints(section)[part]
+        while not is_dataclass(section):
+            candidates = [argument for argument in get_args(section) if argument is not Ellipsis]
+            section = candidates[0]
+    return [item.name for item in fields(section)]
