@@ -28,10 +28,10 @@ COMMANDS = {
 
 
 class _Commands(TyperGroup):
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # noqa: ARG002 - click's interface
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's interface
         return list(COMMANDS)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # noqa: ARG002 - click's interface
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - click's interface
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"vdbmon.commands.{cmd_name}")
