@@ -12,9 +12,7 @@ down: ## stop all that `make up` started, and nothing else
 	@if [ -x $(BIN)/vdbmon ]; then $(BIN)/vdbmon stack down; else echo "nothing runs: no $(VENV)"; fi
 
 $(DEV): pyproject.toml constraints.txt
-	@test -x $(BIN)/python || python3 -m venv $(VENV)
-	@$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
-	@touch $@
+	@deploy/local/bootstrap.sh --lint
 
 lint: $(DEV)
 	@$(BIN)/ruff check .
@@ -22,7 +20,7 @@ lint: $(DEV)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: $(DEV)
+test:
 	@deploy/local/bootstrap.sh --test
 	@$(BIN)/pytest
 
