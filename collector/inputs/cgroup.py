@@ -6,7 +6,19 @@ kernel. Names and meanings are cAdvisor's (`container_*`); what a controller doe
 
 from __future__ import annotations
 
-from collector.metrics import Unit, counter, gauge
+from collections.abc import Callable, Iterator
+
+from collector.blockdevices import BlockDevices
+from collector.cgroup.reading import CgroupReading, MemoryReading
+from collector.cgroup.v1 import V1Reader
+from collector.cgroup.v2 import V2Reader
+from collector.containers import Container, ContainerIndex
+from collector.kernelfile import SkippedLines
+from collector.metrics import Metric, Sample, Unit, counter, gauge
+from collector.oom import OomKills
+
+Clock = Callable[[], float]
+Reader = V1Reader | V2Reader
 
 _C = ("name", "image")
 
@@ -86,3 +98,115 @@ START_TIME = gauge(
     "container_start_time_seconds", "When the container's first process started.", *_C, unit=Unit.TIMESTAMP
 )
 LAST_SEEN = gauge("container_last_seen", "When the container was last seen.", *_C, unit=Unit.TIMESTAMP)
+
+
+class CgroupInput:
+    """Reads the cgroup of every container of the index, descriptors kept between gatherings."""
+
+    name = "cgroup"
+
+    def __init__(
+        self, index: ContainerIndex, devices: BlockDevices, oom_kills: OomKills, skipped: SkippedLines, clock: Clock
+    ) -> None:
+        self._index = index
+        self._devices = devices
+        self._oom_kills = oom_kills
+        self._skipped = skipped
+        self._clock = clock
+        self._readers: dict[str, Reader] = {}
+
+    def gather(self) -> list[Sample]:
+        """All samples of all containers that run now, and the OOM kills of those that ran."""
+        containers = self._index.containers
+        self._forget({container.id for container in containers})
+        running = {(container.name, container.image) for container in containers}
+        now = self._clock()
+        samples: list[Sample] = []
+        for container in containers:
+            reading = self._reader(container).read()
+            if reading.memory.oom_kills is not None:
+                labels = (container.name, container.image)
+                self._oom_kills.kernel_count(container.id, labels, reading.memory.oom_kills)
+            samples.extend(self._samples(container, reading, now))
+        samples.extend(OOM_EVENTS.sample(count, *labels) for labels, count in self._oom_kills.totals(running))
+        return samples
+
+    def close(self) -> None:
+        """Give all descriptors back."""
+        self._forget(set())
+
+    def _reader(self, container: Container) -> Reader:
+        reader = self._readers.get(container.id)
+        if reader is None:
+            hierarchy = self._index.hierarchy
+            if hierarchy.v2 is not None:
+                reader = V2Reader(hierarchy.v2, container.cgroup, self._skipped)
+            else:
+                reader = V1Reader(hierarchy.v1, container.cgroup, self._skipped)
+            self._readers[container.id] = reader
+        return reader
+
+    def _forget(self, running: set[str]) -> None:
+        for container_id in self._readers.keys() - running:
+            self._readers.pop(container_id).close()
+
+    def _samples(self, container: Container, reading: CgroupReading, now: float) -> Iterator[Sample]:
+        labels = (container.name, container.image)
+        for metric, value in (*_cpu(reading), *_memory(reading.memory), *_limits(reading)):
+            if value is not None:
+                yield Sample(metric, labels, value)
+        if reading.cpu.usage is not None:
+            yield Sample(CPU_USAGE, (*labels, "total"), reading.cpu.usage)
+        for kind, count in (("pgfault", reading.memory.page_faults), ("pgmajfault", reading.memory.major_page_faults)):
+            if count is not None:
+                yield Sample(MEMORY_FAILURES, (*labels, kind, "hierarchy"), count)
+        yield from self._io(labels, reading)
+        for key, seconds in reading.pressure.items():
+            yield Sample(PRESSURE[key], labels, seconds)
+        yield Sample(LAST_SEEN, labels, now)
+        started = container.metadata.started_at if container.metadata else None
+        if started is not None:
+            yield Sample(START_TIME, labels, started)
+
+    def _io(self, labels: tuple[str, str], reading: CgroupReading) -> Iterator[Sample]:
+        for numbers, io in reading.io.items():
+            device = self._devices.name(numbers)
+            for metric, value in zip((FS_READ_BYTES, FS_WRITE_BYTES, FS_READS, FS_WRITES), io, strict=True):
+                if value is not None:
+                    yield Sample(metric, (*labels, device), value)
+        for numbers, limit in reading.io_limits.items():
+            device = self._devices.name(numbers)
+            for metric, value in zip((IO_LIMIT_READ_BPS, IO_LIMIT_WRITE_BPS), limit, strict=True):
+                if value is not None:
+                    yield Sample(metric, (*labels, device), value)
+
+
+def _cpu(reading: CgroupReading) -> Iterator[tuple[Metric, float | None]]:
+    yield CPU_USER, reading.cpu.user
+    yield CPU_SYSTEM, reading.cpu.system
+    if reading.cpu_limits.quota is not None:
+        yield CFS_PERIODS, reading.cpu.periods
+        yield CFS_THROTTLED_PERIODS, reading.cpu.throttled_periods
+        yield CFS_THROTTLED_SECONDS, reading.cpu.throttled
+
+
+def _memory(memory: MemoryReading) -> Iterator[tuple[Metric, float | None]]:
+    yield MEMORY_USAGE, memory.usage
+    yield MEMORY_MAX_USAGE, memory.max_usage
+    yield MEMORY_WORKING_SET, memory.working_set
+    yield MEMORY_RSS, memory.anon
+    yield MEMORY_CACHE, memory.file
+    yield MEMORY_SHMEM, memory.shmem
+    yield MEMORY_SLAB, memory.slab
+    yield MEMORY_MAPPED_FILE, memory.mapped_file
+    yield MEMORY_SWAP, memory.swap
+    yield MEMORY_FAILCNT, memory.fail_count
+
+
+def _limits(reading: CgroupReading) -> Iterator[tuple[Metric, float | None]]:
+    yield SPEC_CPU_PERIOD, reading.cpu_limits.period
+    yield SPEC_CPU_QUOTA, reading.cpu_limits.quota
+    yield SPEC_CPU_SHARES, reading.cpu_limits.shares
+    yield SPEC_MEMORY_LIMIT, reading.memory.limit
+    yield THREADS, reading.tasks
+    yield THREADS_MAX, reading.tasks_limit

@@ -1,1 +1,1 @@
-"""The two name worlds: pure functions from samples to Prometheus and telegraf names."""
+"""Pure projections of samples into the two name worlds, Prometheus and telegraf, and their wire formats."""

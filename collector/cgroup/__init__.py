@@ -1,0 +1,1 @@
+"""One container's cgroup as typed readings, whichever version of cgroups the kernel offers."""

@@ -1,0 +1,94 @@
+"""What is read of one cgroup, in base units and under one vocabulary for v1 and v2.
+
+Every part is None, and every mapping empty, where the kernel doesn't offer it: an absent controller is absent, not 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class CpuReading:
+    """Seconds and counts since the cgroup was made."""
+
+    usage: float | None = None
+    user: float | None = None
+    system: float | None = None
+    periods: int | None = None
+    throttled_periods: int | None = None
+    throttled: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CpuLimits:
+    """Quota and period in microseconds; `quota` is None where there is none. `shares` as Docker counts them."""
+
+    period: int | None = None
+    quota: int | None = None
+    shares: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryReading:
+    """Bytes and counts. `limit` is None where there is none."""
+
+    usage: int | None = None
+    max_usage: int | None = None
+    limit: int | None = None
+    anon: int | None = None
+    file: int | None = None
+    shmem: int | None = None
+    slab: int | None = None
+    mapped_file: int | None = None
+    inactive_file: int | None = None
+    swap: int | None = None
+    fail_count: int | None = None
+    oom_kills: int | None = None
+    page_faults: int | None = None
+    major_page_faults: int | None = None
+
+    @property
+    def working_set(self) -> int | None:
+        """Usage less inactive file pages, never below zero (cAdvisor's definition)."""
+        if self.usage is None or self.inactive_file is None:
+            return None
+        return max(self.usage - self.inactive_file, 0)
+
+
+class DeviceIo(NamedTuple):
+    """Bytes and operations of one block device since the cgroup was made; None where not counted."""
+
+    read_bytes: int | None
+    write_bytes: int | None
+    reads: int | None
+    writes: int | None
+
+
+class DeviceLimit(NamedTuple):
+    """Bytes per second of one block device; None where there is no limit."""
+
+    read_bps: int | None
+    write_bps: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupReading:
+    """Everything of one cgroup at one moment.
+
+    Attributes:
+        io: by device numbers, `254:0`.
+        io_limits: by device numbers.
+        pressure: seconds by resource (`cpu`, `memory`, `io`) and kind (`some`, `full`).
+    """
+
+    cpu: CpuReading = field(default_factory=CpuReading)
+    cpu_limits: CpuLimits = field(default_factory=CpuLimits)
+    memory: MemoryReading = field(default_factory=MemoryReading)
+    io: Mapping[str, DeviceIo] = field(default_factory=dict)
+    io_limits: Mapping[str, DeviceLimit] = field(default_factory=dict)
+    pressure: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    tasks: int | None = None
+    tasks_limit: int | None = None

@@ -1,0 +1,137 @@
+"""Readings from the unified hierarchy.
+
+Source: Documentation/admin-guide/cgroup-v2.rst (cpu.stat in microseconds; memory.stat, memory.events, io.stat, io.max,
+*.pressure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from collector.cgroup.files import CgroupFiles, Parsed
+from collector.cgroup.reading import CgroupReading, CpuLimits, CpuReading, DeviceIo, DeviceLimit, MemoryReading
+from collector.kernelfile import (
+    SkippedLines,
+    complete_lines,
+    parse_count,
+    parse_flat_keyed,
+    parse_limit,
+    parse_pressure,
+)
+
+Nested = dict[str, dict[bytes, int]]
+
+
+def parse_nested_keyed(data: bytes, skipped: SkippedLines) -> Nested:
+    """`MAJOR:MINOR KEY=VALUE ...` lines by device; `max` stands for no limit and is left out.
+
+    A line may name several devices before its first key (seen with loop devices): their numbers are one device's values
+    repeated, so the line can't be told apart and is skipped.
+    """
+    values: Nested = {}
+    for line in complete_lines(data, skipped):
+        device, _, rest = line.partition(b" ")
+        pairs = [field.partition(b"=") for field in rest.split()]
+        major, colon, minor = device.partition(b":")
+        well_formed = all(mark and key and (value.isdigit() or value == b"max") for key, mark, value in pairs)
+        if not (colon and major.isdigit() and minor.isdigit() and pairs and well_formed):
+            skipped.add()
+            continue
+        values[device.decode()] = {key: int(value) for key, _, value in pairs if value != b"max"}
+    return values
+
+
+def parse_cpu_max(data: bytes, skipped: SkippedLines) -> tuple[int | None, int | None]:
+    """`QUOTA PERIOD` in microseconds; the quota is None for `max`."""
+    fields = data.removesuffix(b"\n").split(b" ")
+    if len(fields) == 2 and data.endswith(b"\n") and fields[1].isdigit():  # noqa: PLR2004
+        if fields[0].isdigit():
+            return int(fields[0]), int(fields[1])
+        if fields[0] == b"max":
+            return None, int(fields[1])
+    skipped.add()
+    return None, None
+
+
+def shares_of_weight(weight: int) -> int:
+    """Docker's CPU shares (2..262144) out of cpu.weight (1..10000); runc's conversion, reversed."""
+    return 2 + (weight - 1) * 262142 // 9999
+
+
+def _seconds(microseconds: int | None) -> float | None:
+    return None if microseconds is None else microseconds / 1e6
+
+
+class V2Reader:
+    """Reads one container's cgroup in the unified hierarchy."""
+
+    def __init__(self, root: Path, path: str, skipped: SkippedLines) -> None:
+        self._files = CgroupFiles(skipped)
+        self._directory = f"{root}{path}"
+
+    def read(self) -> CgroupReading:
+        """What the kernel says now; all parts absent once the cgroup is gone."""
+        quota, period = self._read("cpu.max", parse_cpu_max) or (None, None)
+        weight = self._read("cpu.weight", parse_count)
+        return CgroupReading(
+            cpu=self._cpu(),
+            cpu_limits=CpuLimits(period, quota, None if weight is None else shares_of_weight(weight)),
+            memory=self._memory(),
+            io={
+                device: DeviceIo(row.get(b"rbytes"), row.get(b"wbytes"), row.get(b"rios"), row.get(b"wios"))
+                for device, row in (self._read("io.stat", parse_nested_keyed) or {}).items()
+            },
+            io_limits={
+                device: DeviceLimit(row.get(b"rbps"), row.get(b"wbps"))
+                for device, row in (self._read("io.max", parse_nested_keyed) or {}).items()
+            },
+            pressure=self._pressure(),
+            tasks=self._read("pids.current", parse_count),
+            tasks_limit=self._read("pids.max", parse_limit),
+        )
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        self._files.close()
+
+    def _cpu(self) -> CpuReading:
+        stat = self._read("cpu.stat", parse_flat_keyed) or {}
+        return CpuReading(
+            usage=_seconds(stat.get(b"usage_usec")),
+            user=_seconds(stat.get(b"user_usec")),
+            system=_seconds(stat.get(b"system_usec")),
+            periods=stat.get(b"nr_periods"),
+            throttled_periods=stat.get(b"nr_throttled"),
+            throttled=_seconds(stat.get(b"throttled_usec")),
+        )
+
+    def _memory(self) -> MemoryReading:
+        stat = self._read("memory.stat", parse_flat_keyed) or {}
+        events = self._read("memory.events", parse_flat_keyed) or {}
+        return MemoryReading(
+            usage=self._read("memory.current", parse_count),
+            max_usage=self._read("memory.peak", parse_count),
+            limit=self._read("memory.max", parse_limit),
+            anon=stat.get(b"anon"),
+            file=stat.get(b"file"),
+            shmem=stat.get(b"shmem"),
+            slab=stat.get(b"slab"),
+            mapped_file=stat.get(b"file_mapped"),
+            inactive_file=stat.get(b"inactive_file"),
+            swap=self._read("memory.swap.current", parse_count),
+            fail_count=events.get(b"max"),
+            oom_kills=events.get(b"oom_kill"),
+            page_faults=stat.get(b"pgfault"),
+            major_page_faults=stat.get(b"pgmajfault"),
+        )
+
+    def _pressure(self) -> dict[tuple[str, str], float]:
+        return {
+            (resource, kind): seconds
+            for resource in ("cpu", "memory", "io")
+            for kind, seconds in (self._read(f"{resource}.pressure", parse_pressure) or {}).items()
+        }
+
+    def _read(self, name: str, parse: Callable[[bytes, SkippedLines], Parsed]) -> Parsed | None:
+        return self._files.read(f"{self._directory}/{name}", parse)

@@ -1,0 +1,140 @@
+"""The index of containers: which run, what they are called, where the kernel counts them.
+
+The cgroup tree says which containers run; that never depends on the Docker daemon. Names, labels and network modes
+come from the files that the daemon itself keeps per container (`containers/ID/config.v2.json` and `hostconfig.json`
+below its data root; moby, container/container.go), which can be read while it hangs. The event stream only says when
+to read them again, and what the kernel forgets: OOM kills of containers that died of them.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from collector.cgroup.hierarchy import ContainerCgroup, Hierarchy, find_containers, member_pids
+
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
+_SHORT_ID = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What Docker knows of a container and the kernel does not.
+
+    Attributes:
+        started_at: Unix time in seconds; None where unknown.
+        network_mode: `bridge`, `none`, `host`, `container:ID`, a network's name; empty where unknown.
+    """
+
+    name: str
+    image: str
+    labels: Mapping[str, str] = _NO_LABELS
+    pid: int | None = None
+    started_at: float | None = None
+    network_mode: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A running container. Without metadata its name is its short id and its image is empty."""
+
+    id: str
+    cgroup: str
+    metadata: Metadata | None
+    pids: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The name that labels its series."""
+        return self.metadata.name if self.metadata else self.id[:_SHORT_ID]
+
+    @property
+    def image(self) -> str:
+        """The image that labels its series."""
+        return self.metadata.image if self.metadata else ""
+
+    @property
+    def pid(self) -> int | None:
+        """A process of the container: the one that Docker started if it still lives, else any."""
+        if self.metadata and self.metadata.pid in self.pids:
+            return self.metadata.pid
+        return self.pids[0] if self.pids else None
+
+
+def read_metadata(docker_root: Path, container_id: str) -> Metadata | None:
+    """What the daemon's own files say of a container; None where there are none, or they are being written."""
+    folder = docker_root / "containers" / container_id
+    try:
+        config = json.loads((folder / "config.v2.json").read_bytes())
+        host_config = json.loads((folder / "hostconfig.json").read_bytes())
+        return parse_metadata(config, host_config)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def parse_metadata(config: Mapping[str, Any], host_config: Mapping[str, Any]) -> Metadata:
+    """Metadata out of config.v2.json and hostconfig.json.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: the files have another shape.
+    """
+    state = config["State"]
+    return Metadata(
+        name=str(config["Name"]).removeprefix("/"),
+        image=str(config["Config"]["Image"]),
+        labels=MappingProxyType({str(key): str(value) for key, value in (config["Config"]["Labels"] or {}).items()}),
+        pid=state["Pid"] or None,
+        started_at=_unix_time(state["StartedAt"]),
+        network_mode=str(host_config.get("NetworkMode", "")),
+    )
+
+
+def _unix_time(text: str) -> float | None:
+    """Docker writes RFC 3339 with nanoseconds, and year 1 for a container that was never started."""
+    moment = datetime.fromisoformat(text)
+    return moment.timestamp() if moment.year > 1 else None
+
+
+@dataclass(slots=True)
+class ContainerIndex:
+    """Running containers, refreshed from the cgroup tree; safe to use from several threads."""
+
+    hierarchy: Hierarchy
+    metadata_of: Callable[[str], Metadata | None]
+    _known: dict[str, Container] = field(default_factory=dict)
+    _stale: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def refresh(self) -> tuple[Container, ...]:
+        """Look at the cgroup tree again and give what runs now, sorted by name."""
+        with self._lock:
+            stale, self._stale = self._stale, set()
+        found = {cgroup.id: cgroup for cgroup in find_containers(self.hierarchy)}
+        running = {key: self._describe(cgroup, reread=key in stale) for key, cgroup in found.items()}
+        # An empty cgroup is one that is being made or removed.
+        self._known = {key: container for key, container in running.items() if container.pids}
+        return self.containers
+
+    @property
+    def containers(self) -> tuple[Container, ...]:
+        """What ran at the last refresh, sorted by name."""
+        return tuple(sorted(self._known.values(), key=lambda container: (container.name, container.id)))
+
+    def invalidate(self, container_id: str) -> None:
+        """Read this container's metadata again at the next refresh: it was renamed, updated or started anew."""
+        with self._lock:
+            self._stale.add(container_id)
+
+    def _describe(self, cgroup: ContainerCgroup, *, reread: bool) -> Container:
+        pids = tuple(member_pids(self.hierarchy, cgroup.path))
+        known = self._known.get(cgroup.id)
+        if known is None or known.metadata is None or reread or known.metadata.pid not in known.pids:
+            metadata = self.metadata_of(cgroup.id) or (known.metadata if known else None)
+            return Container(cgroup.id, cgroup.path, metadata, pids)
+        return known if known.pids == pids else replace(known, pids=pids)

@@ -1,0 +1,88 @@
+"""Samples as Prometheus text, format 0.0.4.
+
+Source of the format: prometheus.io/docs/instrumenting/exposition_formats. The names and units are those of the declared
+metrics; this projection adds the `host` label and nothing else. No timestamps: a series must end with its source.
+
+prometheus_client renders the same text and its parser is the oracle in the tests, but it builds its objects and escapes
+every label anew in each scrape: 68-93 ms for 5,000 samples, where formatting the numbers alone takes a few. That would
+be most of what the agent costs, so the renderer is ours (`tests/bench/exposition.py` measures both side by side).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from collector.metrics import Kind, Metric, Sample
+from collector.projections.text import well_formed
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_LABEL_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
+_HELP_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n"})
+_TYPE_WORDS = {Kind.COUNTER: "counter", Kind.GAUGE: "gauge", Kind.INFO: "gauge"}
+
+_Prefixes = dict[tuple[str, ...], str]
+
+
+class Exposition:
+    """Renders samples; keeps what doesn't change between two renderings.
+
+    The text before a number (`name{labels} `) is kept for the series of the last rendering and for no other, so what is
+    kept can't grow while containers come and go. `render` may be called by several threads.
+
+    Attributes:
+        duplicates: samples of the last rendering that were left out because their series was there already. Prometheus
+            refuses a second value of a series; the first one stays.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._known: dict[Metric, _Prefixes] = {}
+        self.duplicates = 0
+
+    def render(self, samples: Iterable[Sample]) -> bytes:
+        """The exposition of these samples, families in the order of their first sample, each in one piece."""
+        before, used = self._known, dict[Metric, _Prefixes]()
+        families: dict[Metric, list[str]] = {}
+        duplicates = 0
+        for metric, labels, value in samples:
+            prefixes = used.get(metric)
+            if prefixes is None:
+                prefixes = used[metric] = {}
+                families[metric] = [_header(metric)]
+            elif labels in prefixes:
+                duplicates += 1
+                continue
+            prefix = before[metric].get(labels) if metric in before else None
+            if prefix is None:
+                prefix = _prefix(metric, labels, self._host)
+            prefixes[labels] = prefix
+            number = repr(value)
+            families[metric].append(prefix + (number if number[-1] <= "9" else _spelled(value)))
+        self._known, self.duplicates = used, duplicates
+        lines = [line for family in families.values() for line in family]
+        return ("\n".join(lines) + "\n").encode() if lines else b""
+
+
+def _header(metric: Metric) -> str:
+    text = metric.help.translate(_HELP_ESCAPES)
+    return f"# HELP {metric.name} {text}\n# TYPE {metric.name} {_TYPE_WORDS[metric.kind]}"
+
+
+def _prefix(metric: Metric, labels: tuple[str, ...], host: str) -> str:
+    """The text before the number. An empty label equals an absent one in Prometheus, so it is left out."""
+    pairs = [
+        f'{name}="{well_formed(value).translate(_LABEL_ESCAPES)}"'
+        for name, value in zip((*metric.labels, "host"), (*labels, host), strict=True)
+        if value
+    ]
+    return f"{metric.name}{{{','.join(pairs)}}} "
+
+
+def _spelled(value: float) -> str:
+    """What `repr` doesn't spell as the format does: NaN, infinities, and booleans."""
+    if value != value:  # noqa: PLR0124 - only NaN differs from itself
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "+Inf" if value > 0 else "-Inf"
+    return str(int(value))
