@@ -17,6 +17,9 @@ GATE_PLACE = "place"
 SCOPE_LABEL = "scope"
 SCOPE_FLEET = "fleet"
 
+GATE_GROUP = "vdbmon-place"
+"""The rule group that holds all gates and Watchdog; its last evaluation is the age of every gate."""
+
 GATE_FOR = 15
 """Longest `for` of a gate alert, seconds. A Prometheus younger than this may not have raised it again yet."""
 
@@ -27,7 +30,7 @@ TELEMETRY_STALE_AFTER = 30
 """Age of a host's last collection from which it says nothing about the host, seconds: three agent intervals of 10 s."""
 
 RULES_STALE_AFTER = 60
-"""Age of a rule group's last evaluation from which silence means nothing, seconds: four intervals of 15 s."""
+"""Age of the gate group's last evaluation from which its silence means nothing, seconds."""
 
 
 class LimitUnit(StrEnum):
@@ -104,4 +107,8 @@ CONTAINER_MEMORY_RATIO = Threshold(
 )
 BLKIO_AT_LIMIT_RATIO = Threshold(
     0.95, LimitUnit.RATIO, "Bytes per second to the device limit of a container; above it the limit sets its pace."
+)
+
+NOTIFICATIONS_FAILED_RATIO = Threshold(
+    0.01, LimitUnit.RATIO, "Failed to all notifications of an integration; above it pages get lost."
 )

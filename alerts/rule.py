@@ -1,0 +1,105 @@
+"""What an alert rule is, and the few words from which expressions and texts are put together.
+
+Source: Prometheus' "Alerting rules" and "Template reference". Durations are whole seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from alerts.thresholds import GATE_FOR, GATE_LABEL, GATE_PLACE, SCOPE_FLEET, SCOPE_LABEL
+from collector.metrics import Metric
+
+RUNBOOK_DIR = "alerts/runbooks"
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+PERCENT = "{{ $value | humanizePercentage }}"
+DURATION = "{{ $value | humanizeDuration }}"
+
+
+class Severity(StrEnum):
+    """How soon a person must look: at once, today, when something else fires; `none` is the heartbeat."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+    NONE = "none"
+
+
+class Closes(StrEnum):
+    """What a gate alert closes for `vdbmon place`: the host in its `host` label, or all hosts."""
+
+    HOST = "host"
+    FLEET = "fleet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRule:
+    """One alerting rule.
+
+    Attributes:
+        expr: PromQL; its result keeps only the labels that tell alerts of this name apart.
+        for_: how long the condition must hold, seconds; 0 fires at once.
+        keep_firing_for: how long the alert outlives its condition, seconds.
+        closes: set on gate alerts only.
+        summary: one line, the only text that shows the value.
+        description: what it means for the backups and what to do first.
+    """
+
+    name: str
+    expr: str
+    severity: Severity
+    summary: str
+    description: str
+    for_: int = 0
+    keep_firing_for: int = 0
+    closes: Closes | None = None
+
+    def __post_init__(self) -> None:
+        if self.closes and (self.for_ > GATE_FOR or not self.keep_firing_for):
+            raise ValueError(f"{self.name}: a gate closes within {GATE_FOR} s and keeps firing against flapping")
+
+    @property
+    def runbook(self) -> str:
+        """Path of the runbook in the repository."""
+        return f"{RUNBOOK_DIR}/{self.name}.md"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels put on the alert besides those of its expression."""
+        labels = {"severity": self.severity.value}
+        if self.closes:
+            labels[GATE_LABEL] = GATE_PLACE
+        if self.closes is Closes.FLEET:
+            labels[SCOPE_LABEL] = SCOPE_FLEET
+        return labels
+
+
+@dataclass(frozen=True, slots=True)
+class RuleGroup:
+    """Rules that Prometheus evaluates one after the other, every `interval` seconds."""
+
+    name: str
+    interval: int
+    rules: tuple[AlertRule, ...]
+
+
+def selector(metric: Metric | str, *matchers: str) -> str:
+    """An instant vector selector; `metric` is declared in the catalogue or named in `alerts.foreign`."""
+    name = metric.name if isinstance(metric, Metric) else metric
+    return f"{name}{{{','.join(matchers)}}}" if matchers else name
+
+
+def label(name: str) -> str:
+    """The template that shows a label of the alert."""
+    return f"{{{{ $labels.{name} }}}}"
+
+
+def duration(seconds: int) -> str:
+    """A duration in Prometheus' notation, in the largest unit that divides it: `15s`, `5m`, `6h`."""
+    unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0)
+    return f"{seconds // size}{unit}"
+
+
+HOST = label("host")

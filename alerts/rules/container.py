@@ -1,0 +1,83 @@
+"""Alerts of single containers: memory, CPU quota, block I/O limits."""
+
+from __future__ import annotations
+
+from alerts.rule import HOST, PERCENT, AlertRule, Severity, label, selector
+from alerts.thresholds import BLKIO_AT_LIMIT_RATIO, CONTAINER_MEMORY_RATIO, THROTTLED_RATIO
+from collector.catalogue import cgroup
+from collector.metrics import Metric
+
+_BY = "by (host, name)"
+_NAME = label("name")
+_CONTAINER = f"{_NAME} on {HOST}"
+
+_OOM_EVENTS = selector(cgroup.OOM_EVENTS)
+_MEMORY_USED = (
+    f"min_over_time({selector(cgroup.MEMORY_WORKING_SET)}[5m]) / "
+    f"(max_over_time({selector(cgroup.SPEC_MEMORY_LIMIT)}[5m]) > 0)"
+)
+
+
+def _at_limit(moved: Metric, limit: Metric, direction: str) -> str:
+    by = "by (host, name, device)"
+    rate = f"max {by} (rate({selector(moved)}[5m]))"
+    share = f"{rate} / max {by} (max_over_time({selector(limit)}[5m]) > 0)"
+    return f'label_replace({share} > {BLKIO_AT_LIMIT_RATIO.value:g}, "direction", "{direction}", "", "")'
+
+
+RULES = (
+    AlertRule(
+        name="ContainerOOMKilled",
+        # A backup may be born and killed between two scrapes: its first sample then already counts the kill.
+        expr=(
+            f"sum {_BY} (increase({_OOM_EVENTS}[15m])) > 0 or "
+            f"(max {_BY} ({_OOM_EVENTS}) > 0 unless max {_BY} (max_over_time({_OOM_EVENTS}[15m] offset 15m)))"
+        ),
+        severity=Severity.CRITICAL,
+        summary=f"A process of {_CONTAINER} was killed for want of memory",
+        description=(
+            f"The container {_NAME} hit its memory limit within the last 15 minutes and the kernel killed a process "
+            "in it. Take its backup for failed until checked. Place it again with more --memory."
+        ),
+    ),
+    AlertRule(
+        name="ContainerMemoryNearLimit",
+        expr=f"max {_BY} ({_MEMORY_USED}) > {CONTAINER_MEMORY_RATIO.value:g}",
+        for_=10 * 60,
+        severity=Severity.WARNING,
+        summary=f"{_CONTAINER} uses {PERCENT} of its memory limit",
+        description=(
+            f"The working set of {_NAME} has been above {CONTAINER_MEMORY_RATIO.value:.0%} of its limit for 10 "
+            "minutes. Look at anonymous memory: if that grows, an OOM kill is near; if it is file pages, the kernel "
+            "will take them back."
+        ),
+    ),
+    AlertRule(
+        name="ContainerCPUThrottled",
+        expr=(
+            f"sum {_BY} (increase({selector(cgroup.CFS_THROTTLED_PERIODS)}[5m])) / "
+            f"sum {_BY} (increase({selector(cgroup.CFS_PERIODS)}[5m])) > {THROTTLED_RATIO.value:g}"
+        ),
+        for_=15 * 60,
+        severity=Severity.INFO,
+        summary=f"{_CONTAINER} is throttled in {PERCENT} of its CPU periods",
+        description=(
+            f"The CPU limit sets the pace of {_NAME}. That is what a limit is for; if the backup is late, give it "
+            "more --cpus at its next placement."
+        ),
+    ),
+    AlertRule(
+        name="ContainerIOAtLimit",
+        expr=(
+            f"{_at_limit(cgroup.FS_READ_BYTES, cgroup.IO_LIMIT_READ_BPS, 'read')} or "
+            f"{_at_limit(cgroup.FS_WRITE_BYTES, cgroup.IO_LIMIT_WRITE_BPS, 'write')}"
+        ),
+        for_=15 * 60,
+        severity=Severity.INFO,
+        summary=f"{_CONTAINER} is at {PERCENT} of its {label('direction')} limit of {label('device')}",
+        description=(
+            f"The {label('direction')} limit of {label('device')} sets the pace of {_NAME}. That is what a limit is "
+            "for; if the backup is late, place it where more bytes per second are left."
+        ),
+    ),
+)
