@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from collector.quantities import Bytes
 
@@ -40,15 +43,30 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inventory:
-    """What a host offers to containers, per resource class; bytes, bytes per second, operations per second."""
+class Reserved:
+    """What a host keeps for itself: stays free whatever is placed. Cores and bytes."""
 
-    slots: int = 5
-    cpus: float
+    cpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    memory: Bytes | None = None
+    disk: Bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """What a host offers to containers, per resource class; cores, bytes, bytes per second.
+
+    Attributes:
+        cpu_ratio: how many cores may be allocated for each real one; only CPU can be stretched without harm.
+    """
+
+    slots: Annotated[int, Field(gt=0)] = 5
+    cpus: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     memory: Bytes
     disk: Bytes
     read_bps: Bytes
     write_bps: Bytes
+    cpu_ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+    reserved: Reserved = field(default_factory=Reserved)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

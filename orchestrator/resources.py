@@ -1,0 +1,142 @@
+"""Resource classes, and how much of each a host offers.
+
+The model is that of OpenStack Placement: an inventory row (total, reserved, ratio) per host and class. Amounts are
+whole numbers in the class's base unit, so that sums in the ledger are exact: CPU counts in thousandths of a core.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from collector.quantities import format_bytes
+from orchestrator.settings import Inventory
+
+MILLI = 1000
+
+
+class ResourceClass(StrEnum):
+    """What is counted. The value is the name in settings, ledger, JSON and reason codes."""
+
+    SLOTS = "slots"
+    CPU = "cpu"
+    MEMORY = "memory"
+    DISK = "disk"
+    READ_BPS = "read_bps"
+    WRITE_BPS = "write_bps"
+
+    @property
+    def unit(self) -> str:
+        """The unit that amounts of this class count in."""
+        return _UNITS[self]
+
+    @property
+    def label(self) -> str:
+        """The class in a sentence."""
+        return _LABELS[self]
+
+    @property
+    def measured(self) -> bool:
+        """Whether use is read from telemetry; what isn't is counted by allocation alone."""
+        return self is not ResourceClass.SLOTS
+
+    def amount_text(self, amount: int) -> str:
+        """An amount for people: `1.5 cores`, `3.2 GiB`, `47.7 MiB/s`, `2`."""
+        match self:
+            case ResourceClass.SLOTS:
+                return str(amount)
+            case ResourceClass.CPU:
+                return f"{amount / MILLI:.2f}".rstrip("0").rstrip(".") + " cores"
+            case ResourceClass.MEMORY | ResourceClass.DISK:
+                return format_bytes(amount)
+            case ResourceClass.READ_BPS | ResourceClass.WRITE_BPS:
+                return f"{format_bytes(amount)}/s"
+
+
+_UNITS = {
+    ResourceClass.SLOTS: "slots",
+    ResourceClass.CPU: "millicores",
+    ResourceClass.MEMORY: "bytes",
+    ResourceClass.DISK: "bytes",
+    ResourceClass.READ_BPS: "bytes/s",
+    ResourceClass.WRITE_BPS: "bytes/s",
+}
+_LABELS = {
+    ResourceClass.SLOTS: "slots",
+    ResourceClass.CPU: "CPU",
+    ResourceClass.MEMORY: "memory",
+    ResourceClass.DISK: "disk space",
+    ResourceClass.READ_BPS: "disk reads",
+    ResourceClass.WRITE_BPS: "disk writes",
+}
+
+Amounts = Mapping[ResourceClass, int]
+"""Amount per class; a class that is absent is not asked for, or not known."""
+
+HELD_WHILE_RUNNING = frozenset(ResourceClass) - {ResourceClass.DISK}
+"""Given back when a job ends; disk space is held as long as the volume is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryRow:
+    """How much of one class a host offers.
+
+    Attributes:
+        total: in the class's unit.
+        reserved: stays free for the host itself.
+        ratio: how far allocations may exceed what is physically there (1.0: not at all).
+    """
+
+    total: int
+    reserved: int = 0
+    ratio: float = 1.0
+
+    @property
+    def usable(self) -> int:
+        """What containers may really use."""
+        return self.total - self.reserved
+
+    @property
+    def sellable(self) -> int:
+        """What may be allocated to them."""
+        return math.floor(self.usable * self.ratio)
+
+    def free(self, allocated: int, used: int | None) -> int:
+        """What is left; below zero where the host is overdrawn.
+
+        With a ratio of 1 this is total - reserved - max(allocated, used): what was placed moments ago counts by its
+        allocation until its use shows. A ratio stretches the allocations, never what is physically there.
+        """
+        unsold = self.sellable - allocated
+        return unsold if used is None else min(unsold, self.usable - used)
+
+
+def no_amounts() -> Amounts:
+    """Nothing of any class."""
+    return MappingProxyType({})
+
+
+InventoryRows = Mapping[ResourceClass, InventoryRow]
+
+
+def millicores(cpus: float) -> int:
+    """Cores as the ledger counts them."""
+    return round(cpus * MILLI)
+
+
+def inventory_rows(inventory: Inventory) -> InventoryRows:
+    """The rows of a host's settings."""
+    reserved = inventory.reserved
+    return MappingProxyType(
+        {
+            ResourceClass.SLOTS: InventoryRow(inventory.slots),
+            ResourceClass.CPU: InventoryRow(millicores(inventory.cpus), millicores(reserved.cpus), inventory.cpu_ratio),
+            ResourceClass.MEMORY: InventoryRow(inventory.memory, reserved.memory or 0),
+            ResourceClass.DISK: InventoryRow(inventory.disk, reserved.disk or 0),
+            ResourceClass.READ_BPS: InventoryRow(inventory.read_bps),
+            ResourceClass.WRITE_BPS: InventoryRow(inventory.write_bps),
+        }
+    )

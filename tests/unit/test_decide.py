@@ -1,0 +1,311 @@
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.thresholds import GATE_FOR, RULES_STALE_AFTER, TELEMETRY_STALE_AFTER
+from orchestrator.decision import Decision, Verdict, choose, decide, free_amounts
+from orchestrator.resources import Amounts, InventoryRow, ResourceClass
+from orchestrator.settings import Reach, SourceSettings
+from orchestrator.snapshot import (
+    EngineState,
+    GateAlert,
+    GateGroup,
+    GateReading,
+    HostState,
+    Request,
+    Snapshot,
+    Telemetry,
+    Unknown,
+)
+
+GIB = 2**30
+NOW = 1_000_000.0
+NEEDED: Amounts = MappingProxyType(
+    {
+        ResourceClass.SLOTS: 1,
+        ResourceClass.CPU: 1000,
+        ResourceClass.MEMORY: GIB,
+        ResourceClass.DISK: 10 * GIB,
+        ResourceClass.READ_BPS: 50_000_000,
+        ResourceClass.WRITE_BPS: 50_000_000,
+    }
+)
+INVENTORY = MappingProxyType(
+    {
+        ResourceClass.SLOTS: InventoryRow(5),
+        ResourceClass.CPU: InventoryRow(8000),
+        ResourceClass.MEMORY: InventoryRow(32 * GIB),
+        ResourceClass.DISK: InventoryRow(500 * GIB),
+        ResourceClass.READ_BPS: InventoryRow(400_000_000),
+        ResourceClass.WRITE_BPS: InventoryRow(400_000_000),
+    }
+)
+IDLE = Telemetry(up=True, age=2.0, used=MappingProxyType({key: 0 for key in ResourceClass if key.measured}))
+SOURCE = SourceSettings(
+    name="demo", reach=Reach.LOCAL, address="unix:///s", credentials_file=Path("/c"), host="db1", data_dir=Path("/d")
+)
+OPEN_GATE = GateReading(
+    now=NOW,
+    started_at=NOW - 3600,
+    groups=(GateGroup(name="gate", evaluated_at=NOW - 3, interval=5.0),),
+    gate_rules=4,
+    watchdog_firing=True,
+    alerts=(),
+)
+
+
+def request(**changes: object) -> Request:
+    base = Request(name="b1", request_id="r1", source=SOURCE, job="backup", amounts=NEEDED)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def host(name: str = "db1", **changes: object) -> HostState:
+    engine = EngineState(fingerprint=f"engine-of-{name}")
+    base = HostState(name=name, inventory=INVENTORY, engine=engine, telemetry=IDLE)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def snapshot(*hosts: HostState, **changes: object) -> Snapshot:
+    base = Snapshot(taken_at=NOW, hosts=hosts or (host(),), gate=OPEN_GATE)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def gate(**changes: object) -> GateReading:
+    return replace(OPEN_GATE, **changes)  # type: ignore[arg-type]
+
+
+def alert(name: str = "HostDiskFilling", **changes: object) -> GateAlert:
+    base = GateAlert(name=name, host="db1", fleet=False, firing=True, summary="3 % left")
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def test_a_host_with_room_and_an_open_gate_is_taken() -> None:
+    decision = decide(snapshot(), request())
+    assert decision.host == "db1"
+    assert decision.why == "db1 keeps 80% free in its tightest dimension"
+    assert decision.verdicts[0].reasons == ()
+
+
+REFUSALS = {
+    "alert.firing": snapshot(gate=gate(alerts=(alert(),))),
+    "alert.scope_unknown": snapshot(gate=gate(alerts=(alert(host=None),))),
+    "prometheus.unreachable": snapshot(host(telemetry=None), gate=Unknown("http://p doesn't answer: timed out")),
+    "prometheus.warming_up": snapshot(gate=gate(started_at=NOW - GATE_FOR + 1)),
+    "rules.missing": snapshot(gate=gate(gate_rules=0)),
+    "rules.stale": snapshot(
+        gate=gate(groups=(GateGroup(name="gate", evaluated_at=NOW - RULES_STALE_AFTER - 1, interval=5.0),))
+    ),
+    "rules.failing": snapshot(
+        gate=gate(groups=(GateGroup(name="gate", evaluated_at=NOW, interval=5.0, failing=("HostDiskFilling",)),))
+    ),
+    "watchdog.silent": snapshot(gate=gate(watchdog_firing=False)),
+    "telemetry.missing": snapshot(host(telemetry=Telemetry(up=False, age=None))),
+    "telemetry.stale": snapshot(host(telemetry=replace(IDLE, age=TELEMETRY_STALE_AFTER + 1.0))),
+    "engine.unreachable": snapshot(host(engine=Unknown("unix:///s doesn't answer within 3 s"))),
+    "engine.unknown": snapshot(host(known_fingerprint="another")),
+    "source.not_local": snapshot(host("db2")),
+    "volume.host_unsupported": snapshot(host(makes_volumes=False)),
+    "name.taken": snapshot(names=MappingProxyType({"b1": "db7"})),
+    "capacity.slots": snapshot(host(allocated={ResourceClass.SLOTS: 5})),
+    "capacity.memory": snapshot(host(telemetry=replace(IDLE, used={**IDLE.used, ResourceClass.MEMORY: 32 * GIB}))),
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_each_ground_refuses_by_its_code_alone(code: str) -> None:
+    decision = decide(REFUSALS[code], request())
+    assert decision.host is None
+    assert decision.codes(decision.verdicts[0].host) == {code}
+    assert all(reason.sentence for reason in decision.verdicts[0].reasons)
+
+
+def test_never_evaluated_rules_are_stale() -> None:
+    never = GateGroup(name="gate", evaluated_at=None, interval=5.0)
+    assert decide(snapshot(gate=gate(groups=(never,))), request()).codes("db1") == {"rules.stale"}
+
+
+def test_reach_other_than_local_is_refused() -> None:
+    source = replace(SOURCE, reach=Reach.STREAM, host=None)
+    assert decide(snapshot(), request(source=source)).codes("db1") == {"source.reach_unsupported"}
+
+
+def test_unknown_use_of_one_dimension_is_refused_by_name() -> None:
+    used: Amounts = {key: value for key, value in IDLE.used.items() if key is not ResourceClass.DISK}
+    decision = decide(snapshot(host(telemetry=replace(IDLE, used=used))), request())
+    (reason,) = decision.verdicts[0].reasons
+    assert (reason.code, reason.dimension) == ("telemetry.missing", ResourceClass.DISK)
+
+
+def test_container_of_that_name_on_the_engine_is_refused() -> None:
+    engine = EngineState(fingerprint="e", containers=frozenset({"b1"}))
+    assert decide(snapshot(host(engine=engine)), request()).codes("db1") == {"name.taken"}
+
+
+def test_pending_alert_does_not_close() -> None:
+    assert decide(snapshot(gate=gate(alerts=(alert(firing=False),))), request()).accepted
+
+
+def test_pending_alert_closes_while_it_may_have_fired_before_a_restart() -> None:
+    warm = gate(started_at=NOW - GATE_FOR - 1, alerts=(alert(firing=False),))
+    decision = decide(snapshot(gate=warm), request())
+    assert decision.codes("db1") == {"prometheus.warming_up"}
+    assert "HostDiskFilling" in decision.verdicts[0].reasons[0].sentence
+    assert decide(snapshot(gate=gate(started_at=NOW - GATE_FOR - 1)), request()).accepted
+
+
+def test_alert_of_another_host_closes_only_that_host() -> None:
+    firing = gate(alerts=(alert(host="db2"),))
+    decision = decide(snapshot(host("db1"), host("db2"), gate=firing), request())
+    assert decision.host == "db1"
+    assert decision.codes("db2") == {"alert.firing", "source.not_local"}
+
+
+def test_fleet_alert_and_alert_of_an_unknown_host_close_every_host() -> None:
+    for one, code in (
+        (alert(host="elsewhere"), "alert.scope_unknown"),
+        (alert(host=None, fleet=True), "alert.firing"),
+        (alert(host="elsewhere", fleet=True), "alert.firing"),
+    ):
+        decision = decide(snapshot(host("db1"), host("db2"), gate=gate(alerts=(one,))), request())
+        assert all(code in decision.codes(name) for name in ("db1", "db2"))
+
+
+def test_capacity_reason_has_the_figures() -> None:
+    full = host(allocated={ResourceClass.MEMORY: 31 * GIB + GIB // 2})
+    (reason,) = decide(snapshot(full), request()).verdicts[0].reasons
+    assert (reason.needed, reason.free, reason.shortfall, reason.unit) == (GIB, GIB // 2, GIB // 2, "bytes")
+    assert reason.sentence == "memory: 1 GiB needed, 512 MiB free, 512 MiB short"
+
+
+def test_every_ground_is_told_not_only_the_first() -> None:
+    worst = host(
+        "db2",
+        engine=Unknown("no answer"),
+        telemetry=replace(IDLE, age=999.0),
+        allocated={ResourceClass.CPU: 8000, ResourceClass.DISK: 500 * GIB},
+    )
+    decision = decide(snapshot(worst, gate=gate(alerts=(alert(host="db2"),))), request())
+    assert decision.codes("db2") == {
+        "source.not_local",
+        "alert.firing",
+        "engine.unreachable",
+        "telemetry.stale",
+        "capacity.cpu",
+        "capacity.disk",
+    }
+
+
+def test_pinned_host_refuses_all_others() -> None:
+    decision = decide(snapshot(host("db1"), host("db2")), request(host="db2"))
+    assert decision.host is None
+    assert decision.codes("db1") == {"host.not_asked_for"}
+
+
+def verdict(name: str, headroom: float | None) -> Verdict:
+    return Verdict(host=name, fits=headroom is not None, reasons=(), free={}, headroom=headroom)
+
+
+def test_most_headroom_wins_and_a_tie_goes_to_the_first_name() -> None:
+    verdicts = [verdict("c", 0.5), verdict("b", 0.5), verdict("a", 0.4), verdict("0", None)]
+    assert choose(verdicts) == verdict("b", 0.5)
+    assert choose([verdict("a", None)]) is None
+
+
+def test_no_hosts_is_a_refusal() -> None:
+    decision = decide(replace(snapshot(), hosts=()), request())
+    assert (decision.host, decision.verdicts) == (None, ())
+
+
+amount_of = {
+    ResourceClass.SLOTS: st.integers(0, 6),
+    ResourceClass.CPU: st.integers(0, 9000),
+    ResourceClass.MEMORY: st.integers(0, 33 * GIB),
+    ResourceClass.DISK: st.integers(0, 501 * GIB),
+    ResourceClass.READ_BPS: st.integers(0, 401_000_000),
+    ResourceClass.WRITE_BPS: st.integers(0, 401_000_000),
+}
+amounts = st.fixed_dictionaries({}, optional=amount_of)
+telemetries = st.one_of(
+    st.none(),
+    st.builds(Telemetry, up=st.booleans(), age=st.none() | st.floats(0, 100), used=amounts),
+    st.just(IDLE),
+)
+engines = st.one_of(
+    st.just(EngineState(fingerprint="e")),
+    st.just(Unknown("no answer")),
+    st.just(EngineState(fingerprint="e", containers=frozenset({"b1"}))),
+)
+hosts = st.lists(
+    st.builds(
+        HostState,
+        name=st.sampled_from([f"db{number}" for number in range(6)]),
+        inventory=st.just(INVENTORY),
+        allocated=amounts,
+        engine=engines,
+        known_fingerprint=st.sampled_from([None, None, "e", "f"]),
+        telemetry=telemetries,
+        makes_volumes=st.sampled_from([True, True, True, False]),
+    ),
+    max_size=6,
+    unique_by=lambda item: item.name,
+)
+alerts = st.lists(
+    st.builds(
+        GateAlert,
+        name=st.sampled_from(["A", "B"]),
+        host=st.sampled_from([None, "db0", "db1", "elsewhere"]),
+        fleet=st.booleans(),
+        firing=st.booleans(),
+    ),
+    max_size=2,
+).map(tuple)
+gates = st.one_of(
+    st.just(OPEN_GATE),
+    st.just(Unknown("no answer")),
+    st.builds(gate, alerts=alerts, watchdog_firing=st.booleans(), started_at=st.floats(NOW - 60, NOW)),
+)
+snapshots = st.builds(lambda some, one: Snapshot(taken_at=NOW, hosts=tuple(some), gate=one), hosts, gates)
+
+
+@given(snapshots)
+def test_every_host_but_the_chosen_one_has_a_reason(taken: Snapshot) -> None:
+    decision = decide(taken, request())
+    assert [verdict.host for verdict in decision.verdicts] == sorted(item.name for item in taken.hosts)
+    for verdict in decision.verdicts:
+        assert (verdict.host == decision.host) == (not verdict.reasons)
+        assert all(reason.code and reason.sentence for reason in verdict.reasons)
+
+
+@given(snapshots)
+def test_the_chosen_host_has_room_in_every_dimension(taken: Snapshot) -> None:
+    decision = decide(taken, request())
+    for chosen in (item for item in taken.hosts if item.name == decision.host):
+        free = free_amounts(chosen)
+        assert all(NEEDED[key] <= free[key] for key in NEEDED)
+
+
+@given(snapshots, st.randoms(use_true_random=False))
+def test_the_order_of_hosts_does_not_matter(taken: Snapshot, random: object) -> None:
+    shuffled = list(taken.hosts)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert decide(replace(taken, hosts=tuple(shuffled)), request()) == decide(taken, request())
+
+
+@given(snapshots, amounts)
+def test_more_allocated_never_opens_a_host(taken: Snapshot, more: Amounts) -> None:
+    fuller = replace(
+        taken,
+        hosts=tuple(
+            replace(item, allocated={key: item.allocated.get(key, 0) + more.get(key, 0) for key in ResourceClass})
+            for item in taken.hosts
+        ),
+    )
+    assert _fitting(decide(fuller, request())) <= _fitting(decide(taken, request()))
+
+
+def _fitting(decision: Decision) -> set[str]:
+    return {verdict.host for verdict in decision.verdicts if verdict.fits}
