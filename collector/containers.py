@@ -14,12 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from collector.cgroup.hierarchy import ContainerCgroup, Hierarchy, find_containers, member_pids
 
-_NO_LABELS: Mapping[str, str] = MappingProxyType({})
 _SHORT_ID = 12
 
 
@@ -34,7 +32,7 @@ class Metadata:
 
     name: str
     image: str
-    labels: Mapping[str, str] = _NO_LABELS
+    labels: Mapping[str, str] = field(default_factory=dict)
     pid: int | None = None
     started_at: float | None = None
     network_mode: str = ""
@@ -58,6 +56,10 @@ class Container:
     def image(self) -> str:
         """The image that labels its series."""
         return self.metadata.image if self.metadata else ""
+
+    def label(self, key: str) -> str:
+        """A Docker label's value; empty where it has none."""
+        return self.metadata.labels.get(key, "") if self.metadata else ""
 
     @property
     def pid(self) -> int | None:
@@ -88,7 +90,7 @@ def parse_metadata(config: Mapping[str, Any], host_config: Mapping[str, Any]) ->
     return Metadata(
         name=str(config["Name"]).removeprefix("/"),
         image=str(config["Config"]["Image"]),
-        labels=MappingProxyType({str(key): str(value) for key, value in (config["Config"]["Labels"] or {}).items()}),
+        labels={str(key): str(value) for key, value in (config["Config"]["Labels"] or {}).items()},
         pid=state["Pid"] or None,
         started_at=_unix_time(state["StartedAt"]),
         network_mode=str(host_config.get("NetworkMode", "")),
@@ -130,6 +132,11 @@ class ContainerIndex:
         """Read this container's metadata again at the next refresh: it was renamed, updated or started anew."""
         with self._lock:
             self._stale.add(container_id)
+
+    def invalidate_all(self) -> None:
+        """Read all metadata again at the next refresh."""
+        with self._lock:
+            self._stale.update(self._known)
 
     def _describe(self, cgroup: ContainerCgroup, *, reread: bool) -> Container:
         pids = tuple(member_pids(self.hierarchy, cgroup.path))

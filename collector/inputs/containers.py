@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collector.metrics import gauge, info
+from collector import labels
+from collector.containers import ContainerIndex
+from collector.metrics import Sample, gauge, info
 
 INFO = info(
     "vdbmon_container_info",
@@ -20,3 +22,30 @@ UNNAMED = gauge(
     "vdbmon_containers_unnamed",
     "Running containers whose name is not known yet (born while the daemon hung).",
 )
+
+
+class ContainersInput:
+    """Refreshes the index that the other container inputs read, and says what is in it."""
+
+    name = "containers"
+
+    def __init__(self, index: ContainerIndex) -> None:
+        self._index = index
+
+    def gather(self) -> list[Sample]:
+        """Identity of every running container, and how many there are."""
+        containers = self._index.refresh()
+        samples = [
+            INFO.sample(
+                1,
+                container.name,
+                container.image,
+                container.id,
+                str(container.pid or ""),
+                *(container.label(key) for key in (labels.REQUEST_ID, labels.SOURCE, labels.JOB)),
+            )
+            for container in containers
+        ]
+        samples.append(RUNNING.sample(len(containers)))
+        samples.append(UNNAMED.sample(sum(container.metadata is None for container in containers)))
+        return samples

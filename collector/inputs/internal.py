@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from collector.metrics import Unit, counter, gauge, info
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import psutil
+
+from collector.kernelfile import SkippedLines
+from collector.metrics import Sample, Unit, counter, gauge, info
 
 BUILD_INFO = info("vdbmon_build_info", "Version of the agent.", "version")
 INPUT_UP = gauge("vdbmon_input_up", "1 if the input's last gathering ended in time without an error.", "input")
@@ -29,3 +35,74 @@ CPU_SECONDS = counter("process_cpu_seconds_total", "CPU time of the agent.", uni
 RESIDENT = gauge("process_resident_memory_bytes", "Resident memory of the agent.", unit=Unit.BYTES)
 OPEN_FDS = gauge("process_open_fds", "Open descriptors of the agent.")
 START_TIME = gauge("process_start_time_seconds", "When the agent started.", unit=Unit.TIMESTAMP)
+
+
+@dataclass(frozen=True, slots=True)
+class InputState:
+    """How an input fares. Times are Unix seconds; `duration` in seconds."""
+
+    name: str
+    up: bool
+    duration: float
+    last_success: float | None
+    samples: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputState:
+    """How an output fares; all but `up` count samples."""
+
+    up: bool
+    written: int
+    dropped: int
+    queued: int
+
+
+class InternalInput:
+    """The agent about itself; it is gathered after all other inputs."""
+
+    name = "internal"
+
+    def __init__(
+        self,
+        version: str,
+        inputs: Callable[[], Iterable[InputState]],
+        outputs: Callable[[], Mapping[str, OutputState]],
+        skipped: Mapping[str, SkippedLines],
+    ) -> None:
+        self._version = version
+        self._inputs = inputs
+        self._outputs = outputs
+        self._skipped = skipped
+        self._process = psutil.Process()
+
+    def gather(self) -> list[Sample]:
+        """Cost of the process, state of every input and output."""
+        return [BUILD_INFO.sample(1, self._version), *self._cost(), *self._input_states(), *self._output_states()]
+
+    def _cost(self) -> Iterator[Sample]:
+        with self._process.oneshot():
+            times = self._process.cpu_times()
+            yield CPU_SECONDS.sample(times.user + times.system)
+            yield RESIDENT.sample(self._process.memory_info().rss)
+            yield OPEN_FDS.sample(self._process.num_fds())
+            yield START_TIME.sample(self._process.create_time())
+
+    def _input_states(self) -> Iterator[Sample]:
+        for state in self._inputs():
+            yield INPUT_UP.sample(float(state.up), state.name)
+            yield INPUT_DURATION.sample(state.duration, state.name)
+            yield INPUT_SAMPLES.sample(state.samples, state.name)
+            yield INPUT_ERRORS.sample(state.errors, state.name)
+            if state.last_success is not None:
+                yield INPUT_LAST_SUCCESS.sample(state.last_success, state.name)
+        for name, skipped in self._skipped.items():
+            yield PARSE_ERRORS.sample(skipped.count, name)
+
+    def _output_states(self) -> Iterator[Sample]:
+        for name, stats in self._outputs().items():
+            yield OUTPUT_UP.sample(float(stats.up), name)
+            yield OUTPUT_WRITTEN.sample(stats.written, name)
+            yield OUTPUT_DROPPED.sample(stats.dropped, name)
+            yield OUTPUT_QUEUED.sample(stats.queued, name)

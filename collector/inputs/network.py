@@ -6,7 +6,12 @@ their traffic is the host's; of containers that share a namespace the one that o
 
 from __future__ import annotations
 
-from collector.metrics import Unit, counter, gauge
+from collections.abc import Iterator
+from pathlib import Path
+
+from collector.containers import Container, ContainerIndex
+from collector.kernelfile import GONE, SkippedLines, complete_lines, read_file
+from collector.metrics import Sample, Unit, counter, gauge
 
 _L = ("name", "image", "interface")
 
@@ -26,3 +31,81 @@ NETNS_SHARED = gauge(
     "image",
     "mode",
 )
+
+# Columns of /proc/net/dev after the interface's name: 8 for receive, 8 for transmit.
+_COLUMNS = 16
+_METRIC_OF_COLUMN = (
+    (0, RECEIVE_BYTES),
+    (1, RECEIVE_PACKETS),
+    (2, RECEIVE_ERRORS),
+    (3, RECEIVE_DROPPED),
+    (8, TRANSMIT_BYTES),
+    (9, TRANSMIT_PACKETS),
+    (10, TRANSMIT_ERRORS),
+    (11, TRANSMIT_DROPPED),
+)
+_HEADER_LINES = 2
+
+
+def parse_net_dev(data: bytes, skipped: SkippedLines) -> dict[str, tuple[int, ...]]:
+    """Counters by interface, in the file's column order; the loopback interface is left out."""
+    interfaces: dict[str, tuple[int, ...]] = {}
+    for number, line in enumerate(complete_lines(data, skipped)):
+        if number < _HEADER_LINES:
+            continue
+        name, colon, rest = line.rpartition(b":")
+        fields = rest.split()
+        if not colon or len(fields) != _COLUMNS or not all(field.isdigit() for field in fields):
+            skipped.add()
+        elif name.strip() != b"lo":
+            interfaces[name.strip().decode(errors="replace")] = tuple(map(int, fields))
+    return interfaces
+
+
+class NetworkInput:
+    """Reads each network namespace once, for the container that owns it."""
+
+    name = "network"
+
+    def __init__(self, index: ContainerIndex, procfs: Path, skipped: SkippedLines) -> None:
+        self._index = index
+        self._procfs = procfs
+        self._skipped = skipped
+
+    def gather(self) -> list[Sample]:
+        """Counters per container and interface, and a mark on those that share a namespace."""
+        samples: list[Sample] = []
+        host = self._namespace(1)
+        seen: set[str] = set()
+        for container in sorted(self._index.containers, key=_borrows_namespace):
+            namespace = None if container.pid is None else self._namespace(container.pid)
+            if container.pid is None or namespace is None:
+                continue  # it ended since the index was refreshed
+            if namespace == host or namespace in seen:
+                mode = "host" if namespace == host else "container"
+                samples.append(NETNS_SHARED.sample(1, container.name, container.image, mode))
+                continue
+            seen.add(namespace)
+            samples.extend(self._interfaces(container, container.pid))
+        return samples
+
+    def _interfaces(self, container: Container, pid: int) -> Iterator[Sample]:
+        try:
+            # Opened anew each time: a kept descriptor would keep the namespace, and its veth, alive.
+            data = read_file(f"{self._procfs}/{pid}/net/dev")
+        except (*GONE, OSError):
+            return
+        for interface, counters in parse_net_dev(data, self._skipped).items():
+            for column, metric in _METRIC_OF_COLUMN:
+                yield Sample(metric, (container.name, container.image, interface), counters[column])
+
+    def _namespace(self, pid: int) -> str | None:
+        try:
+            return str((self._procfs / f"{pid}/ns/net").readlink())
+        except OSError:
+            return None
+
+
+def _borrows_namespace(container: Container) -> bool:
+    """True for containers that Docker started with `--network container:ID`; the owner is read before them."""
+    return bool(container.metadata and container.metadata.network_mode.startswith("container:"))

@@ -1,0 +1,71 @@
+"""The agent: one collection shared by the scrapes and the pushes that come close together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from collector.agent.runner import InputRunner
+from collector.inputs.internal import InputState
+from collector.metrics import Sample
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """All samples of one moment; `taken_at` in Unix seconds."""
+
+    taken_at: float
+    samples: tuple[Sample, ...]
+
+
+class Collector:
+    """Gathers the stages one after the other, the inputs of a stage at once.
+
+    The first stage refreshes what later stages read (the container index); the last one reports on all others.
+
+    Args:
+        deadline: seconds that a whole collection may take; inputs that are not ready by then are left out of it.
+        min_age: seconds in which a collection is given again instead of made anew.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Sequence[InputRunner]],
+        *,
+        deadline: float,
+        min_age: float,
+        clock: Clock = time.time,
+        monotonic: Clock = time.monotonic,
+    ) -> None:
+        self._stages = stages
+        self._deadline = deadline
+        self._min_age = min_age
+        self._clock = clock
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._last: tuple[float, Collection] | None = None
+
+    def collect(self) -> Collection:
+        """A collection not older than `min_age`."""
+        with self._lock:
+            now = self._monotonic()
+            if self._last is not None and now - self._last[0] < self._min_age:
+                return self._last[1]
+            taken_at = self._clock()
+            samples: list[Sample] = []
+            for stage in self._stages:
+                for runner in stage:
+                    runner.begin()
+                for runner in stage:
+                    samples.extend(runner.finish(self._deadline - (self._monotonic() - now)))
+            collection = Collection(taken_at, tuple(samples))
+            self._last = (now, collection)
+            return collection
+
+    def states(self) -> list[InputState]:
+        """How every input fares."""
+        return [runner.state() for stage in self._stages for runner in stage]

@@ -1,0 +1,88 @@
+"""Puts the agent together from its settings: the explicit list of inputs and outputs."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from collector.agent.agent import Collector
+from collector.agent.runner import Input, InputRunner
+from collector.blockdevices import BlockDevices
+from collector.cgroup.hierarchy import detect_hierarchy
+from collector.containers import ContainerIndex, read_metadata
+from collector.docker_api import connect, engine_address
+from collector.docker_events import EventFollower
+from collector.inputs.cgroup import CgroupInput
+from collector.inputs.containers import ContainersInput
+from collector.inputs.docker import DockerInput
+from collector.inputs.host import HostInput
+from collector.inputs.internal import InternalInput, OutputState
+from collector.inputs.network import NetworkInput
+from collector.inputs.process import ProcessInput
+from collector.kernelfile import SkippedLines
+from collector.oom import OomKills
+from collector.settings import AgentSettings, InputSettings
+from collector.statvfs import StatvfsPool
+
+# Seconds that a whole collection may take; below Prometheus' usual scrape timeout of 10 s, above any healthy gathering.
+COLLECTION_DEADLINE = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The parts that measure, ready to be started and closed."""
+
+    collector: Collector
+    events: EventFollower
+    filesystems: StatvfsPool
+
+    def close(self) -> None:
+        """Stop following events and end the child processes."""
+        self.events.stop()
+        self.filesystems.close()
+
+
+def build_inputs(
+    agent: AgentSettings,
+    inputs: InputSettings,
+    outputs: Callable[[], Mapping[str, OutputState]],
+    clock: Callable[[], float] = time.time,
+) -> Inputs:
+    """All inputs in their stages. `outputs` tells how the outputs fare, for the agent's own metrics."""
+    psutil.PROCFS_PATH = str(agent.procfs)
+    skipped = {name: SkippedLines() for name in ("host", "cgroup", "network", "process")}
+    index = _index(agent, inputs.docker.root)
+    engine = functools.partial(connect, engine_address(inputs.docker.address), inputs.docker.timeout)
+    oom_kills = OomKills()
+    filesystems = StatvfsPool()
+    devices = BlockDevices(agent.procfs)
+
+    measured: list[list[Input]] = [
+        [ContainersInput(index)],
+        [
+            HostInput(agent.procfs, filesystems, skipped["host"], clock),
+            CgroupInput(index, devices, oom_kills, skipped["cgroup"], clock),
+            NetworkInput(index, agent.procfs, skipped["network"]),
+            ProcessInput(index, agent.procfs, inputs.process.groups, skipped["process"]),
+            DockerInput(engine, inputs.docker.timeout, clock),
+        ],
+    ]
+    stages = [[InputRunner(source, COLLECTION_DEADLINE, clock) for source in stage] for stage in measured]
+    internal = InternalInput(
+        version("vdbmon"), lambda: [runner.state() for stage in stages for runner in stage], outputs, skipped
+    )
+    stages_and_self = [*stages, [InputRunner(internal, COLLECTION_DEADLINE, clock)]]
+    collector = Collector(stages_and_self, deadline=COLLECTION_DEADLINE, min_age=agent.min_age, clock=clock)
+    return Inputs(collector, EventFollower(engine, index, oom_kills), filesystems)
+
+
+def _index(agent: AgentSettings, docker_root: Path) -> ContainerIndex:
+    mounts = (agent.procfs / "self" / "mounts").read_text(encoding="utf-8", errors="surrogateescape")
+    hierarchy = detect_hierarchy(mounts, agent.cgroupfs)
+    return ContainerIndex(hierarchy, functools.partial(read_metadata, docker_root))

@@ -1,0 +1,25 @@
+"""Connections to a Docker Engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import docker
+
+DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
+
+
+def engine_address(configured: str | None, environment: Mapping[str, str] = os.environ) -> str:
+    """The address that is used: the configured one, else DOCKER_HOST, else the usual socket."""
+    return configured or environment.get("DOCKER_HOST") or DEFAULT_ADDRESS
+
+
+def connect(address: str, timeout: float) -> docker.APIClient:
+    """A client of the engine at `address`; `timeout` in seconds bounds every call, the first one included.
+
+    Raises:
+        docker.errors.DockerException: the engine doesn't answer.
+    """
+    # docker passes the timeout on as it is; its annotation knows only whole seconds.
+    return docker.APIClient(base_url=address, version="auto", timeout=timeout)  # type: ignore[arg-type]

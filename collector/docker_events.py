@@ -1,0 +1,62 @@
+"""Follows the Docker event stream: renames, restarts and OOM kills.
+
+Source: Docker Engine API, `GET /events`. Nothing depends on it but freshness: while the daemon hangs the stream is
+silent and the index goes on with the cgroup tree.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import docker.errors
+import requests
+
+from collector.containers import ContainerIndex
+from collector.oom import OomKills
+
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 30.0
+
+
+class EventFollower:
+    """Keeps a connection to `/events` in a daemon thread and feeds what it hears to the index and the OOM counts."""
+
+    def __init__(self, connect: Callable[[], docker.APIClient], index: ContainerIndex, oom_kills: OomKills) -> None:
+        self._connect = connect
+        self._index = index
+        self._oom_kills = oom_kills
+        self._stop = threading.Event()
+
+    def start(self) -> None:
+        """Begin to follow; returns at once."""
+        threading.Thread(target=self._follow, name="docker-events", daemon=True).start()
+
+    def stop(self) -> None:
+        """Follow no further; a connection that is open ends with the process."""
+        self._stop.set()
+
+    def handle(self, event: Mapping[str, Any]) -> None:
+        """Take one event of type `container`; events of another shape are ignored."""
+        actor = event.get("Actor")
+        if event.get("Type") != "container" or not isinstance(actor, dict):
+            return
+        container_id, attributes = str(actor.get("ID", "")), actor.get("Attributes") or {}
+        if event.get("Action") == "oom":
+            self._oom_kills.event(container_id, (attributes.get("name", ""), attributes.get("image", "")))
+        else:
+            self._index.invalidate(container_id)
+
+    def _follow(self) -> None:
+        wait = _FIRST_WAIT
+        while not self._stop.wait(wait):
+            wait = min(wait * 2, _LONGEST_WAIT)
+            try:
+                stream = self._connect().events(decode=True, filters={"type": "container"})
+                self._index.invalidate_all()  # what was missed while there was no stream
+                for event in stream:
+                    wait = _FIRST_WAIT
+                    self.handle(event)
+            except (docker.errors.DockerException, requests.RequestException, OSError, ValueError):
+                continue

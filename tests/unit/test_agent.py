@@ -1,0 +1,107 @@
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from collector.agent.agent import Collector
+from collector.agent.runner import InputRunner
+from collector.inputs.host import LOAD1, LOAD5
+from collector.metrics import Metric, Sample
+
+PATIENCE = 10.0
+
+
+class Source:
+    """An input whose behaviour the test decides."""
+
+    def __init__(self, name: str, gather: Callable[[], Sequence[Sample]]) -> None:
+        self.name = name
+        self.gather = gather
+
+
+def runner_of(gather: Callable[[], Sequence[Sample]], name: str = "source") -> InputRunner:
+    return InputRunner(Source(name, gather), deadline=PATIENCE, clock=lambda: 100.0)
+
+
+def collector_of(*runners: InputRunner, deadline: float = PATIENCE, min_age: float = 0.0) -> Collector:
+    return Collector([list(runners)], deadline=deadline, min_age=min_age)
+
+
+def values(samples: Sequence[Sample]) -> dict[Metric, float]:
+    return {sample.metric: sample.value for sample in samples}
+
+
+def wait_for(event: threading.Event) -> Sequence[Sample]:
+    event.wait(PATIENCE)
+    return []
+
+
+def test_an_input_that_fails_costs_its_own_samples() -> None:
+    def fail() -> Sequence[Sample]:
+        raise OSError("torn")
+
+    bad, good = runner_of(fail, "bad"), runner_of(lambda: [LOAD1.sample(1)], "good")
+    collector = collector_of(bad, good)
+    assert values(collector.collect().samples) == {LOAD1: 1}
+    assert {state.name: (state.up, state.errors) for state in collector.states()} == {
+        "bad": (False, 1),
+        "good": (True, 0),
+    }
+
+
+def test_an_input_that_hangs_is_left_out_and_comes_back() -> None:
+    release, calls = threading.Event(), []
+
+    def hang() -> Sequence[Sample]:
+        calls.append(1)
+        if len(calls) == 1:
+            release.wait(PATIENCE)
+        return [LOAD1.sample(len(calls))]
+
+    stuck, good = runner_of(hang, "stuck"), runner_of(lambda: [LOAD5.sample(5)], "good")
+    collector = collector_of(stuck, good, deadline=0.05)
+    assert values(collector.collect().samples) == {LOAD5: 5}
+    assert values(collector.collect().samples) == {LOAD5: 5}
+    assert len(calls) == 1, "a gathering that hangs is not asked again"
+    assert not stuck.state().up
+    release.set()
+    patient = collector_of(stuck, good)
+    # What the hanging call brings in the end is old and thrown away; the next gathering is new.
+    seen = values(patient.collect().samples)
+    while LOAD1 not in seen:
+        seen = values(patient.collect().samples)
+    assert seen == {LOAD1: 2, LOAD5: 5}
+    assert stuck.state().up
+
+
+def test_collections_close_together_are_shared() -> None:
+    calls: list[int] = []
+
+    def count() -> Sequence[Sample]:
+        calls.append(1)
+        return [LOAD1.sample(len(calls))]
+
+    now = [0.0]
+    collector = Collector([[runner_of(count)]], deadline=PATIENCE, min_age=1.0, monotonic=lambda: now[0])
+    assert collector.collect() is collector.collect()
+    now[0] = 1.5
+    assert values(collector.collect().samples) == {LOAD1: 2}
+
+
+def test_the_state_tells_how_long_a_call_has_been_under_way() -> None:
+    release, now = threading.Event(), [100.0]
+    runner = InputRunner(Source("slow", lambda: wait_for(release)), PATIENCE, lambda: now[0])
+    runner.begin()
+    now[0] = 107.0
+    assert runner.state().duration == 7.0
+    release.set()
+    runner.finish(PATIENCE)
+
+
+@pytest.mark.parametrize("late", [0.0, -1.0])
+def test_no_time_left_is_no_error_of_ours(late: float) -> None:
+    release = threading.Event()
+    runner = runner_of(lambda: wait_for(release))
+    runner.begin()
+    assert runner.finish(late) == ()
+    release.set()

@@ -1,0 +1,139 @@
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.cgroup.hierarchy import Hierarchy, detect_hierarchy
+from collector.containers import ContainerIndex, Metadata
+from collector.inputs import network, process
+from collector.inputs.containers import INFO, RUNNING, UNNAMED, ContainersInput
+from collector.inputs.network import NetworkInput, parse_net_dev
+from collector.inputs.process import ProcessInput, parse_stat
+from collector.kernelfile import SkippedLines
+from collector.metrics import Metric, Sample
+
+RECORDED = Path(__file__).parents[1] / "fixtures" / "cgroup2"
+
+NET_DEV = b"""\
+Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier
+    lo:  100 1 0 0 0 0 0 0 100 1 0 0 0 0 0 0
+  eth0: 2000 20 1 2 0 0 0 0 3000 30 3 4 0 0 0 0
+  torn: 2000 20
+"""
+
+
+def by_metric(samples: list[Sample]) -> dict[tuple[Metric, tuple[str, ...]], float]:
+    return {(sample.metric, sample.labels): sample.value for sample in samples}
+
+
+class Host:
+    """A tree of /proc and cgroups with containers of one process each, all in namespaces of the test's choice."""
+
+    def __init__(self, folder: Path) -> None:
+        self.procfs = folder / "proc"
+        self.cgroups = folder / "cgroup"
+        self.metadata: dict[str, Metadata] = {}
+        self.index = ContainerIndex(Hierarchy(self.cgroups, {}), self.metadata.get)
+        self.process(1, "systemd", namespace="net:[1]")
+
+    def process(self, pid: int, command: str, *, namespace: str, cpu_ticks: int = 0, read: int = 0) -> None:
+        folder = self.procfs / str(pid)
+        (folder / "net").mkdir(parents=True, exist_ok=True)
+        (folder / "ns").mkdir(exist_ok=True)
+        (folder / "fd").mkdir(exist_ok=True)
+        (folder / "ns/net").unlink(missing_ok=True)
+        (folder / "ns/net").symlink_to(namespace)
+        (folder / "net/dev").write_bytes(NET_DEV)
+        fields = ["S", "0", *["0"] * 9, str(cpu_ticks), "0", "0", "0", "20", "0", "3", "0", "500", "0", "10", "0"]
+        (folder / "stat").write_text(f"{pid} ({command}) {' '.join(fields)}\n")
+        (folder / "io").write_text(f"rchar: 1\nread_bytes: {read}\nwrite_bytes: 0\n")
+
+    def container(self, name: str, *pids: int, network_mode: str = "bridge") -> None:
+        key = f"{len(self.metadata):064x}"
+        self.metadata[key] = Metadata(name, "image:1", pid=pids[0], network_mode=network_mode)
+        folder = self.cgroups / "docker" / key
+        folder.mkdir(parents=True)
+        (folder / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in pids))
+        self.index.refresh()
+
+
+def test_interfaces_are_counted_and_a_torn_line_costs_only_itself() -> None:
+    skipped = SkippedLines()
+    assert parse_net_dev(NET_DEV, skipped) == {"eth0": (2000, 20, 1, 2, 0, 0, 0, 0, 3000, 30, 3, 4, 0, 0, 0, 0)}
+    assert skipped.count == 1
+
+
+def test_a_shared_namespace_is_counted_once_for_its_owner_and_the_hosts_never(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    for pid, namespace in ((10, "net:[7]"), (11, "net:[7]"), (12, "net:[1]")):
+        host.process(pid, "app", namespace=namespace)
+    host.container("a-borrower", 11, network_mode="container:owner")
+    host.container("owner", 10)
+    host.container("on-host", 12, network_mode="host")
+    values = by_metric(NetworkInput(host.index, host.procfs, SkippedLines()).gather())
+    received = {labels[0]: value for (metric, labels), value in values.items() if metric is network.RECEIVE_BYTES}
+    shared = {(labels[0], labels[2]) for metric, labels in values if metric is network.NETNS_SHARED}
+    assert received == {"owner": 2000}
+    assert shared == {("a-borrower", "container"), ("on-host", "host")}
+
+
+def test_a_process_that_ended_costs_nothing_but_itself(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.process(10, "mariadbd", namespace="net:[7]")
+    host.container("db", 10, 99)
+    values = by_metric(ProcessInput(host.index, host.procfs, ["mariadbd"], SkippedLines()).gather())
+    assert values[process.COUNT, ("db", "image:1", "mariadbd")] == 1
+    assert NetworkInput(host.index, host.procfs, SkippedLines()).gather()
+
+
+def test_group_counters_never_run_backwards_when_a_process_ends(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.process(10, "zstd", namespace="net:[7]", cpu_ticks=1000, read=5000)
+    host.process(11, "zstd", namespace="net:[7]", cpu_ticks=200, read=100)
+    host.container("db", 10, 11)
+    source = ProcessInput(host.index, host.procfs, ["zstd"], SkippedLines())
+    labels = ("db", "image:1", "zstd")
+    first = by_metric(source.gather())
+    assert (first[process.CPU, labels], first[process.READ_BYTES, labels]) == (12.0, 5100)
+    (host.cgroups / "docker" / f"{0:064x}" / "cgroup.procs").write_text("11\n")
+    host.process(11, "zstd", namespace="net:[7]", cpu_ticks=300, read=300)
+    host.index.refresh()
+    second = by_metric(source.gather())
+    assert (second[process.COUNT, labels], second[process.CPU, labels]) == (1, 13.0)
+    assert second[process.READ_BYTES, labels] == 5300
+
+
+def test_a_command_with_parentheses_and_spaces_is_read_whole() -> None:
+    stat = b"7 (a) (b c) S " + b"0 " * 30 + b"\n"
+    parsed = parse_stat(stat)
+    assert parsed is not None
+    assert parsed[0] == "a) (b c"
+
+
+@given(st.binary(max_size=200))
+def test_hostile_files_raise_nothing(data: bytes) -> None:
+    parse_stat(data)
+    parse_net_dev(data, SkippedLines())
+
+
+def test_recorded_processes_are_read() -> None:
+    root = RECORDED / "t1"
+    hierarchy = detect_hierarchy((root / "proc/mounts").read_text(), root / "sys/fs/cgroup")
+    index = ContainerIndex(hierarchy, lambda key: Metadata(key[:2], "image:1"))
+    index.refresh()
+    skipped = SkippedLines()
+    values = by_metric(ProcessInput(index, root / "proc", ["python3"], skipped).gather())
+    assert values[process.COUNT, ("b2", "image:1", "python3")] >= 1
+    assert values[process.OLDEST_START, ("b2", "image:1", "python3")] > 0
+    assert skipped.count == 0
+
+
+def test_identity_stands_in_the_info_series_only(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.process(10, "mariadbd", namespace="net:[7]")
+    host.container("db", 10)
+    values = by_metric(ContainersInput(host.index).gather())
+    assert values[INFO, ("db", "image:1", f"{0:064x}", "10", "", "", "")] == 1
+    assert values[RUNNING, ()] == 1
+    assert values[UNNAMED, ()] == 0
