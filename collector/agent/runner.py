@@ -42,6 +42,7 @@ class InputRunner:
         self._done = threading.Event()
         self._started: float | None = None
         self._result: Sequence[Sample] | None = None
+        self._begun = False
         self._duration = 0.0
         self._last_success: float | None = None
         self._samples = 0
@@ -50,8 +51,9 @@ class InputRunner:
         threading.Thread(target=self._loop, name=f"input-{source.name}", daemon=True).start()
 
     def begin(self) -> None:
-        """Start a gathering, unless the last one still hangs. What one that hung has brought in the end is old."""
-        if self._started is None or self._done.is_set():
+        """Start a gathering, unless the last one still hangs; what that one brings in the end is old and dropped."""
+        self._begun = self._started is None or self._done.is_set()
+        if self._begun:
             self._started = self._clock()
             self._result = None
             self._done.clear()
@@ -59,7 +61,7 @@ class InputRunner:
 
     def finish(self, remaining: float) -> Sequence[Sample]:
         """Samples of the gathering that `begin` started; none if it failed or does not end in `remaining` seconds."""
-        if not self._done.wait(max(remaining, 0.0)):
+        if not self._begun or not self._done.wait(max(remaining, 0.0)):
             if self._up:
                 log.warning("input %s hangs: no result after %.1f s", self.source.name, self._deadline)
             self._errors += 1
