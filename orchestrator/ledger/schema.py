@@ -1,0 +1,75 @@
+"""Tables of the ledger. `migrations/versions` brings a database to `HEAD`; a test holds the two together."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    text,
+)
+
+HEAD = "0001"
+_LIVE = text("state <> 'removed'")
+
+metadata = MetaData()
+
+host = Table(
+    "host",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("engine_fingerprint", String(255)),
+)
+
+launch = Table(
+    "launch",
+    metadata,
+    Column("request_id", String(32), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("host", String(255), ForeignKey("host.name"), nullable=False),
+    Column("source", String(255), nullable=False),
+    Column("job", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("spec", JSON, nullable=False),
+    Column("spec_hash", String(64), nullable=False),
+    Column("container_id", String(64)),
+    Column("volume", String(255)),
+    Column("outcome", JSON(none_as_null=True)),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Index("launch_live_name", "name", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
+)
+
+is_live = launch.c.state != "removed"
+"""A name is taken as long as its launch isn't removed."""
+
+allocation = Table(
+    "allocation",
+    metadata,
+    Column("request_id", String(32), ForeignKey("launch.request_id"), nullable=False),
+    Column("host", String(255), ForeignKey("host.name"), nullable=False),
+    Column("resource_class", String(32), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    PrimaryKeyConstraint("request_id", "resource_class"),
+    Index("allocation_host", "host"),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("request_id", String(32), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("detail", JSON(none_as_null=True)),
+    Index("event_request_id", "request_id"),
+)
