@@ -12,16 +12,15 @@ from pathlib import Path
 from types import FrameType
 
 from .job import BackupFailedError, BackupJob, ProgressLine, run_backup
+from .pipeline import STOP_SIGNALS
 from .record import State
-
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one backup; 0 if it is done, 1 if it failed (the record says why), 2 for a wrong command line."""
     job = parse_arguments(arguments)
     os.umask(0o077)
-    for number in _STOP_SIGNALS:
+    for number in STOP_SIGNALS:
         signal.signal(number, _terminate)
     record = run_backup(job, ProgressLine(_say), commit=_ignore_signals, now=lambda: datetime.now(UTC))
     if record.reason is not None:
@@ -51,7 +50,7 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _ignore_signals() -> None:
-    for number in _STOP_SIGNALS:
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 

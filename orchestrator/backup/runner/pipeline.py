@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -20,6 +21,8 @@ from .facts import last_message
 
 _CHUNK_BYTES = 1 << 20
 _PROGRESS_SECONDS = 1.0
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Progress = Callable[[int, int], None]
 
@@ -51,12 +54,13 @@ def run_pipeline(
     with ExitStack() as stack:
         writer = stack.enter_context(DirectWriter(output))
         messages = stack.enter_context(log.open("wb"))
-        source = _start(stack, producer, stdin=subprocess.DEVNULL, stderr=messages)
-        sink = _start(stack, compressor, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-        relay = _Relay(source, sink)
-        relay.start()
-        stack.callback(relay.join)
-        stack.callback(_kill, source, sink)  # before the join: the relay ends when they do
+        with _stop_signals_held():
+            source = _start(stack, producer, stdin=subprocess.DEVNULL, stderr=messages)
+            sink = _start(stack, compressor, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+            relay = _Relay(source, sink)
+            relay.start()
+            stack.callback(relay.join)
+            stack.callback(_kill, source, sink)  # before the join: the relay ends when they do
         _drain(sink, writer, lambda: progress(relay.bytes_moved, writer.bytes_written))
         # The compressor first, because the producer fails after it, on a closed pipe.
         _check_end(sink, compressor[0], lambda: _pipe(sink.stderr).read().decode(errors="replace"))
@@ -91,6 +95,19 @@ class _Relay(threading.Thread):
         self.join()
         if self._error is not None:
             raise PipelineError(f"moving bytes to the compressor failed: {self._error.strerror}") from self._error
+
+
+@contextmanager
+def _stop_signals_held() -> Iterator[None]:
+    """Keep a signal's exception from coming between the start of a process and its entry on the clean-up stack.
+
+    The children inherit the mask; that is no loss, because they are only ever ended by SIGKILL.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(stack: ExitStack, command: Sequence[str], *, stdin: int, stderr: int | IO[bytes]) -> subprocess.Popen[bytes]:
