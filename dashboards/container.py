@@ -1,0 +1,315 @@
+"""Container: each resource against its limit, and which processes inside use it."""
+
+from __future__ import annotations
+
+from grafanalib.formatunits import (
+    BYTES_IEC,
+    BYTES_SEC,
+    COUNTS_PER_SEC,
+    DURATION_SECONDS,
+    IO_OPS_PER_SEC,
+    NUMBER_FORMAT,
+    PACKETS_SEC,
+    PERCENT_UNIT,
+    SHORT,
+)
+
+from alerts import thresholds
+from collector import catalogue
+from collector.metrics import Metric
+from dashboards.addresses import CONTAINER_UID
+from dashboards.colours import NONE_IS_GOOD, above
+from dashboards.panels import glance, lines
+from dashboards.spec import Dashboard, Panel, Query, Row
+from dashboards.variables import HOST, JOB, NAME, ONE_CONTAINER
+
+_SCOPE = ONE_CONTAINER
+_cgroup = catalogue.cgroup
+_network_metrics = catalogue.network
+_process = catalogue.process
+
+_CPU_USED = f"sum by (name) ({_SCOPE.rate(_cgroup.CPU_USAGE)})"
+_CPU_QUOTA = f"max by (name) (({_SCOPE.gauge(_cgroup.SPEC_CPU_QUOTA)} > 0) / {_SCOPE.gauge(_cgroup.SPEC_CPU_PERIOD)})"
+_WORKING_SET = f"max by (name) ({_SCOPE.gauge(_cgroup.MEMORY_WORKING_SET)})"
+_MEMORY_LIMIT = f"max by (name) ({_SCOPE.gauge(_cgroup.SPEC_MEMORY_LIMIT)} > 0)"
+_THROTTLED = f"max by (name) ({_SCOPE.rate(_cgroup.CFS_THROTTLED_PERIODS)} / ({_SCOPE.rate(_cgroup.CFS_PERIODS)} > 0))"
+
+
+def dashboard() -> Dashboard:
+    """Everything about one container; its own `top` and `free` would show the host."""
+    return Dashboard(
+        uid=CONTAINER_UID,
+        title="vdbmon / Container",
+        description="One container against its limits. The figures come from the kernel: they don't need the daemon.",
+        variables=(JOB, HOST, NAME),
+        rows=(
+            Row("now", "Now", _at_a_glance()),
+            Row("cpu", "CPU", _cpu()),
+            Row("memory", "Memory", _memory()),
+            Row("disk", "Disk I/O", _disk()),
+            Row("network", "Network", _network()),
+            Row("pressure", "Pressure", _pressure()),
+            Row("processes", "Processes by group", _processes()),
+        ),
+    )
+
+
+def _at_a_glance() -> tuple[Panel, ...]:
+    return (
+        glance(
+            "cpu-of-quota-now",
+            "CPU of quota",
+            "At 100 % the quota sets the pace. Raise it while the container runs if the job is late.",
+            f"{_CPU_USED} / {_CPU_QUOTA}",
+            unit=PERCENT_UNIT,
+        ),
+        glance(
+            "throttled-now",
+            "CPU throttled",
+            "Share of periods in which the quota ran out. Red: the job would be done sooner with a higher CPU limit.",
+            _THROTTLED,
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.THROTTLED_RATIO),
+        ),
+        glance(
+            "memory-of-limit-now",
+            "Memory of limit",
+            "Working set to limit. Red: an OOM kill is near; raise the limit or lower the buffer pool.",
+            f"{_WORKING_SET} / {_MEMORY_LIMIT}",
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.CONTAINER_MEMORY_RATIO),
+        ),
+        glance(
+            "oom-kills-now",
+            "OOM kills",
+            "Processes killed at the memory limit in the time shown. The job has failed: start it with more memory.",
+            f"round(max by (name) ({_SCOPE.increase(_cgroup.OOM_EVENTS)}))",
+            unit=NUMBER_FORMAT,
+            steps=NONE_IS_GOOD,
+        ),
+        glance(
+            "tasks-now",
+            "Tasks",
+            "Processes and threads. Steady growth is a leak in the container; its end is the limit of tasks.",
+            f"max by (name) ({_SCOPE.gauge(_cgroup.THREADS)})",
+            unit=SHORT,
+        ),
+        glance(
+            "running-for",
+            "Running for",
+            "Since its first process started. Shorter than expected: it died and was started again; see the OOM kills.",
+            f"time() - max by (name) ({_SCOPE.gauge(_cgroup.START_TIME)})",
+            unit=DURATION_SECONDS,
+        ),
+    )
+
+
+def _cpu() -> tuple[Panel, ...]:
+    return (
+        lines(
+            "cpu-against-quota",
+            "CPU against quota, cores",
+            "Used CPU and the quota. On the line: the quota sets the pace; raise it if the job is late.",
+            Query(_CPU_USED, "used"),
+            Query(_CPU_QUOTA, "quota"),
+            unit=SHORT,
+            limit_lines=("quota",),
+        ),
+        lines(
+            "cpu-by-mode",
+            "CPU by mode, cores",
+            "Compression is user time. Much system time: many small reads and writes, or page faults.",
+            Query(f"max by (name) ({_SCOPE.rate(_cgroup.CPU_USER)})", "user"),
+            Query(f"max by (name) ({_SCOPE.rate(_cgroup.CPU_SYSTEM)})", "system"),
+            unit=SHORT,
+            stacked=True,
+        ),
+        lines(
+            "cpu-throttled",
+            "CPU throttled",
+            "Share of periods in which the quota ran out. Above the line the CPU limit, not the disk, sets the pace.",
+            Query(_THROTTLED, "throttled periods"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.THROTTLED_RATIO),
+        ),
+    )
+
+
+def _memory() -> tuple[Panel, ...]:
+    def gauge(metric: Metric, legend: str) -> Query:
+        return Query(f"max by (name) ({_SCOPE.gauge(metric)})", legend)
+
+    faults = _SCOPE.rate(_cgroup.MEMORY_FAILURES, 'failure_type="pgmajfault", scope="container"')
+    return (
+        lines(
+            "memory-against-limit",
+            "Memory against limit",
+            "Usage has the page cache in it and may lie at the limit; the working set may not. Raise the limit then.",
+            Query(_WORKING_SET, "working set"),
+            gauge(_cgroup.MEMORY_USAGE, "usage"),
+            Query(_MEMORY_LIMIT, "limit"),
+            unit=BYTES_IEC,
+            limit_lines=("limit",),
+        ),
+        lines(
+            "memory-parts",
+            "Memory by kind",
+            "Anonymous memory (buffer pools) can't be given back, file pages can. Shared is part of file.",
+            gauge(_cgroup.MEMORY_RSS, "anonymous"),
+            gauge(_cgroup.MEMORY_CACHE, "file"),
+            gauge(_cgroup.MEMORY_SHMEM, "shared"),
+            gauge(_cgroup.MEMORY_SLAB, "slab"),
+            gauge(_cgroup.MEMORY_SWAP, "swap"),
+            unit=BYTES_IEC,
+        ),
+        lines(
+            "memory-faults",
+            "Memory trouble",
+            "Major faults: pages read back from disk. Limit hits: the kernel had to reclaim. Both high: raise it.",
+            Query(f"max by (name) ({faults})", "major faults"),
+            Query(f"max by (name) ({_SCOPE.rate(_cgroup.MEMORY_FAILCNT)})", "limit hits"),
+            unit=COUNTS_PER_SEC,
+        ),
+    )
+
+
+def _of_limit(rate: str, limit: str) -> str:
+    return f"max by (device) ({rate} / ({limit} > 0))"
+
+
+def _disk() -> tuple[Panel, ...]:
+    read, written = _SCOPE.rate(_cgroup.FS_READ_BYTES), _SCOPE.rate(_cgroup.FS_WRITE_BYTES)
+    read_limit, write_limit = _SCOPE.gauge(_cgroup.IO_LIMIT_READ_BPS), _SCOPE.gauge(_cgroup.IO_LIMIT_WRITE_BPS)
+    return (
+        lines(
+            "read-against-limit",
+            "Read against limit",
+            "Bytes read by device. Steady on the limit is what a limit is for; raise it only if the job is late.",
+            Query(f"max by (device) ({read})", "{{device}}"),
+            Query(f"max by (device) ({read_limit} > 0)", "{{device}} limit"),
+            unit=BYTES_SEC,
+        ),
+        lines(
+            "write-against-limit",
+            "Written against limit",
+            "Bytes written by device. On cgroup v1 buffered writes pass the limit and count for the host instead.",
+            Query(f"max by (device) ({written})", "{{device}}"),
+            Query(f"max by (device) ({write_limit} > 0)", "{{device}} limit"),
+            unit=BYTES_SEC,
+        ),
+        lines(
+            "io-of-limit",
+            "Throughput of limit",
+            "Above the line the limit sets the pace. If the host's disk is idle, raise it while the container runs.",
+            Query(_of_limit(read, read_limit), "{{device}} read"),
+            Query(_of_limit(written, write_limit), "{{device}} written"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.BLKIO_AT_LIMIT_RATIO),
+        ),
+        lines(
+            "io-operations",
+            "Disk operations",
+            "Many with little throughput: small random I/O, as in a prepare or a logical dump.",
+            Query(f"max by (device) ({_SCOPE.rate(_cgroup.FS_READS)})", "{{device}} reads"),
+            Query(f"max by (device) ({_SCOPE.rate(_cgroup.FS_WRITES)})", "{{device}} writes"),
+            unit=IO_OPS_PER_SEC,
+        ),
+    )
+
+
+def _network() -> tuple[Panel, ...]:
+    def by_interface(metric: Metric, word: str) -> Query:
+        return Query(f"max by (interface) ({_SCOPE.rate(metric)})", f"{{{{interface}}}} {word}")
+
+    return (
+        lines(
+            "network-bytes",
+            "Network throughput",
+            "Seen from the container. Empty for one that shares the host's network: then see the host.",
+            by_interface(_network_metrics.RECEIVE_BYTES, "received"),
+            by_interface(_network_metrics.TRANSMIT_BYTES, "sent"),
+            unit=BYTES_SEC,
+        ),
+        lines(
+            "network-packets",
+            "Packets",
+            "Many small packets cost CPU: a logical dump over TCP has more than a compressed stream.",
+            by_interface(_network_metrics.RECEIVE_PACKETS, "received"),
+            by_interface(_network_metrics.TRANSMIT_PACKETS, "sent"),
+            unit=PACKETS_SEC,
+        ),
+        lines(
+            "network-drops",
+            "Dropped packets and errors",
+            "Drops under load: a rate limit polices this container. Errors: look at the host's network.",
+            by_interface(_network_metrics.RECEIVE_DROPPED, "dropped on receive"),
+            by_interface(_network_metrics.TRANSMIT_DROPPED, "dropped on send"),
+            by_interface(_network_metrics.RECEIVE_ERRORS, "receive errors"),
+            by_interface(_network_metrics.TRANSMIT_ERRORS, "send errors"),
+            unit=PACKETS_SEC,
+        ),
+    )
+
+
+def _pressure() -> tuple[Panel, ...]:
+    advice = {
+        "cpu": ("CPU", "High with much throttling: the quota. High without: the host's CPUs are short."),
+        "memory": ("Memory", "`All waited` above a few per cent: it pages instead of working; raise the limit."),
+        "io": ("I/O", "High at the device limit is intended; high below it, the host's disk is short."),
+    }
+    return tuple(
+        lines(
+            f"{resource}-pressure",
+            f"{name} pressure",
+            f"Share of time in which tasks of the container waited. {text} Empty on cgroup v1, which lacks it.",
+            Query(f"max by (name) ({_SCOPE.rate(_cgroup.PRESSURE[resource, 'some'])})", "some waited"),
+            Query(f"max by (name) ({_SCOPE.rate(_cgroup.PRESSURE[resource, 'full'])})", "all waited"),
+            unit=PERCENT_UNIT,
+        )
+        for resource, (name, text) in advice.items()
+    )
+
+
+def _processes() -> tuple[Panel, ...]:
+    def by_group(expr: str, word: str = "") -> Query:
+        return Query(f"max by (group) ({expr})", f"{{{{group}}}} {word}".strip())
+
+    return (
+        lines(
+            "process-cpu",
+            "CPU by group, cores",
+            "What uses the CPU: the server, the backup tool, the compressor or the transport.",
+            by_group(_SCOPE.rate(_process.CPU)),
+            unit=SHORT,
+            stacked=True,
+        ),
+        lines(
+            "process-memory",
+            "Resident memory by group",
+            "Shared pages are counted in each. The group that grows is the one an OOM kill will take.",
+            by_group(_SCOPE.gauge(_process.RESIDENT)),
+            unit=BYTES_IEC,
+        ),
+        lines(
+            "process-io",
+            "Disk I/O by group",
+            "Bytes fetched from and sent to storage. No write from the compressor: the stream is stuck before it.",
+            by_group(_SCOPE.rate(_process.READ_BYTES), "read"),
+            by_group(_SCOPE.rate(_process.WRITE_BYTES), "written"),
+            unit=BYTES_SEC,
+        ),
+        lines(
+            "process-count",
+            "Processes by group",
+            "A group that is missing has ended or died: compare with the job's state in `vdbmon ps`.",
+            by_group(_SCOPE.gauge(_process.COUNT)),
+            unit=SHORT,
+        ),
+        lines(
+            "process-descriptors",
+            "Open descriptors by group",
+            "Steady growth is a leak; at the limit of the process, files and connections fail to open.",
+            by_group(_SCOPE.gauge(_process.OPEN_FDS)),
+            unit=SHORT,
+        ),
+    )

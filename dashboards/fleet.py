@@ -1,0 +1,228 @@
+"""Fleet: is every host seen, which hosts have room, which are closed, and which containers work hardest."""
+
+from __future__ import annotations
+
+from grafanalib.formatunits import BYTES_SEC, NUMBER_FORMAT, PERCENT_UNIT, SECONDS, SHORT
+
+from alerts import thresholds
+from collector import catalogue
+from dashboards import usage
+from dashboards.addresses import FLEET_UID, HOST_UID
+from dashboards.alerts_table import closing_alerts_table
+from dashboards.colours import NONE_IS_GOOD, PLAIN, Step, above, below
+from dashboards.container_table import busiest_containers
+from dashboards.panels import glance, lines
+from dashboards.promql import closing_alerts
+from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Stat, Table, TimeSeries
+from dashboards.variables import EVERY_HOST, HOST_OR_FLEET, HOSTS, JOB
+
+_SCOPE = EVERY_HOST
+
+
+def dashboard() -> Dashboard:
+    """The entry to all others."""
+    return Dashboard(
+        uid=FLEET_UID,
+        title="vdbmon / Fleet",
+        description="All hosts that run backup and restore containers: who answers, who has room, who is closed.",
+        variables=(JOB, HOSTS),
+        rows=(
+            Row("now", "Now", (*_counts(), _headroom_table(), closing_alerts_table())),
+            Row("headroom", "Headroom", _headroom()),
+            Row("containers", "Containers", (busiest_containers(_SCOPE), _containers_per_host())),
+            Row("docker", "Docker and agents", _docker_and_agents()),
+        ),
+    )
+
+
+def _count(slug: str, title: str, description: str, expr: str, steps: tuple[Step, ...]) -> Stat:
+    return glance(slug, title, description, expr, unit=NUMBER_FORMAT, steps=steps)
+
+
+def _counts() -> tuple[Panel, ...]:
+    oom_kills = _SCOPE.increase(catalogue.cgroup.OOM_EVENTS)
+    return (
+        _count(
+            "agents-up",
+            "Agents that answer",
+            "Hosts whose agent Prometheus can scrape.",
+            f"count({usage.agent_up(_SCOPE)} == 1) or vector(0)",
+            PLAIN,
+        ),
+        _count(
+            "agents-down",
+            "Agents that don't",
+            "Hosts nobody sees: not placed upon, and their alerts can't fire. Check the host, then its agent's log.",
+            f"count({usage.agent_up(_SCOPE)} == 0) or vector(0)",
+            NONE_IS_GOOD,
+        ),
+        _count(
+            "docker-hung",
+            "Docker daemons that hang",
+            "Hosts where an endpoint of the daemon misses its deadline. Containers run on; open the host to see which.",
+            f"count({usage.docker_answers(_SCOPE)} == 0) or vector(0)",
+            NONE_IS_GOOD,
+        ),
+        _count(
+            "closing-alert-count",
+            "Alerts that close placement",
+            "Firing alerts with gate=place. The table below names them and their hosts.",
+            f"count{closing_alerts(HOST_OR_FLEET)} or vector(0)",
+            NONE_IS_GOOD,
+        ),
+        _count(
+            "containers-running",
+            "Containers running",
+            "As the kernel shows them, whatever the Docker daemons say.",
+            f"sum({_SCOPE.gauge(catalogue.containers.RUNNING)})",
+            PLAIN,
+        ),
+        _count(
+            "oom-kills",
+            "OOM kills in containers",
+            "Processes killed at a memory limit in the time shown. The job in it has failed: give it more.",
+            f"round(sum({oom_kills}))",
+            NONE_IS_GOOD,
+        ),
+    )
+
+
+def _headroom_table() -> Table:
+    disk = below(thresholds.DISK_AVAIL_CRITICAL, warning=thresholds.DISK_AVAIL_WARNING)
+    return Table(
+        slug="hosts",
+        title="Hosts",
+        description="One line per host, the fullest memory first. Click a host for the reasons behind a colour.",
+        height=12,
+        keys=("host",),
+        sort_by="Memory used",
+        links=(KeyLink("host", HOST_UID, carried=("host",)),),
+        columns=(
+            Column("Agent", usage.agent_up(_SCOPE), NUMBER_FORMAT, mappings=usage.ANSWERS),
+            Column("Docker", usage.docker_answers(_SCOPE), NUMBER_FORMAT, mappings=usage.ANSWERS),
+            Column("CPU used", usage.cpu_used(_SCOPE), PERCENT_UNIT),
+            Column("Memory used", usage.memory_used(_SCOPE), PERCENT_UNIT, above(thresholds.MEMORY_USED_RATIO)),
+            Column("Least disk space", usage.least_disk_space(_SCOPE), PERCENT_UNIT, disk),
+            Column("Busiest disk", usage.busiest_disk(_SCOPE), PERCENT_UNIT, above(thresholds.DISK_BUSY_RATIO)),
+            Column(
+                "I/O stalled",
+                usage.pressure(_SCOPE, "io", "full"),
+                PERCENT_UNIT,
+                above(thresholds.IO_STALLED_RATIO),
+            ),
+            Column("Containers", f"max by (host) ({_SCOPE.gauge(catalogue.containers.RUNNING)})", NUMBER_FORMAT),
+        ),
+    )
+
+
+def _per_host(
+    slug: str, title: str, description: str, expr: str, *, unit: str, steps: tuple[Step, ...] = PLAIN
+) -> TimeSeries:
+    return lines(slug, title, description, Query(expr, "{{host}}"), unit=unit, steps=steps, width=6)
+
+
+def _headroom() -> tuple[Panel, ...]:
+    return (
+        _per_host(
+            "cpu-used",
+            "CPU used",
+            "Neither idle nor waiting for I/O. High alone is normal while backups compress; see the CPU pressure.",
+            usage.cpu_used(_SCOPE),
+            unit=PERCENT_UNIT,
+        ),
+        _per_host(
+            "cpu-waiting",
+            "CPU pressure, some",
+            "Share of time in which a task waited for a CPU. Above the line: place no more here, lower a CPU limit.",
+            usage.pressure(_SCOPE, "cpu", "some"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.CPU_WAITING_RATIO),
+        ),
+        _per_host(
+            "memory-used",
+            "Memory used",
+            "What a new process could not have. Above the line one more container means an OOM kill: move or end one.",
+            usage.memory_used(_SCOPE),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.MEMORY_USED_RATIO),
+        ),
+        _per_host(
+            "memory-stalled",
+            "Memory pressure, full",
+            "Share of time in which all tasks waited for memory. Above the line the host pages instead of working.",
+            usage.pressure(_SCOPE, "memory", "full"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.MEMORY_STALLED_RATIO),
+        ),
+        _per_host(
+            "disk-space",
+            "Least disk space",
+            "Available to size of the fullest filesystem. Below the lines: remove old backups or grow the volume.",
+            usage.least_disk_space(_SCOPE),
+            unit=PERCENT_UNIT,
+            steps=below(thresholds.DISK_AVAIL_CRITICAL, warning=thresholds.DISK_AVAIL_WARNING),
+        ),
+        _per_host(
+            "disk-busy",
+            "Busiest disk",
+            "Share of time with I/O in flight. Above the line the disk is the bottleneck: lower the device limits.",
+            usage.busiest_disk(_SCOPE),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.DISK_BUSY_RATIO),
+        ),
+        _per_host(
+            "io-stalled",
+            "I/O pressure, full",
+            "Share of time in which all tasks waited for I/O. With an idle disk it is a limit that holds them: fine.",
+            usage.pressure(_SCOPE, "io", "full"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.IO_STALLED_RATIO),
+        ),
+        _per_host(
+            "network-received",
+            "Network received",
+            "All interfaces but loopback. Near the link's speed backups slow each other down: start them apart.",
+            usage.network_received(_SCOPE),
+            unit=BYTES_SEC,
+        ),
+    )
+
+
+def _containers_per_host() -> TimeSeries:
+    return lines(
+        "containers-per-host",
+        "Containers per host",
+        "Running containers as the kernel shows them. A sudden drop on one host: open it; see OOM kills.",
+        Query(f"max by (host) ({_SCOPE.gauge(catalogue.containers.RUNNING)})", "{{host}}"),
+        unit=SHORT,
+        stacked=True,
+        width=24,
+    )
+
+
+def _docker_and_agents() -> tuple[Panel, ...]:
+    last = f"max by (host) ({_SCOPE.gauge(catalogue.internal.INPUT_LAST_SUCCESS)})"
+    return (
+        lines(
+            "docker-slowest",
+            "Slowest Docker endpoint",
+            "A call that hangs counts up. A steady climb is a hung daemon: open the host for the pattern.",
+            Query(usage.docker_slowest_probe(_SCOPE), "{{host}}"),
+            unit=SECONDS,
+        ),
+        lines(
+            "telemetry-age",
+            "Age of telemetry",
+            "Time since the agent's last good collection. Above the line the host is not placed upon.",
+            Query(f"time() - {last}", "{{host}}"),
+            unit=SECONDS,
+            steps=above(thresholds.TELEMETRY_STALE_AFTER),
+        ),
+        lines(
+            "agent-cpu",
+            "CPU of the agents",
+            "Share of one core. Above a few per cent: look at the input durations on the host's dashboard.",
+            Query(f"max by (host) ({_SCOPE.rate(catalogue.internal.CPU_SECONDS)})", "{{host}}"),
+            unit=PERCENT_UNIT,
+        ),
+    )

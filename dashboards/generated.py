@@ -1,0 +1,27 @@
+"""The dashboards as files for Grafana's file provisioning: one JSON file per dashboard, named by its uid."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from dashboards import container, fleet, host
+from dashboards.render import render
+from dashboards.spec import Dashboard
+
+_OURS = "vdbmon-*.json"
+
+
+def all_dashboards() -> tuple[Dashboard, ...]:
+    """Every dashboard; a new one is one file and one line here."""
+    return (fleet.dashboard(), host.dashboard(), container.dashboard())
+
+
+def dashboard_files() -> dict[str, bytes]:
+    """The files by name; the same bytes at each call."""
+    return {f"{dashboard.uid}.json": render(dashboard).encode() for dashboard in all_dashboards()}
+
+
+def left_over(folder: Path, names: Collection[str]) -> list[str]:
+    """One line per dashboard file of ours in `folder` that is not generated any more; Grafana would still show it."""
+    return [f"{path} is left over" for path in sorted(folder.glob(_OURS)) if path.name not in names]

@@ -1,0 +1,55 @@
+"""Short forms of the two panels that the dashboards are mostly made of."""
+
+from __future__ import annotations
+
+from dashboards.colours import PLAIN, Step
+from dashboards.spec import Mapping, Query, Stat, TimeSeries
+
+
+def glance(
+    slug: str,
+    title: str,
+    description: str,
+    expr: str,
+    *,
+    unit: str,
+    steps: tuple[Step, ...] = PLAIN,
+    mappings: tuple[Mapping, ...] = (),
+    width: int = 4,
+) -> Stat:
+    """One number, named by its title."""
+    return Stat(
+        slug=slug,
+        title=title,
+        description=description,
+        unit=unit,
+        query=Query(expr, title),
+        steps=steps,
+        mappings=mappings,
+        width=width,
+    )
+
+
+def lines(
+    slug: str,
+    title: str,
+    description: str,
+    *queries: Query,
+    unit: str,
+    steps: tuple[Step, ...] = PLAIN,
+    stacked: bool = False,
+    limit_lines: tuple[str, ...] = (),
+    width: int = 8,
+) -> TimeSeries:
+    """The queries over time."""
+    return TimeSeries(
+        slug=slug,
+        title=title,
+        description=description,
+        unit=unit,
+        queries=queries,
+        steps=steps,
+        stacked=stacked,
+        limit_lines=limit_lines,
+        width=width,
+    )

@@ -1,0 +1,34 @@
+"""The choices at the top of the dashboards, and the matchers that go with them.
+
+A variable with one value is matched with `=`: Grafana escapes dots for regular expressions only where several values
+can be chosen.
+"""
+
+from __future__ import annotations
+
+from alerts.foreign import UP
+from collector import catalogue
+from dashboards.promql import Scope
+from dashboards.spec import Variable
+
+DATASOURCE_VARIABLE = "datasource"
+PROMETHEUS_UID = "vdbmon-prometheus"
+"""Uid of the provisioned data source, chosen first: VictoriaMetrics is of the same type and holds telegraf's names."""
+
+_JOB_MATCHER = 'job=~"$job"'
+
+JOB = Variable("job", "Job", f"label_values({catalogue.internal.BUILD_INFO.name}, job)", all_value=".+")
+HOSTS = Variable("host", "Host", f"label_values({UP}{{{_JOB_MATCHER}}}, host)", all_value=".+")
+HOST = Variable("host", "Host", f"label_values({UP}{{{_JOB_MATCHER}}}, host)")
+NAME = Variable(
+    "name",
+    "Container",
+    f'label_values({catalogue.cgroup.LAST_SEEN.name}{{{_JOB_MATCHER}, host="$host"}}, name)',
+)
+
+EVERY_HOST = Scope(f'{_JOB_MATCHER}, host=~"$host"')
+ONE_HOST = Scope(f'{_JOB_MATCHER}, host="$host"')
+ONE_CONTAINER = Scope(ONE_HOST.target, 'name="$name"')
+
+# An alert without a host closes the fleet, so it concerns every host that is looked at.
+HOST_OR_FLEET = 'host=~"$host|"'
