@@ -1,0 +1,53 @@
+"""`vdbmon agent run|test|check-config`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import typer
+
+from collector.agent.service import AgentService, collect_once
+from vdbmon.config import Config, find_config, load_config
+from vdbmon.logging import configure_logging
+from vdbmon.options import ConfigOption
+
+app = typer.Typer(help="The agent on this host: it reads and never decides.", no_args_is_help=True)
+
+
+@app.callback()
+def _agent() -> None:
+    """The agent on this host: it reads and never decides."""
+
+
+def _load(option: ConfigOption) -> Config:
+    return load_config(find_config(option))
+
+
+@app.command()
+def run(config: ConfigOption = None) -> None:
+    """Serve /metrics and push to the outputs until SIGTERM or SIGINT."""
+    configure_logging()
+    loaded = _load(config)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with AgentService(loaded.host.name, loaded.agent, loaded.inputs, loaded.outputs) as service:
+        typer.echo(f"vdbmon agent of {loaded.host.name}: {service.url}", err=True)
+        stop.wait()
+
+
+@app.command("test")
+def print_collection(config: ConfigOption = None) -> None:
+    """Print one collection as line protocol, write nothing anywhere."""
+    loaded = _load(config)
+    for line in collect_once(loaded.host.name, loaded.agent, loaded.inputs):
+        typer.echo(line)
+
+
+@app.command("check-config")
+def check_config(config: ConfigOption = None) -> None:
+    """Check the configuration file: names file, key and what would be right."""
+    path = find_config(config)
+    load_config(path)
+    typer.echo(f"{path}: ok")
