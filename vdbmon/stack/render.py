@@ -1,0 +1,167 @@
+"""Configuration of the local stack's programs, from vdbmon's one TOML file; pure but for `write_if_changed`."""
+
+from __future__ import annotations
+
+import configparser
+import io
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from alerts.alertmanager import DEFAULT_WEBHOOK_URL
+from alerts.generated import ALERTMANAGER_FILE, alert_files
+from collector.settings import AgentSettings
+from orchestrator.settings import FleetSettings, HostSettings
+from vdbmon.config import Config
+from vdbmon.stack.layout import Layout
+from vdbmon.stack.programs import ALERTMANAGER, PROMETHEUS, Program, stack_addresses
+
+SCRAPE_INTERVAL = "5s"
+LOG_BYTES = "10MB"
+LOG_BACKUPS = "3"
+# After a crash supervisor waits one second longer each time; it must not give up while somebody makes room on a disk.
+START_RETRIES = "1000"
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a new configuration says of this machine: name, cores, bytes of memory and of the volumes' filesystem."""
+
+    name: str
+    cpus: int
+    memory: int
+    disk: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenAddresses:
+    """Where a new stack listens, as the TOML file says it."""
+
+    agent: str = AgentSettings().listen
+    prometheus: str = FleetSettings().prometheus.url
+    alertmanager: str = FleetSettings().alertmanager.url
+    victoria_metrics: str = "http://127.0.0.1:8428"
+
+
+def render_config(template: str, layout: Layout, machine: Machine, listen: ListenAddresses) -> str:
+    """The TOML file of a new stack."""
+    mebibyte, gibibyte = 2**20, 2**30
+    values = {
+        "host": machine.name,
+        "agent_listen": listen.agent,
+        "agent_url": f"http://{listen.agent}",
+        "victoria_metrics_url": listen.victoria_metrics,
+        "prometheus_url": listen.prometheus,
+        "alertmanager_url": listen.alertmanager,
+        "ledger_url": f"sqlite:///{layout.state / 'ledger.db'}",
+        "volumes_dir": str(layout.volumes),
+        "memory": f"{machine.memory // mebibyte}MiB",
+        "disk": f"{machine.disk // gibibyte}GiB",
+        "demo_address": f"unix://{layout.demo_socket}",
+        "demo_data": str(layout.demo_data),
+        "demo_credentials": str(layout.demo_credentials),
+    }
+    # A JSON string is a TOML basic string.
+    quoted = {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}
+    return Template(template).substitute(quoted, cpus=machine.cpus)
+
+
+def render_prometheus(config: Config, layout: Layout) -> str:
+    """Prometheus scrapes the agents of all hosts and the stack's own servers, and evaluates the generated rules."""
+    addresses = stack_addresses(config, layout.config)
+    alertmanager = str(addresses[ALERTMANAGER])
+    document = {
+        "global": {"scrape_interval": SCRAPE_INTERVAL, "evaluation_interval": SCRAPE_INTERVAL},
+        "rule_files": [str(layout.rules)],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+        "scrape_configs": [
+            {
+                "job_name": "vdbmon",
+                "honor_labels": True,
+                "static_configs": list(map(_agent_target, config.hosts)),
+            },
+            {"job_name": PROMETHEUS, "static_configs": [{"targets": [str(addresses[PROMETHEUS])]}]},
+            {"job_name": ALERTMANAGER, "static_configs": [{"targets": [alertmanager]}]},
+        ],
+    }
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def _agent_target(host: HostSettings) -> Document:
+    url = urlsplit(host.agent)
+    return {"targets": [url.netloc], "labels": {"host": host.name, "__scheme__": url.scheme}}
+
+
+def render_alerts(webhook_url: str | None) -> dict[str, bytes]:
+    """Rules and Alertmanager configuration by their path below `Layout.alerts`.
+
+    Without a webhook the receivers stay empty: one where nobody listens would raise an alert about notifications.
+
+    Raises:
+        ConfigError: the URL can't be used.
+    """
+    files = alert_files(webhook_url or DEFAULT_WEBHOOK_URL)
+    if webhook_url is None:
+        document = yaml.safe_load(files[ALERTMANAGER_FILE])
+        for receiver in document["receivers"]:
+            receiver.pop("webhook_configs", None)
+        files[ALERTMANAGER_FILE] = yaml.safe_dump(document, sort_keys=False).encode()
+    return files
+
+
+def render_supervisor(programs: Iterable[Program], layout: Layout) -> str:
+    """Configuration of supervisor (http://supervisord.org/configuration.html)."""
+    parser = configparser.RawConfigParser()
+    parser["unix_http_server"] = {"file": _escape(layout.supervisor_socket), "chmod": "0700"}
+    parser["supervisord"] = {
+        "logfile": _escape(layout.log("supervisord")),
+        "pidfile": _escape(layout.state / "supervisord.pid"),
+        "childlogdir": _escape(layout.log("supervisord").parent),
+        "directory": _escape(layout.state),
+        "user": "root",
+    }
+    parser["supervisorctl"] = {"serverurl": _escape(layout.supervisor_url)}
+    parser["rpcinterface:supervisor"] = {
+        "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+    }
+    for program in programs:
+        parser[f"program:{program.name}"] = {
+            "command": _escape(shlex.join(program.command)),
+            "priority": str(program.priority),
+            "autorestart": "true",
+            "startretries": START_RETRIES,
+            "stopwaitsecs": str(program.stop_seconds),
+            "redirect_stderr": "true",
+            "stdout_logfile": _escape(layout.log(program.name)),
+            "stdout_logfile_maxbytes": LOG_BYTES,
+            "stdout_logfile_backups": LOG_BACKUPS,
+        }
+    text = io.StringIO()
+    parser.write(text)
+    return text.getvalue()
+
+
+def _escape(value: object) -> str:
+    """A value for supervisor, which expands `%(name)s` in all of them."""
+    return str(value).replace("%", "%%")
+
+
+def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
+    """Put `text` into a file in one step, so that an interruption leaves the old content; say whether it changed."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.touch(mode=mode)
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+    return True
