@@ -1,0 +1,1 @@
+"""What the integration tests share: real servers on free loopback ports, in folders of their own."""

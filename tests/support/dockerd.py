@@ -1,0 +1,120 @@
+"""A Docker daemon of the test's own, that may be stopped, killed and frozen."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+
+from tests.support.servers import STOP_DEADLINE, process
+from tests.support.wait import wait_until
+
+READY_DEADLINE = 60.0
+BUSYBOX = Path("/bin/busybox")
+TINY_IMAGE = "vdbmon-test/busybox:1"
+
+
+@dataclass(slots=True)
+class OwnDockerd:
+    """A running daemon; `root` is its data root."""
+
+    address: str
+    root: Path
+    process: subprocess.Popen[bytes]
+
+    def client(self, timeout: int = 10) -> docker.DockerClient:
+        """A new client of it."""
+        return docker.DockerClient(base_url=self.address, timeout=timeout)
+
+    def freeze(self) -> None:
+        """Make it hang, as the real ones did: it accepts connections and answers nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def own_dockerd(*, bridge: str = "none") -> Iterator[OwnDockerd]:
+    """A daemon in a short temporary folder (socket paths hold 107 bytes), without networks of its own."""
+    with tempfile.TemporaryDirectory(prefix="vdbmon-dockerd-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        address = f"unix://{folder / 'docker.sock'}"
+        command = [
+            "dockerd",
+            f"--data-root={folder / 'root'}",
+            f"--exec-root={folder / 'exec'}",
+            f"--pidfile={folder / 'dockerd.pid'}",
+            f"--host={address}",
+            f"--bridge={bridge}",
+            "--iptables=false",
+            "--log-level=warn",
+        ]
+        with process(command, folder / "dockerd.log") as started:
+            wait_until(
+                lambda: _answers(address) or started.poll() is not None, deadline=READY_DEADLINE, what="dockerd answers"
+            )
+            assert started.poll() is None, (folder / "dockerd.log").read_text()
+            daemon = OwnDockerd(address, folder / "root", started)
+            try:
+                yield daemon
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    daemon.thaw()
+                _remove_containers(daemon)
+        _unmount(folder)
+
+
+def import_busybox(client: docker.DockerClient) -> str:
+    """An image of one static busybox, made on the spot; its name."""
+    if not client.images.list(TINY_IMAGE):
+        with tempfile.TemporaryDirectory() as name:
+            rootfs = Path(name)
+            (rootfs / "bin").mkdir()
+            (rootfs / "bin/busybox").write_bytes(BUSYBOX.read_bytes())
+            (rootfs / "bin/busybox").chmod(0o755)
+            for applet in ("sh", "sleep", "cat", "dd", "true", "false", "echo", "mkdir"):
+                (rootfs / "bin" / applet).symlink_to("busybox")
+            for folder in ("tmp", "proc", "sys", "dev", "etc"):
+                (rootfs / folder).mkdir()
+            archive = rootfs.with_suffix(".tar")
+            subprocess.run(["tar", "-C", str(rootfs), "-cf", str(archive), "."], check=True)
+            repository, _, tag = TINY_IMAGE.partition(":")
+            client.api.import_image_from_file(str(archive), repository=repository, tag=tag)
+            archive.unlink()
+    return TINY_IMAGE
+
+
+def _answers(address: str) -> bool:
+    try:
+        with contextlib.closing(docker.APIClient(base_url=address, version="auto", timeout=5)) as client:
+            return bool(client.ping())
+    except (docker.errors.DockerException, OSError):
+        return False
+
+
+def _remove_containers(daemon: OwnDockerd) -> None:
+    if daemon.process.poll() is not None:
+        return
+    with contextlib.closing(daemon.client(int(STOP_DEADLINE))) as client:
+        for container in client.containers.list(all=True):
+            container.remove(force=True)
+
+
+def _unmount(folder: Path) -> None:
+    """What a killed daemon leaves mounted, deepest first; and its orphaned shims."""
+    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+        if line.split()[1].startswith(f"{folder}/"):
+            subprocess.run(["umount", "-l", line.split()[1]], check=False)
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in entry.read_bytes():
+                os.kill(int(entry.parent.name), signal.SIGKILL)
