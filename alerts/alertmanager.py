@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
+
+from pydantic import HttpUrl, TypeAdapter, ValidationError
 
 from alerts.render import to_yaml
 from alerts.rule import AlertRule, Closes, Severity
@@ -21,6 +22,7 @@ DEFAULT_WEBHOOK_URL = "http://127.0.0.1:9099/alerts"
 _WEBHOOK = "webhook"
 _HEARTBEAT = "heartbeat"
 _NOBODY = "nobody"
+_HTTP_URL = TypeAdapter(HttpUrl)
 _HOST_SUBJECTS = ("host", "container", "docker", "agent")
 
 
@@ -33,21 +35,22 @@ def alertmanager_file(webhook_url: str) -> bytes:
     return to_yaml(_configuration(_checked(webhook_url)))
 
 
-def _checked(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+def _checked(text: str) -> str:
+    try:
+        url = _HTTP_URL.validate_python(text)
+    except ValidationError as error:
         raise ConfigError(
             "alerts.webhook_url",
-            f"webhook URL {url!r} can't be posted to",
+            f"webhook URL {text!r} can't be posted to",
             "write http://HOST:PORT/PATH or https://...",
-        )
-    if parts.password is not None:
+        ) from error
+    if url.password is not None:
         raise ConfigError(
             "alerts.webhook_secret",
-            f"the webhook URL for {parts.hostname} carries a password",
+            f"the webhook URL for {url.host} carries a password",
             "leave it out and set http_config.basic_auth.password_file in the receiver",
         )
-    return url
+    return text
 
 
 def _configuration(webhook_url: str) -> dict[str, Any]:

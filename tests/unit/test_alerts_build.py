@@ -1,0 +1,102 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from alerts.alertmanager import DEFAULT_WEBHOOK_URL, alertmanager_file
+from alerts.generated import ALERTMANAGER_FILE, RULE_FILE, alert_files, differences, write_files
+from alerts.rules import RULES
+from collector.errors import ConfigError, VdbmonError
+from vdbmon.commands.alerts import app
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["build", *arguments])
+    return result.exit_code, result.output
+
+
+def test_committed_files_are_what_the_generator_makes() -> None:
+    assert differences(ROOT / "deploy", alert_files(DEFAULT_WEBHOOK_URL)) == []
+
+
+def test_bytes_do_not_depend_on_the_hash_seed() -> None:
+    code = "import sys; from alerts.generated import alert_files as f; sys.stdout.buffer.writelines(f('http://h/').values())"
+    made = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert made[0] == made[1]
+
+
+def test_build_writes_files_that_check_accepts(tmp_path: Path) -> None:
+    code, output = run("-o", str(tmp_path))
+    assert (code, output.split()) == (0, [str(tmp_path / RULE_FILE), str(tmp_path / ALERTMANAGER_FILE)])
+    assert run("-o", str(tmp_path), "--check") == (0, "")
+    written = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert written == sorted([RULE_FILE, ALERTMANAGER_FILE])
+
+
+def test_check_names_each_differing_file_and_writes_nothing(tmp_path: Path) -> None:
+    run("-o", str(tmp_path))
+    (tmp_path / RULE_FILE).write_text("groups: []\n")
+    (tmp_path / ALERTMANAGER_FILE).unlink()
+    code, output = run("-o", str(tmp_path), "--check")
+    assert code == 1
+    assert [line.partition(";")[0] for line in output.splitlines()] == [
+        f"{tmp_path / RULE_FILE} differs",
+        f"{tmp_path / ALERTMANAGER_FILE} is missing",
+    ]
+    assert (tmp_path / RULE_FILE).read_text() == "groups: []\n"
+    assert not (tmp_path / ALERTMANAGER_FILE).exists()
+
+
+def test_a_folder_that_is_a_file_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "prometheus").write_text("in the way")
+    with pytest.raises(VdbmonError, match=r"can't write .*vdbmon\.yml: .*; check the path"):
+        write_files(tmp_path, {RULE_FILE: b""})
+
+
+def test_the_webhook_url_reaches_both_receivers() -> None:
+    document = yaml.safe_load(alertmanager_file("https://pager.example/hook"))
+    urls = {item["name"]: hook["url"] for item in document["receivers"] for hook in item.get("webhook_configs", ())}
+    assert urls == {"webhook": "https://pager.example/hook", "heartbeat": "https://pager.example/hook"}
+
+
+@pytest.mark.parametrize(
+    "url", ["pager", "ftp://pager/x", "http://", "file:///etc/passwd", "http://[::1", "http://h:99999/"]
+)
+def test_a_url_that_can_not_be_posted_to_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="can't be posted to") as caught:
+        alertmanager_file(url)
+    assert caught.value.code == "alerts.webhook_url"
+
+
+def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ConfigError, match="carries a password") as caught:
+        alertmanager_file("https://user:hunter2@pager.example/hook")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_heartbeat_is_repeated_as_often_as_its_group_is_looked_at() -> None:
+    # repeat_interval below group_interval has no effect: Alertmanager looks at a group once per group_interval.
+    route = yaml.safe_load(alertmanager_file(DEFAULT_WEBHOOK_URL))["route"]
+    heartbeat = next(child for child in route["routes"] if child["receiver"] == "heartbeat")
+    seconds = {name: int(heartbeat[name].removesuffix("s")) for name in ("group_interval", "repeat_interval")}
+    assert seconds["group_interval"] < seconds["repeat_interval"] < 2 * seconds["group_interval"] <= 60
+
+
+def test_inhibitions_name_alerts_that_exist() -> None:
+    names = {rule.name for rule in RULES}
+    for inhibition in yaml.safe_load(alertmanager_file(DEFAULT_WEBHOOK_URL))["inhibit_rules"]:
+        for matcher in (*inhibition["source_matchers"], *inhibition["target_matchers"]):
+            key, _, value = matcher.partition("=")
+            if key == "alertname":
+                assert set(value.removeprefix("~").strip('"').split("|")) <= names
