@@ -1,0 +1,188 @@
+"""The agent as a process, against a real Docker daemon that hangs, dies and comes back."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from docker.models.containers import Container
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.dockerd import OwnDockerd, import_busybox
+from tests.support.servers import free_port, http_get, process
+from tests.support.wait import wait_until
+
+VDBMON = str(Path(sys.executable).with_name("vdbmon"))
+PATIENCE = 20.0
+
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+Start = Callable[[], subprocess.Popen[bytes]]
+
+
+class Agent:
+    """An agent on a free port that watches one Docker daemon."""
+
+    def __init__(self, daemon: OwnDockerd, folder: Path) -> None:
+        self.port = free_port()
+        self.config = folder / "vdbmon.toml"
+        self.log = folder / "agent.log"
+        self.config.write_text(
+            f'[host]\nname = "testhost"\n'
+            f'[agent]\nlisten = "127.0.0.1:{self.port}"\nmin_age = "10ms"\n'
+            f'[inputs.docker]\naddress = "{daemon.address}"\nroot = "{daemon.root}"\ntimeout = "1s"\n'
+        )
+
+    def scrape(self) -> Series | None:
+        """All series by name and labels; None while nobody answers."""
+        text = http_get(f"http://127.0.0.1:{self.port}/metrics")
+        if text is None:
+            return None
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def value(self, series: str, **labels: str) -> float | None:
+        """The value of the one series that has these labels."""
+        wanted = labels.items()
+        found = [
+            value
+            for (key, have), value in (self.scrape() or {}).items()
+            if key == series and wanted <= dict(have).items()
+        ]
+        assert len(found) <= 1, found
+        return found[0] if found else None
+
+
+@pytest.fixture
+def agent(own_dockerd: OwnDockerd, tmp_path: Path) -> Iterator[Agent]:
+    watcher = Agent(own_dockerd, tmp_path)
+    with process([VDBMON, "agent", "run", "--config", str(watcher.config)], watcher.log):
+        wait_until(watcher.scrape, deadline=PATIENCE, what="agent answers")
+        yield watcher
+
+
+def run_container(daemon: OwnDockerd, name: str, *command: str, **options: object) -> Container:
+    client = daemon.client()
+    return client.containers.run(import_busybox(client), list(command), name=name, detach=True, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def cgroup_cpu_seconds(container: Container) -> float:
+    v1 = Path(f"/sys/fs/cgroup/cpuacct/docker/{container.id}/cpuacct.usage")
+    if v1.exists():
+        return int(v1.read_text()) / 1e9
+    stat = Path(f"/sys/fs/cgroup/docker/{container.id}/cpu.stat").read_text().split()
+    return int(stat[stat.index("usage_usec") + 1]) / 1e6
+
+
+def test_cpu_agrees_with_the_cgroup_file(own_dockerd: OwnDockerd, agent: Agent) -> None:
+    container = run_container(own_dockerd, "busy", "sh", "-c", "while :; do :; done", network_mode="none")
+    wait_until(
+        lambda: (agent.value("container_cpu_usage_seconds_total", name="busy") or 0) > 0.2,
+        deadline=PATIENCE,
+        what="cpu series of the container",
+    )
+    before = cgroup_cpu_seconds(container)
+    value = agent.value(
+        "container_cpu_usage_seconds_total", name="busy", image="vdbmon-test/busybox:1", host="testhost"
+    )
+    after = cgroup_cpu_seconds(container)
+    assert value is not None
+    assert before <= value <= after
+
+
+def test_limits_processes_and_identity_are_seen(own_dockerd: OwnDockerd, agent: Agent) -> None:
+    container = run_container(
+        own_dockerd,
+        "limited",
+        "sleep",
+        "600",
+        network_mode="none",
+        mem_limit="64m",
+        nano_cpus=500_000_000,
+        pids_limit=50,
+        labels={"io.vdbmon.source": "demo"},
+    )
+    wait_until(lambda: agent.value("container_last_seen", name="limited"), deadline=PATIENCE, what="the container")
+    assert agent.value("container_spec_memory_limit_bytes", name="limited") == 64 * 2**20
+    assert agent.value("container_spec_cpu_quota", name="limited") == 50_000
+    assert agent.value("container_threads_max", name="limited") == 50
+    assert agent.value("vdbmon_process_count", name="limited", group="other") == 1
+    assert agent.value("vdbmon_container_info", name="limited", id=str(container.id), source="demo") == 1
+
+
+def test_a_dead_container_looks_dead_at_once(own_dockerd: OwnDockerd, agent: Agent) -> None:
+    container = run_container(own_dockerd, "shortlived", "sleep", "600", network_mode="none")
+    wait_until(lambda: agent.value("container_last_seen", name="shortlived"), deadline=PATIENCE, what="the container")
+    container.kill()
+    container.wait()
+    series = agent.scrape()
+    assert series is not None
+    assert [key for key in series if ("name", "shortlived") in key[1]] == []
+
+
+def test_a_frozen_daemon_costs_no_container_series(own_dockerd: OwnDockerd, agent: Agent) -> None:
+    run_container(own_dockerd, "steady", "sh", "-c", "while :; do :; done", network_mode="none")
+    wait_until(lambda: agent.value("container_last_seen", name="steady"), deadline=PATIENCE, what="the container")
+    wait_until(
+        lambda: agent.value("vdbmon_docker_probe_success", endpoint="ping") == 1, deadline=PATIENCE, what="ping answers"
+    )
+    own_dockerd.freeze()
+    wait_until(
+        lambda: agent.value("vdbmon_docker_probe_success", endpoint="ping") == 0, deadline=PATIENCE, what="ping fails"
+    )
+    first = agent.value("container_cpu_usage_seconds_total", name="steady")
+    assert first is not None
+    wait_until(
+        lambda: (agent.value("container_cpu_usage_seconds_total", name="steady") or 0) > first,
+        deadline=PATIENCE,
+        what="cpu goes on growing",
+    )
+    assert agent.value("vdbmon_input_up", input="docker") == 1
+    own_dockerd.thaw()
+    wait_until(
+        lambda: agent.value("vdbmon_docker_probe_success", endpoint="ping") == 1, deadline=PATIENCE, what="ping is back"
+    )
+
+
+def test_an_oom_kill_outlives_its_container(own_dockerd: OwnDockerd, agent: Agent) -> None:
+    container = run_container(
+        own_dockerd, "hungry", "dd", "if=/dev/zero", "of=/dev/null", "bs=64M", network_mode="none", mem_limit="16m"
+    )
+    container.wait()
+    wait_until(
+        lambda: agent.value("container_oom_events_total", name="hungry") == 1, deadline=PATIENCE, what="the OOM kill"
+    )
+
+
+def test_a_killed_agent_leaves_its_port_and_no_child(own_dockerd: OwnDockerd, tmp_path: Path) -> None:
+    watcher = Agent(own_dockerd, tmp_path)
+    command = [VDBMON, "agent", "run", "--config", str(watcher.config)]
+    with process(command, watcher.log) as first:
+        wait_until(watcher.scrape, deadline=PATIENCE, what="agent answers")
+        children = [int(pid) for pid in Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()]
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait(PATIENCE)
+        with process(command, watcher.log):
+            wait_until(watcher.scrape, deadline=PATIENCE, what="the next agent answers")
+        wait_until(
+            lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), deadline=PATIENCE, what="children end"
+        )
+
+
+def test_a_port_that_is_held_is_one_line(agent: Agent) -> None:
+    second = subprocess.run(
+        [VDBMON, "agent", "run", "--config", str(agent.config)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert str(agent.port) in second.stderr
+    assert "[agent] listen" in second.stderr
+    assert len(second.stderr.splitlines()) == 1
