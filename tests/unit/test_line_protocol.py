@@ -15,6 +15,8 @@ _TEXT = st.text(st.one_of(st.sampled_from('\\,= "'), _CHARACTERS), max_size=8)
 _PLAIN = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\\"), min_size=1, max_size=8)
 _NUMBERS = st.one_of(st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats())
 
+NOW = 1_700_000_000_123_456_789
+
 # VictoriaMetrics' reading: a backslash before one of these stands for it alone, before others for itself.
 _ESCAPED = re.compile(r"\\([,= \\])")
 
@@ -44,16 +46,16 @@ def test_tags_come_back(tags: dict[str, str]) -> None:
 def test_the_line_is_the_one_that_influxdb_client_writes(
     measurement: str, tag: str, value: str, field: str, number: FieldValue
 ) -> None:
-    expected = reference_line(measurement, tag, value, field, number, 1_700_000_000_123_456_789)
-    found = lines(Point(measurement, ((tag, value),), {field: number}, 1_700_000_000_123_456_789))
+    expected = reference_line(measurement, tag, value, field, number)
+    found = lines(Point(measurement, ((tag, value),), {field: number}, NOW))
     if isinstance(number, float):
         found = [without_spare_zero(line) for line in found]
     assert found == ([expected] if expected else [])
 
 
-def reference_line(measurement: str, tag: str, value: str, field: str, number: FieldValue, timestamp_ns: int) -> str:
+def reference_line(measurement: str, tag: str, value: str, field: str, number: FieldValue) -> str:
     point: Any = ReferencePoint
-    return str(point(measurement).tag(tag, value).field(field, number).time(timestamp_ns).to_line_protocol())
+    return str(point(measurement).tag(tag, value).field(field, number).time(NOW).to_line_protocol())
 
 
 def without_spare_zero(line: str) -> str:
