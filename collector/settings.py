@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from collector.quantities import Seconds
 
@@ -29,11 +32,11 @@ class InfluxV2Settings:
     """One InfluxDB v2 write endpoint.
 
     Attributes:
-        urls: the first is written to; the others are not used yet by influxdb-client.
+        urls: exactly one, in a list because telegraf writes it so; a second endpoint is a section of its own.
         token_file: file of mode 0600 that holds the token; None where the endpoint asks for none.
     """
 
-    urls: tuple[str, ...]
+    urls: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)]
     organization: str = "vdbmon"
     bucket: str = "vdbmon"
     token_file: Path | None = None

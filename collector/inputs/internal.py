@@ -28,9 +28,9 @@ INPUT_SAMPLES = gauge("vdbmon_input_samples", "Samples of the last gathering.", 
 INPUT_ERRORS = counter("vdbmon_input_errors_total", "Gatherings that failed or overran.", "input")
 PARSE_ERRORS = counter("vdbmon_parse_errors_total", "Lines of kernel files that were not understood.", "input")
 OUTPUT_UP = gauge("vdbmon_output_up", "1 if the output's last write was accepted.", "output")
-OUTPUT_WRITTEN = counter("vdbmon_output_written_total", "Samples that the far end accepted.", "output")
-OUTPUT_DROPPED = counter("vdbmon_output_dropped_total", "Samples given up, the oldest first.", "output")
-OUTPUT_QUEUED = gauge("vdbmon_output_queued", "Samples that wait to be written.", "output")
+OUTPUT_WRITTEN = counter("vdbmon_output_written_total", "Points that the far end accepted.", "output")
+OUTPUT_DROPPED = counter("vdbmon_output_dropped_total", "Points given up, the oldest first.", "output")
+OUTPUT_QUEUED = gauge("vdbmon_output_queued", "Points that wait to be written.", "output")
 CPU_SECONDS = counter("process_cpu_seconds_total", "CPU time of the agent.", unit=Unit.SECONDS)
 RESIDENT = gauge("process_resident_memory_bytes", "Resident memory of the agent.", unit=Unit.BYTES)
 OPEN_FDS = gauge("process_open_fds", "Open descriptors of the agent.")
@@ -51,7 +51,7 @@ class InputState:
 
 @dataclass(frozen=True, slots=True)
 class OutputState:
-    """How an output fares; all but `up` count samples."""
+    """How an output fares; all but `up` count points."""
 
     up: bool
     written: int
