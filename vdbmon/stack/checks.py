@@ -64,11 +64,12 @@ def check_cgroups(root: Path) -> Check:
     """The layout of the cgroup file systems and the controllers that limits and metrics need."""
     subject = "cgroups"
     controllers_file = root / "cgroup.controllers"
+    wanted: tuple[str, ...] = CGROUP_V1_CONTROLLERS
     if controllers_file.is_file():
         found, wanted, layout = set(controllers_file.read_text().split()), CGROUP_V2_CONTROLLERS, "v2"
     elif root.is_dir():
         found = {path.name for path in root.iterdir() if (path / "cgroup.procs").exists()}
-        wanted, layout = CGROUP_V1_CONTROLLERS, "hybrid" if "unified" in found else "v1"
+        layout = "hybrid" if "unified" in found else "v1"
     else:
         return Check(
             Level.FAIL, subject, f"nothing is mounted at {root}", "mount the cgroup file systems (cgroupfs-mount)"

@@ -172,14 +172,15 @@ def wait_for_engine(survey: Survey, progress: Callable[[str], None], *, seconds:
     """
     if answers(survey.address):
         return
-    progress(f"{_daemon(survey)} doesn't answer; waiting up to {seconds:.0f} s, it won't get a twin")
+    progress(f"{describe(survey)} doesn't answer; waiting up to {seconds:.0f} s")
     if wait_for(lambda: answers(survey.address), seconds, poll=1.0) is None:
         raise VdbmonError(
-            "docker.not_answering", f"{_daemon(survey)} hasn't answered for {seconds:.0f} s", _remedy(survey)
+            "docker.not_answering", f"{describe(survey)} hasn't answered for {seconds:.0f} s", _remedy(survey)
         )
 
 
-def _daemon(survey: Survey) -> str:
+def describe(survey: Survey) -> str:
+    """The engine in words, with the daemon's process id where it is known."""
     if survey.pid is not None:
         return f"dockerd (pid {survey.pid}) at {survey.address}"
     return f"the Docker engine at {survey.address}"

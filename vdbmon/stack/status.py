@@ -15,7 +15,7 @@ from vdbmon.config import Config
 from vdbmon.stack.demo import LABEL, uses_volumes
 from vdbmon.stack.dockerd import Survey, connect, survey_engine
 from vdbmon.stack.layout import Layout
-from vdbmon.stack.ownership import is_own
+from vdbmon.stack.ownership import is_own, own_processes
 from vdbmon.stack.programs import DOCKERD, Program, stack_programs
 from vdbmon.stack.supervise import ProgramState, Supervisor
 from vdbmon.stack.wait import answers_ok
@@ -46,10 +46,18 @@ def read_status(config: Config, layout: Layout) -> tuple[Row, ...]:
     """Ask supervisor, every program and the engine; each answer has a deadline of seconds."""
     engine = survey_engine(config)
     own_dockerd = is_own(engine.pid, layout)
-    states = Supervisor(layout).states() or {}
+    states = Supervisor(layout).states() or orphan_states(layout)
     programs = stack_programs(config, layout, own_dockerd=own_dockerd)
     rows = [program_row(program, states.get(program.name)) for program in programs if program.name != DOCKERD]
     return (*rows, engine_row(engine, own=own_dockerd), *_container_rows(engine, layout, config.volumes.dir))
+
+
+def orphan_states(layout: Layout) -> dict[str, ProgramState]:
+    """Programs that go on although their supervisor was killed; nobody restarts them."""
+    return {
+        name: ProgramState(name, "UNSUPERVISED", process.pid, _started(process.pid), "supervisor was killed")
+        for name, process in own_processes(layout)
+    }
 
 
 def program_row(program: Program, state: ProgramState | None) -> Row:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from alerts.generated import write_files
 from collector.errors import VdbmonError
 from vdbmon.config import Config, load_config
-from vdbmon.stack.dockerd import Action, Survey, decide, remove_stale_pid_file, survey_engine
+from vdbmon.stack.dockerd import Action, Survey, decide, describe, remove_stale_pid_file, survey_engine
 from vdbmon.stack.layout import Layout
 from vdbmon.stack.machine import make_folders, this_machine
 from vdbmon.stack.ownership import is_own
@@ -57,6 +57,8 @@ def start_stack(layout: Layout, steps: Steps, *, webhook_url: str | None) -> Run
         layout.config,
         lambda pid: is_own(pid, layout),
     )
+    if decide(engine) is Action.WAIT:
+        steps.line(f"{describe(engine)} doesn't answer; it is used as it is and never gets a twin")
     make_folders(layout)
     write_configuration(config, layout, programs, webhook_url)
     if decide(engine) is Action.START:
