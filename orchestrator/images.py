@@ -190,17 +190,20 @@ def _build(client: docker.DockerClient, tag: str, files: Mapping[str, Path], dig
             tag=tag,
             labels={CONTEXT_LABEL: digest},
             buildargs=proxies,
+            network_mode="host",  # an engine without a bridge, or a proxy on loopback, serves as well
             rm=True,
             forcerm=True,
             timeout=BUILD_SILENCE_SECONDS,
             decode=True,
         )
-        for entry in output:
+        failed = False
+        for entry in output:  # to its end, which closes the connection
             last.extend(line for line in _entry_text(entry).splitlines() if line.strip())
-            if "error" in entry:
-                raise VdbmonError("image.build_failed", f"building {tag} failed: {_one_line(last)}")
+            failed = failed or "error" in entry
     except (docker.errors.DockerException, OSError) as error:
         raise VdbmonError("image.build_failed", f"building {tag} failed: {_one_line([*last, str(error)])}") from error
+    if failed:
+        raise VdbmonError("image.build_failed", f"building {tag} failed: {_one_line(last)}")
 
 
 def _context_tar(files: Mapping[str, Path]) -> io.BytesIO:

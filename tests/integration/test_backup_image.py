@@ -1,0 +1,364 @@
+"""The backup image end to end: a demonstration server in it, a backup under limits, its restore, its failures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import docker.errors
+import pytest
+from docker.models.containers import Container
+from docker.types import Mount
+
+from collector.errors import VdbmonError
+from orchestrator.backup.runner.record import Record, State
+from orchestrator.images import context_digest, context_files, debian_sources, ensure_backup_image
+from orchestrator.volumes import BlockDevice, LoopVolumes, SizedVolume, device_of
+
+CONTEXT = Path(__file__).parents[2] / "deploy" / "images" / "backup"
+MIB = 1 << 20
+SECRET_WORD = "hush4711"  # noqa: S105 - of a server that lives for a minute
+PASSWORD = f"it's \\\\ {SECRET_WORD}"  # the quote and the backslash must survive option file, shell and SQL
+TICK_SECONDS = 0.05
+CHECKSUM = "CHECKSUM TABLE demo.orders; SELECT COUNT(*) FROM demo.orders"
+RESTORE = f"""
+mkdir /restored /run/mysqld 2>/dev/null || true
+zstd -qdc /backup/b1/backup.xb.zst | mbstream -x -C /restored
+mariadb-backup --prepare --target-dir=/restored >/dev/null 2>&1
+chown -R mysql /restored /run/mysqld
+mariadbd --user=mysql --datadir=/restored --skip-networking --socket=/run/mysqld/mysqld.sock >/dev/null 2>&1 &
+until mariadb-admin ping >/dev/null 2>&1; do sleep 0.1; done
+mariadb -BNe '{CHECKSUM}'
+"""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A running demonstration server and what a backup of it needs."""
+
+    container: Container
+    image: str
+    data: Path
+    run: Path
+    credentials: Path
+
+    def sql(self, statement: str) -> str:
+        status, output = self.container.exec_run(["mariadb", "-BNe", statement])
+        assert status == 0, output
+        assert isinstance(output, bytes)
+        return output.decode()
+
+
+Launch = Callable[..., Container]
+
+
+@pytest.fixture(scope="session")
+def docker_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[docker.DockerClient]:
+    """The machine's engine, or one of the tests' own where none answers."""
+    try:
+        client = docker.from_env()
+        client.ping()
+    except docker.errors.DockerException:
+        yield from own_engine(tmp_path_factory.mktemp("engine"))
+        return
+    yield client
+    client.close()
+
+
+def own_engine(folder: Path) -> Iterator[docker.DockerClient]:
+    socket = f"unix://{folder}/sock"
+    places = [f"--data-root={folder}/root", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid", f"--host={socket}"]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(["dockerd", *places], stdout=log, stderr=log, start_new_session=True) as daemon,
+    ):
+        try:
+            await_condition((folder / "sock").exists, 30, "the engine's socket")
+            client = docker.DockerClient(base_url=socket)
+            client.ping()
+            yield client
+            client.close()
+        finally:
+            daemon.terminate()
+            daemon.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def backup_image(docker_client: docker.DockerClient) -> str:
+    return ensure_backup_image(docker_client, CONTEXT, lambda _line: None)
+
+
+@pytest.fixture(scope="session")
+def demo(
+    docker_client: docker.DockerClient, backup_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Demo]:
+    folder = tmp_path_factory.mktemp("demo")
+    data, run = folder / "data", folder / "run"
+    data.mkdir()
+    run.mkdir()
+    credentials = write_credentials(folder / "source.cnf", PASSWORD)
+    container = docker_client.containers.run(
+        backup_image,
+        "start-demo-server",
+        name=f"vdbmon-test-demo-{uuid.uuid4().hex[:8]}",
+        detach=True,
+        init=True,
+        network_mode="none",
+        environment={"DEMO_MB": "20"},
+        mounts=[
+            bind(data, "/var/lib/mysql"),
+            bind(run, "/run/mysqld"),
+            bind(credentials, "/run/secrets/source.cnf", ro=True),
+        ],
+    )
+    try:
+        await_condition((run / "ready").exists, 90, "the demonstration server", lambda: container.logs().decode())
+        assert (run / "ready").read_text().strip() == container.short_id
+        yield Demo(container=container, image=backup_image, data=data, run=run, credentials=credentials)
+    finally:
+        container.remove(force=True)
+
+
+@pytest.fixture
+def volumes(tmp_path: Path) -> Iterator[LoopVolumes]:
+    made = LoopVolumes(tmp_path / "volumes")
+    yield made
+    for name in made.list():
+        made.remove(name)
+
+
+@pytest.fixture
+def launch(docker_client: docker.DockerClient, backup_image: str, demo: Demo) -> Iterator[Launch]:
+    """Starts backups the way the launcher does; a test asks for it after its volumes, which are then removed last."""
+    containers: list[Container] = []
+
+    def start(
+        volume: SizedVolume,
+        *,
+        limited: BlockDevice | None = None,
+        write_bps: int = 50_000_000,
+        credentials: Path = demo.credentials,
+    ) -> Container:
+        limits: list[Mapping[str, str | int]] = [{"Path": str((limited or volume.device).path), "Rate": write_bps}]
+        arguments = "--source demo --backup-id b1 --target /backup --socket /run/source/mysqld.sock"
+        containers.append(
+            docker_client.containers.run(
+                backup_image,
+                f"python3 -m runner backup {arguments} --defaults-file /run/secrets/source.cnf".split(),
+                name=f"vdbmon-test-backup-{uuid.uuid4().hex[:8]}",
+                detach=True,
+                init=True,
+                network_mode="none",
+                read_only=True,
+                cap_drop=["ALL"],
+                cap_add=["DAC_READ_SEARCH"],
+                security_opt=["no-new-privileges"],
+                mem_limit=1 << 30,
+                nano_cpus=10**9,
+                device_write_bps=limits,
+                mounts=[
+                    bind(demo.data, "/var/lib/mysql", ro=True),
+                    bind(demo.run, "/run/source", ro=True),
+                    bind(credentials, "/run/secrets/source.cnf", ro=True),
+                    bind(volume.mountpoint, "/backup"),
+                ],
+            )
+        )
+        return containers[-1]
+
+    yield start
+    for container in containers:
+        container.remove(force=True)
+
+
+def bind(source: Path, target: str, *, ro: bool = False) -> Mount:
+    return Mount(type="bind", source=str(source), target=target, read_only=ro)
+
+
+def write_credentials(path: Path, password: str) -> Path:
+    path.touch(mode=0o600)
+    path.write_text(f"[client]\nuser=vdbmon_backup\npassword={password}\n")
+    return path
+
+
+def await_condition(condition: Callable[[], bool], seconds: float, what: str, explain: Callable[[], str] = str) -> None:
+    deadline, pause = time.monotonic() + seconds, threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}: {explain()}"
+        pause.wait(TICK_SECONDS)
+
+
+def finish(container: Container) -> tuple[int, Record]:
+    """Wait for a backup's end; its exit status and the record that it printed last."""
+    status = container.wait(timeout=120)["StatusCode"]
+    return status, Record.from_json(container.logs(stdout=True, stderr=False).decode().splitlines()[-1])
+
+
+def bytes_written(volume: SizedVolume) -> int:
+    """Bytes that the kernel wrote to the volume's device (Documentation/block/stat.rst, in sectors of 512)."""
+    stat = Path("/sys/block", volume.device.path.name, "stat").read_text().split()
+    return int(stat[6]) * 512
+
+
+def steady_rate(container: Container, volume: SizedVolume) -> float:
+    """Bytes per second written to the volume from the first MiB to the last, by the kernel's counter."""
+    start = bytes_written(volume)
+    samples: list[tuple[float, int]] = []
+    with ThreadPoolExecutor(1) as pool:
+        end = pool.submit(container.wait, timeout=120)
+        while not end.done():
+            written = bytes_written(volume) - start
+            if not samples or written != samples[-1][1]:
+                samples.append((time.monotonic(), written))
+            wait([end], timeout=TICK_SECONDS)
+    growing = [sample for sample in samples if MIB <= sample[1] <= samples[-1][1] - MIB]
+    (first, low), (last, high) = growing[0], growing[-1]
+    return (high - low) / (last - first)
+
+
+def left_in(volume: SizedVolume) -> list[str]:
+    return sorted(path.name for path in volume.mountpoint.iterdir() if path.name != "lost+found")
+
+
+def test_an_image_that_is_up_to_date_is_not_built_again(docker_client: docker.DockerClient, backup_image: str) -> None:
+    steps: list[str] = []
+    assert ensure_backup_image(docker_client, CONTEXT, steps.append) == backup_image
+    assert steps == []
+
+
+def test_a_folder_without_dockerfile_is_refused(docker_client: docker.DockerClient, tmp_path: Path) -> None:
+    with pytest.raises(VdbmonError) as caught:
+        ensure_backup_image(docker_client, tmp_path, lambda _line: None)
+    assert caught.value.code == "image.context_missing"
+
+
+def test_a_failed_build_says_why_in_one_line_and_keeps_the_old_image(
+    docker_client: docker.DockerClient, backup_image: str, tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM debian:bookworm-slim\nRUN echo no such luck >&2; exit 7\n")
+    with pytest.raises(VdbmonError) as caught:
+        ensure_backup_image(docker_client, tmp_path, lambda _line: None)
+    assert caught.value.code == "image.build_failed"
+    assert "no such luck" in caught.value.message
+    assert "returned a non-zero code: 7" in caught.value.message
+    assert "\n" not in caught.value.message
+    assert ensure_backup_image(docker_client, CONTEXT, lambda _line: None) == backup_image
+
+
+def test_the_context_digest_follows_content_names_and_modes(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    script = tmp_path / "run"
+    digests = [context_digest(context_files(tmp_path, tmp_path))]
+    for change in (lambda: script.write_text("a"), lambda: script.write_text("b"), lambda: script.chmod(0o755)):
+        change()
+        digests.append(context_digest(context_files(tmp_path, tmp_path)))
+    assert len(set(digests)) == len(digests)
+    assert digests[-1] == context_digest(context_files(tmp_path, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen"),
+    [
+        ("deb http://deb.debian.org/debian bookworm main\n", True),
+        ("deb [signed-by=/k.gpg] https://mirror.example/debian bookworm main contrib\n", True),
+        ("Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm bookworm-updates\nComponents: main\n", True),
+        ("# deb http://deb.debian.org/debian bookworm main\n", False),
+        ("deb http://deb.debian.org/debian trixie main\n", False),
+        ("deb https://download.example/linux/debian bookworm stable\n", False),
+        ("deb https://packages.example/apt cloud-sdk-bookworm main\n", False),
+        ("Types: deb\nURIs: https://deb.example/node_20.x\nSuites: nodistro\nComponents: main\n", False),
+        ("", False),
+    ],
+)
+def test_the_base_is_made_from_debians_own_sources(tmp_path: Path, text: str, chosen: bool) -> None:  # noqa: FBT001 - pytest gives it
+    (tmp_path / "sources.list.d").mkdir()
+    path = tmp_path / "sources.list.d" / "some.sources"
+    path.write_text(text)
+    assert debian_sources(tmp_path, "bookworm") == ([path] if chosen else [])
+
+
+@pytest.mark.parametrize("limited", ["volume", "disk"])
+def test_a_backup_keeps_its_write_limit_and_restores_to_the_same_rows(
+    limited: str, demo: Demo, volumes: LoopVolumes, launch: Launch, docker_client: docker.DockerClient
+) -> None:
+    limit = 3_000_000
+    volume = volumes.create("whole", 64 * MIB)
+    device = volume.device if limited == "volume" else device_of(volume.image)
+    container = launch(volume, limited=device, write_bps=limit)
+    rate = steady_rate(container, volume)
+    status, record = finish(container)
+    assert (status, record.state, record.reason) == (0, State.DONE, None)
+    assert 0.7 * limit < rate < 1.1 * limit, "what else uses the disk may slow it down, nothing may speed it up"
+
+    folder = volume.mountpoint / "b1"
+    assert left_in(volume) == ["b1"]
+    assert Record.from_json((folder / "record.json").read_text()) == record
+    assert (folder / "backup.xb.zst").stat().st_size == record.bytes_stored
+    with (folder / "backup.xb.zst").open("rb") as stream:
+        assert hashlib.file_digest(stream, "sha256").hexdigest() == record.sha256
+    assert record.bytes_raw > record.bytes_stored > 5 * MIB
+    assert (record.source, record.backup_id, record.binlog_file) == ("demo", "b1", "binlog.000001")
+    assert record.to_lsn
+
+    mounts = [bind(volume.mountpoint, "/backup", ro=True)]
+    command = ["sh", "-ec", RESTORE]
+    restored = docker_client.containers.run(
+        demo.image, command, init=True, network_mode="none", remove=True, mounts=mounts
+    )
+    assert restored.decode() == demo.sql(CHECKSUM)
+
+
+def test_a_wrong_password_is_the_reason_and_nothing_is_left(
+    volumes: LoopVolumes, launch: Launch, tmp_path: Path
+) -> None:
+    volume = volumes.create("denied", 64 * MIB)
+    container = launch(volume, credentials=write_credentials(tmp_path / "wrong.cnf", "wrong"))
+    status, record = finish(container)
+    assert (status, record.state) == (1, State.FAILED)
+    assert "Access denied for user 'vdbmon_backup'@'localhost'" in (record.reason or "")
+    assert left_in(volume) == []
+
+
+def test_a_volume_too_small_is_the_reason_and_nothing_is_left(volumes: LoopVolumes, launch: Launch) -> None:
+    volume = volumes.create("small", 8 * MIB)
+    status, record = finish(launch(volume))
+    assert (status, record.state) == (1, State.FAILED)
+    assert (record.reason or "").startswith("no space left in /backup after ")
+    assert left_in(volume) == []
+
+
+def test_a_stopped_backup_cleans_up_and_lets_the_server_go(demo: Demo, volumes: LoopVolumes, launch: Launch) -> None:
+    volume = volumes.create("stopped", 64 * MIB)
+    container = launch(volume, write_bps=MIB)
+    stream = volume.mountpoint / ".b1.partial" / "backup.xb.zst"
+    await_condition(lambda: stream.exists() and stream.stat().st_size > MIB, 30, "the backup to grow")
+    container.kill("SIGTERM")
+    status, record = finish(container)
+    assert (status, record.state, record.reason) == (1, State.FAILED, "terminated")
+    assert left_in(volume) == []
+    await_condition(lambda: "vdbmon_backup" not in demo.sql("SHOW PROCESSLIST"), 10, "the backup's sessions to end")
+
+
+def test_no_password_is_in_what_the_engine_or_the_volume_shows(
+    demo: Demo, volumes: LoopVolumes, launch: Launch, docker_client: docker.DockerClient
+) -> None:
+    volume = volumes.create("secret", 64 * MIB)
+    container = launch(volume)
+    assert finish(container)[0] == 0
+    written = [
+        path.read_bytes() for path in (volume.mountpoint / "b1").rglob("*") if path.suffix != ".zst" and path.is_file()
+    ]
+    shown = json.dumps(
+        [docker_client.api.inspect_container(str(made.id)) for made in (container, demo.container)]
+    ).encode()
+    for text in (shown, container.logs(), demo.container.logs(), *written):
+        assert SECRET_WORD.encode() not in text
