@@ -1,0 +1,110 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from collector.errors import ConfigError
+from orchestrator.settings import Reach
+from vdbmon.config import find_config, load_config
+
+Write = Callable[[str], Path]
+
+WHOLE = """
+[host]
+name = "dr-01"
+[agent]
+interval = "5s"
+[[outputs.influxdb_v2]]
+urls = ["http://127.0.0.1:8428"]
+[[hosts]]
+name = "dr-01"
+agent = "http://127.0.0.1:9273"
+[hosts.inventory]
+cpus = 2
+memory = "20GiB"
+disk = "60GiB"
+read_bps = "200MB"
+write_bps = "200MB"
+[[sources]]
+name = "demo"
+reach = "local"
+host = "dr-01"
+address = "unix:///run/mysqld/mysqld.sock"
+data_dir = "/var/lib/mysql"
+credentials_file = "/etc/vdbmon/demo.cnf"
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write_file(text: str) -> Path:
+        path = tmp_path / "vdbmon.toml"
+        path.write_text(text)
+        return path
+
+    return write_file
+
+
+def test_a_whole_file_becomes_frozen_settings(write: Write) -> None:
+    config = load_config(write(WHOLE))
+    assert config.host.name == "dr-01"
+    assert config.agent.interval == 5.0
+    assert config.hosts[0].inventory.memory == 20 * 2**30
+    assert config.sources[0].reach is Reach.LOCAL
+    assert config.fleet().sources == config.sources
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("interval", "intervall"), ["unknown key agent.intervall", "did you mean interval?"]),
+        (('"5s"', '"5"'), ["agent.interval", "10s, 500ms or 1m30s"]),
+        (('"20GiB"', '"-1GiB"'), ["hosts[0].inventory.memory", "1GiB"]),
+        (('reach = "local"', 'reach = "lokal"'), ["sources[0].reach", "'local', 'stream', 'replica' or 'sql'"]),
+        (("[agent]", "[agnet]"), ["unknown key agnet", "did you mean agent?"]),
+        (('name = "demo"\n', ""), ["sources[0].name is missing"]),
+        (("cpus = 2", "cpus = [2]"), ["hosts[0].inventory.cpus"]),
+        (("urls = [", "url = ["), ["outputs.influxdb_v2[0].urls is missing", "did you mean urls?"]),
+        (
+            ("cpus = 2\n", "cpus = 2\nwheels = 4\n"),
+            ["unknown key hosts[0].inventory.wheels", "known here: ", "cpus, disk, memory"],
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_would_be_right(
+    write: Write, change: tuple[str, str], words: list[str]
+) -> None:
+    path = write(WHOLE.replace(*change))
+    with pytest.raises(ConfigError) as raised:
+        load_config(path)
+    assert str(path) in str(raised.value)
+    for word in words:
+        assert word in str(raised.value)
+
+
+def test_a_file_that_is_no_toml_is_named_with_its_line(write: Write) -> None:
+    with pytest.raises(ConfigError, match=r"vdbmon.toml: not TOML: .*line 2"):
+        load_config(write("[host]\nname = a\n"))
+
+
+def test_two_hosts_of_one_name_are_refused(write: Write) -> None:
+    hosts = WHOLE[WHOLE.index("[[hosts]]") : WHOLE.index("[[sources]]")]
+    with pytest.raises(ConfigError, match=r"two .* are called 'dr-01'"):
+        load_config(write(WHOLE + hosts))
+
+
+def test_the_option_goes_before_the_environment_and_that_before_the_usual_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment = {"VDBMON_CONFIG": "/env.toml"}
+    assert find_config(Path("/option.toml"), environment) == Path("/option.toml")
+    assert find_config(None, environment) == Path("/env.toml")
+    (tmp_path / "vdbmon.toml").touch()
+    assert find_config(None, {}) == Path("vdbmon.toml")
+
+
+def test_no_file_at_all_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"vdbmon\.toml and /etc/vdbmon/vdbmon\.toml do not exist"):
+        find_config(None, {})
