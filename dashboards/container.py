@@ -111,9 +111,8 @@ def _cpu() -> tuple[Panel, ...]:
             "CPU against quota, cores",
             "Used CPU and the quota. On the line: the quota sets the pace; raise it if the job is late.",
             Query(_CPU_USED, "used"),
-            Query(_CPU_QUOTA, "quota"),
+            Query(_CPU_QUOTA, "quota", is_limit=True),
             unit=SHORT,
-            limit_lines=("quota",),
         ),
         lines(
             "cpu-by-mode",
@@ -147,9 +146,8 @@ def _memory() -> tuple[Panel, ...]:
             "Usage has the page cache in it and may lie at the limit; the working set may not. Raise the limit then.",
             Query(_WORKING_SET, "working set"),
             gauge(_cgroup.MEMORY_USAGE, "usage"),
-            Query(_MEMORY_LIMIT, "limit"),
+            Query(_MEMORY_LIMIT, "limit", is_limit=True),
             unit=BYTES_IEC,
-            limit_lines=("limit",),
         ),
         lines(
             "memory-parts",
@@ -186,7 +184,7 @@ def _disk() -> tuple[Panel, ...]:
             "Read against limit",
             "Bytes read by device. Steady on the limit is what a limit is for; raise it only if the job is late.",
             Query(f"max by (device) ({read})", "{{device}}"),
-            Query(f"max by (device) ({read_limit} > 0)", "{{device}} limit"),
+            Query(f"max by (device) ({read_limit} > 0)", "{{device}} limit", is_limit=True),
             unit=BYTES_SEC,
         ),
         lines(
@@ -194,7 +192,7 @@ def _disk() -> tuple[Panel, ...]:
             "Written against limit",
             "Bytes written by device. On cgroup v1 buffered writes pass the limit and count for the host instead.",
             Query(f"max by (device) ({written})", "{{device}}"),
-            Query(f"max by (device) ({write_limit} > 0)", "{{device}} limit"),
+            Query(f"max by (device) ({write_limit} > 0)", "{{device}} limit", is_limit=True),
             unit=BYTES_SEC,
         ),
         lines(

@@ -178,12 +178,14 @@ def _headroom() -> tuple[Panel, ...]:
             unit=PERCENT_UNIT,
             steps=above(thresholds.IO_STALLED_RATIO),
         ),
-        _per_host(
-            "network-received",
-            "Network received",
+        lines(
+            "network-bytes",
+            "Network",
             "All interfaces but loopback. Near the link's speed backups slow each other down: start them apart.",
-            usage.network_received(_SCOPE),
+            Query(usage.network_received(_SCOPE), "{{host}} received"),
+            Query(usage.network_sent(_SCOPE), "{{host}} sent"),
             unit=BYTES_SEC,
+            width=6,
         ),
     )
 

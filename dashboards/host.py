@@ -139,10 +139,9 @@ def _cpu() -> tuple[Panel, ...]:
             "CPU by mode, cores",
             "Where CPU time goes. Much steal: the hypervisor is overbooked. Much iowait: see the row `Disk I/O`.",
             Query(f"sum by (mode) ({by_mode})", "{{mode}}"),
-            Query(f"max by (host) ({_SCOPE.gauge(_host.CPU_CORES)})", "cores"),
+            Query(f"max by (host) ({_SCOPE.gauge(_host.CPU_CORES)})", "cores", is_limit=True),
             unit=SHORT,
             stacked=True,
-            limit_lines=("cores",),
         ),
         lines(
             "cpu-queue",
@@ -151,9 +150,8 @@ def _cpu() -> tuple[Panel, ...]:
             Query(f"max by (host) ({_SCOPE.gauge(_host.PROCS_RUNNING)})", "runnable"),
             Query(f"max by (host) ({_SCOPE.gauge(_host.PROCS_BLOCKED)})", "blocked"),
             Query(f"max by (host) ({_SCOPE.gauge(_host.LOAD1)})", "load 1 min"),
-            Query(f"max by (host) ({_SCOPE.gauge(_host.CPU_CORES)})", "cores"),
+            Query(f"max by (host) ({_SCOPE.gauge(_host.CPU_CORES)})", "cores", is_limit=True),
             unit=SHORT,
-            limit_lines=("cores",),
         ),
         lines(
             "cpu-waiting",

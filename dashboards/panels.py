@@ -38,7 +38,6 @@ def lines(
     unit: str,
     steps: tuple[Step, ...] = PLAIN,
     stacked: bool = False,
-    limit_lines: tuple[str, ...] = (),
     width: int = 8,
 ) -> TimeSeries:
     """The queries over time."""
@@ -50,6 +49,5 @@ def lines(
         queries=queries,
         steps=steps,
         stacked=stacked,
-        limit_lines=limit_lines,
         width=width,
     )

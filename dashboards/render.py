@@ -127,8 +127,9 @@ def _panel(panel: Panel, place: Place, number: int) -> core.Panel:
 
 
 def _time_series(panel: TimeSeries, common: dict[str, Any]) -> core.TimeSeries:
+    queries = dict(zip(ascii_uppercase[: len(panel.queries)], panel.queries, strict=True))
     return core.TimeSeries(
-        targets=[_target(query, letter) for query, letter in zip(panel.queries, ascii_uppercase, strict=False)],
+        targets=[_target(query, letter) for letter, query in queries.items()],
         unit=panel.unit,
         valueMin=0,
         fillOpacity=30 if panel.stacked else 5,
@@ -137,15 +138,16 @@ def _time_series(panel: TimeSeries, common: dict[str, Any]) -> core.TimeSeries:
         thresholdsStyleMode="dashed" if len(panel.steps) > 1 else "off",
         tooltipMode="multi",
         tooltipSort="desc",
-        overrides=[_limit_line(legend) for legend in panel.limit_lines],
+        overrides=[_limit_line(letter) for letter, query in queries.items() if query.is_limit],
         extraJson={"options": {"legend": {"showLegend": True}}},
         **common,
     )
 
 
-def _limit_line(legend: str) -> dict[str, Any]:
+def _limit_line(letter: str) -> dict[str, Any]:
     return _override(
-        legend,
+        "byFrameRefID",
+        letter,
         {
             "color": {"mode": "fixed", "fixedColor": "red"},
             "custom.fillOpacity": 0,
@@ -205,6 +207,7 @@ def _table(panel: Table, common: dict[str, Any]) -> core.Table:
 def _column(column: Column) -> dict[str, Any]:
     coloured = len(column.steps) > 1 or bool(column.mappings)
     return _override(
+        "byName",
         column.title,
         {
             "unit": column.unit,
@@ -221,7 +224,7 @@ def _key_links(panel: Table) -> list[dict[str, Any]]:
     for link in panel.links:
         carried = "&".join(f"var-{key}=${{__data.fields.{key}}}" for key in link.carried)
         url = f"/d/{link.dashboard_uid}?{carried}&{kept}"
-        overrides.append(_override(link.key, {"links": [{"title": "Open", "url": url}]}))
+        overrides.append(_override("byName", link.key, {"links": [{"title": "Open", "url": url}]}))
     return overrides
 
 
@@ -236,9 +239,9 @@ def _target(query: Query, letter: str, *, instant: bool = False) -> core.Target:
     )
 
 
-def _override(name: str, properties: dict[str, Any]) -> dict[str, Any]:
+def _override(matcher: str, name: str, properties: dict[str, Any]) -> dict[str, Any]:
     return {
-        "matcher": {"id": "byName", "options": name},
+        "matcher": {"id": matcher, "options": name},
         "properties": [{"id": key, "value": value} for key, value in properties.items()],
     }
 

@@ -16,10 +16,14 @@ GRID_COLUMNS = 24
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One PromQL expression and the name of its series (`{{label}}` is filled in by Grafana)."""
+    """One PromQL expression and the name of its series (`{{label}}` is filled in by Grafana).
+
+    A limit is drawn dashed, unfilled and outside the stack.
+    """
 
     expr: str
     legend: str
+    is_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +60,12 @@ class TimeSeries(Panel):
     Attributes:
         steps: colours of values; drawn as dashed lines, since series have colours of their own.
         stacked: the series are parts of one whole.
-        limit_lines: legends of queries that are limits: drawn dashed, unfilled and outside the stack.
     """
 
     unit: str
     queries: tuple[Query, ...]
     steps: tuple[Step, ...] = PLAIN
     stacked: bool = False
-    limit_lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,238 @@
+"""Every expression of every panel and variable, asked of a real Prometheus that scrapes every declared metric."""
+
+import json
+import math
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+import yaml
+
+from alerts.thresholds import GATE_LABEL, GATE_PLACE
+from collector import catalogue
+from collector.catalogue import METRICS
+from collector.metrics import Kind, Metric, Unit
+from dashboards.generated import all_dashboards, dashboard_files
+
+HOST, CONTAINER = "backup-1.example", "restore-7"
+DEADLINE = 60.0
+SUBSTITUTES = {
+    "$__rate_interval": "5s",
+    "$__range": "20s",
+    "$job": "vdbmon",
+    "$host": HOST,
+    "$name": CONTAINER,
+}
+
+# One plausible set of values per label; a metric has a series for each combination of its labels.
+LABEL_VALUES = {
+    "name": [CONTAINER],
+    "image": ["vdbmon-backup:1"],
+    "mode": ["user", "system", "idle", "iowait"],
+    "mountpoint": ["/var/lib/vdbmon/volumes/a"],
+    "fstype": ["ext4"],
+    "device": ["/dev/sda1", "/dev/loop0"],
+    "failure_type": ["pgfault", "pgmajfault"],
+    "scope": ["container"],
+    "endpoint": ["ping", "containers"],
+}
+# Values that decide whether an expression has a result; all other gauges may be anything above zero.
+GAUGES = {catalogue.host.FS_READONLY: 0.0, catalogue.containers.UNNAMED: 0.0}
+
+
+def series(metric: Metric) -> Iterator[str]:
+    for values in product(*(LABEL_VALUES.get(label, [f"{label}-1"]) for label in metric.labels)):
+        yield ",".join(f'{label}="{value}"' for label, value in zip(metric.labels, values, strict=True))
+
+
+def exposition(seconds: float) -> str:
+    """Every metric of the catalogue after the agent has run for `seconds`."""
+    lines = []
+    for metric in METRICS.values():
+        value = GAUGES.get(metric, 7.0)
+        if metric.kind is Kind.COUNTER:
+            value = 100.0 + 0.25 * seconds
+        elif metric.unit is Unit.TIMESTAMP:
+            value = time.time() - 60
+        lines += [f"# TYPE {metric.name} {'counter' if metric.kind is Kind.COUNTER else 'gauge'}"]
+        lines += [f'{metric.name}{{host="{HOST}"{"," if labels else ""}{labels}}} {value}' for labels in series(metric)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def agent() -> Iterator[str]:
+    """Address of a server with the exposition."""
+    started = time.monotonic()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = exposition(time.monotonic() - started).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def write_configuration(folder: Path, target: str) -> Path:
+    names = {"HostIsFull": {"host": HOST}, "OtherHostIsFull": {"host": "other"}, "FleetIsFrozen": {}}
+    alerts = [
+        {"alert": name, "expr": "vector(1)", "labels": {GATE_LABEL: GATE_PLACE, "severity": "critical", **labels}}
+        for name, labels in names.items()
+    ]
+    (folder / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "gate", "rules": alerts}]}))
+    scrape = {
+        "job_name": "vdbmon",
+        "honor_labels": True,
+        "static_configs": [{"targets": [target], "labels": {"host": HOST}}],
+    }
+    configuration = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["rules.yml"],
+        "scrape_configs": [scrape],
+    }
+    path = folder / "prometheus.yml"
+    path.write_text(yaml.safe_dump(configuration))
+    return path
+
+
+@pytest.fixture(scope="module")
+def ask(agent: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """GET on a Prometheus of our own that has scraped and evaluated enough for every window."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command = [
+        "prometheus",
+        f"--config.file={write_configuration(folder, agent)}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={address}",
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+
+        def get(path: str, **parameters: str) -> Any:
+            with urlopen(f"http://{address}/api/v1/{path}?{urlencode(parameters)}", timeout=10) as response:
+                document = json.load(response)
+            assert (response.status, document["status"]) == (200, "success")
+            return document["data"]
+
+        wait_until_ready(get, process, folder / "log")
+        yield get
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_until_ready(get: Callable[..., Any], process: subprocess.Popen[bytes], log: Path) -> None:
+    ready = "count_over_time(up[1m]) >= 6 and on () ALERTS{alertstate='firing'}"
+    pause = threading.Event()
+    give_up = time.monotonic() + DEADLINE
+    while time.monotonic() < give_up:
+        assert process.poll() is None, log.read_text()
+        try:
+            if get("query", query=ready)["result"]:
+                return
+        except OSError:  # not listening yet, or still replaying its log (503)
+            pass
+        pause.wait(0.2)
+    pytest.fail(f"Prometheus had no data within {DEADLINE} s:\n{log.read_text()}")
+
+
+def substituted(text: str) -> str:
+    for variable, value in SUBSTITUTES.items():
+        text = text.replace(variable, value)
+    assert "$" not in text
+    return text
+
+
+def panels() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every panel of the generated files, also those in collapsed rows, with where it stands."""
+    for content in dashboard_files().values():
+        dashboard = json.loads(content)
+        for item in dashboard["panels"]:
+            for panel in (item, *item.get("panels", ())):
+                yield f"{dashboard['uid']}: {panel['title']}", panel
+
+
+def expressions() -> list[tuple[str, str]]:
+    """Place and expression of every target."""
+    return [(where, target["expr"]) for where, panel in panels() for target in panel.get("targets", ())]
+
+
+def test_every_expression_of_every_panel_has_a_finite_result(ask: Callable[..., Any]) -> None:
+    wrong = []
+    for where, expr in expressions():
+        result = ask("query", query=substituted(expr))["result"]
+        values = [float(sample["value"][1]) for sample in result]
+        if not values or not all(map(math.isfinite, values)):
+            wrong.append((where, expr, values))
+    assert len(expressions()) > 100
+    assert wrong == []
+
+
+def test_an_expression_about_a_renamed_metric_has_no_result(ask: Callable[..., Any]) -> None:
+    where, expr = next(item for item in expressions() if catalogue.host.LOAD1.name in item[1])
+    assert ask("query", query=substituted(expr))["result"], where
+    renamed = substituted(expr).replace(catalogue.host.LOAD1.name, "node_load_renamed")
+    assert ask("query", query=renamed)["result"] == []
+
+
+def test_table_columns_join_to_one_row_per_key(ask: Callable[..., Any]) -> None:
+    """Columns with other labels than the keys would tear a row of the table apart."""
+    tables = [(where, panel) for where, panel in panels() if panel["type"] == "table" and panel["targets"][1:]]
+    assert tables
+    for where, table in tables:
+        results = [ask("query", query=substituted(target["expr"]))["result"] for target in table["targets"]]
+        assert len({frozenset(sample["metric"]) for result in results for sample in result}) == 1, where
+
+
+def test_every_variable_offers_a_choice(ask: Callable[..., Any]) -> None:
+    for dashboard in all_dashboards():
+        for variable in dashboard.variables:
+            match = re.fullmatch(r"label_values\((.*), (\w+)\)", variable.query)
+            assert match is not None
+            selector, label = match.groups()
+            offered = ask(f"label/{label}/values", **{"match[]": substituted(selector)})
+            assert offered == [SUBSTITUTES[f"${variable.name}"]]
+
+
+@pytest.mark.parametrize("uid", ["vdbmon-fleet", "vdbmon-host"])
+def test_alerts_of_the_chosen_host_and_of_the_fleet_are_listed_with_their_age(
+    ask: Callable[..., Any], uid: str
+) -> None:
+    expr = next(
+        expr for where, expr in expressions() if where == f"{uid}: Alerts that close placement" and "time()" in expr
+    )
+    rows = ask("query", query=substituted(expr))["result"]
+    assert {row["metric"]["alertname"]: row["metric"].get("host") for row in rows} == {
+        "HostIsFull": HOST,
+        "FleetIsFrozen": None,
+    }
+    assert all(0 <= float(row["value"][1]) < DEADLINE for row in rows)
