@@ -6,6 +6,7 @@ port.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 
 _CHILD = Path(__file__).with_name("statvfs_child.py")
 _FIELDS = 5
+_LAST_WAIT = 0.5  # seconds for a killed child to go
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,10 @@ class _Child:
     def ask(self, path: str, deadline: float) -> FilesystemUsage | None:
         """The answer; None for an error. Sets `stuck_on` where none came within `deadline` seconds."""
         assert self._process.stdin is not None  # noqa: S101 - PIPE above
-        self._process.stdin.write(os.fsencode(path) + b"\n")
+        try:
+            self._process.stdin.write(os.fsencode(path) + b"\n")
+        except BrokenPipeError:
+            return None  # killed from outside; a new child takes its place at the next reading
         line = self._line(deadline)
         self.stuck_on = path if line is None else None
         fields = (line or b"").split()
@@ -63,8 +68,8 @@ class _Child:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-        if self.stuck_on is None:
-            self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LAST_WAIT)
 
     def _line(self, deadline: float) -> bytes | None:
         assert self._process.stdout is not None  # noqa: S101 - PIPE above
@@ -88,7 +93,9 @@ class StatvfsPool:
 
     def usage(self, paths: Sequence[str]) -> dict[str, FilesystemUsage]:
         """Usage by path; a path that hangs, or can't be asked because all children hang, is missing."""
-        self._children = [child for child in self._children if child.alive]
+        for dead in [child for child in self._children if not child.alive]:
+            dead.close()
+            self._children.remove(dead)
         hanging = {child.stuck_on for child in self._children if not child.recovered()}
         answers: dict[str, FilesystemUsage] = {}
         for path in paths:
