@@ -43,7 +43,7 @@ LABEL_VALUES = {
     "fstype": ["ext4"],
     "device": ["/dev/sda1", "/dev/loop0"],
     "failure_type": ["pgfault", "pgmajfault"],
-    "scope": ["container"],
+    "scope": ["hierarchy"],
     "endpoint": ["ping", "containers"],
 }
 # Values that decide whether an expression has a result; all other gauges may be anything above zero.
