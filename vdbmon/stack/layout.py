@@ -6,6 +6,7 @@ A socket's path has at most 107 bytes (unix(7)), so sockets can't live below a c
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ SOCKET_PATH_LIMIT = 107
 
 _RUNTIME_ROOT = Path("/run")
 _DIGEST_CHARACTERS = 8
+# Supervisor expands % in some values twice, and takes what follows a blank and one of these for a comment.
+_UNWRITABLE = re.compile(r"[%\n]|\s[;#]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,8 @@ def find_layout(state: Path | None, config: Path | None) -> Layout:
     """The layout of the checkout that this package was installed from, or of the folders that are given.
 
     Raises:
-        VdbmonError: `stack.no_checkout`, vdbmon was installed without its `deploy` folder.
+        VdbmonError: `stack.no_checkout`, vdbmon was installed without its `deploy` folder; `stack.path`, supervisor's
+            file can't carry that path.
     """
     layout = Layout(state=(state or STATE_DIR).absolute(), config=(config or CONFIG_FILE).absolute())
     if not layout.deploy.is_dir():
@@ -122,5 +126,9 @@ def find_layout(state: Path | None, config: Path | None) -> Layout:
             "stack.no_checkout",
             f"there is no {layout.deploy}",
             "the local stack runs from a checkout: run `make up` there",
+        )
+    if found := next((path for path in (layout.state, layout.config) if _UNWRITABLE.search(str(path))), None):
+        raise VdbmonError(
+            "stack.path", f"supervisor can't read the path {str(found)!r}", "move it to one without %, ' #' and ' ;'"
         )
     return layout

@@ -121,38 +121,33 @@ def render_alerts(webhook_url: str | None) -> dict[str, bytes]:
 def render_supervisor(programs: Iterable[Program], layout: Layout) -> str:
     """Configuration of supervisor (http://supervisord.org/configuration.html)."""
     parser = configparser.RawConfigParser()
-    parser["unix_http_server"] = {"file": _escape(layout.supervisor_socket), "chmod": "0700"}
+    parser["unix_http_server"] = {"file": str(layout.supervisor_socket), "chmod": "0700"}
     parser["supervisord"] = {
-        "logfile": _escape(layout.log("supervisord")),
-        "pidfile": _escape(layout.state / "supervisord.pid"),
-        "childlogdir": _escape(layout.log("supervisord").parent),
-        "directory": _escape(layout.state),
+        "logfile": str(layout.log("supervisord")),
+        "pidfile": str(layout.state / "supervisord.pid"),
+        "childlogdir": str(layout.log("supervisord").parent),
+        "directory": str(layout.state),
         "user": "root",
     }
-    parser["supervisorctl"] = {"serverurl": _escape(layout.supervisor_url)}
+    parser["supervisorctl"] = {"serverurl": layout.supervisor_url}
     parser["rpcinterface:supervisor"] = {
         "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
     }
     for program in programs:
         parser[f"program:{program.name}"] = {
-            "command": _escape(shlex.join(program.command)),
+            "command": shlex.join(program.command),
             "priority": str(program.priority),
             "autorestart": "true",
             "startretries": START_RETRIES,
             "stopwaitsecs": str(program.stop_seconds),
             "redirect_stderr": "true",
-            "stdout_logfile": _escape(layout.log(program.name)),
+            "stdout_logfile": str(layout.log(program.name)),
             "stdout_logfile_maxbytes": LOG_BYTES,
             "stdout_logfile_backups": LOG_BACKUPS,
         }
     text = io.StringIO()
     parser.write(text)
     return text.getvalue()
-
-
-def _escape(value: object) -> str:
-    """A value for supervisor, which expands `%(name)s` in all of them."""
-    return str(value).replace("%", "%%")
 
 
 def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
