@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import docker.errors
@@ -83,7 +83,7 @@ class Probe:
         state = self.state
         if state.in_flight or (state.started is not None and now - state.started < self.endpoint.every):
             return
-        self.state = ProbeState(now, None, state.ok, state.last_success)
+        self.state = replace(state, started=now)
         threading.Thread(target=self.run, name=f"docker-{self.endpoint.name}", daemon=True).start()
 
     def run(self) -> None:

@@ -79,3 +79,17 @@ def test_gathering_never_waits_for_the_daemon() -> None:
     source = DockerInput(hang, DEADLINE, lambda: 100.0)
     assert source.gather() == []
     release.set()
+
+
+def test_an_endpoint_that_answered_before_is_never_silent_while_the_next_call_is_under_way() -> None:
+    release = threading.Event()
+
+    def hang() -> docker.APIClient:
+        release.wait(10)
+        raise docker.errors.DockerException("hung")
+
+    probe = Probe(Endpoint("ping", 1, lambda client: client.ping()), hang, lambda: 200.0)
+    probe.state = ProbeState(started=100.0, finished=101.0, ok=False)
+    probe.start_if_due(110.0)
+    assert values(probe.state, 111.0)[PROBE_SUCCESS.name] == 0.0
+    release.set()
