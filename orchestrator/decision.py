@@ -104,7 +104,7 @@ def _judge(host: HostState, snapshot: Snapshot, request: Request, known: frozens
         *_source_reasons(host, request),
         *gate_reasons(snapshot.gate, host.name, known),
         *_engine_reasons(host),
-        *_telemetry_reasons(host, request),
+        *_telemetry_reasons(host, snapshot, request),
         *_capacity_reasons(free, request.amounts),
     )
     return Verdict(
@@ -128,8 +128,6 @@ def _name_reasons(host: HostState, snapshot: Snapshot, request: Request) -> Iter
 
 def _source_reasons(host: HostState, request: Request) -> Iterator[Reason]:
     source = request.source
-    if request.host is not None and request.host != host.name:
-        yield Reason(code=Code.HOST_NOT_ASKED_FOR, sentence=f"only {request.host} was asked for")
     if source.reach is not Reach.LOCAL:
         yield Reason(
             code=Code.SOURCE_REACH_UNSUPPORTED,
@@ -157,11 +155,11 @@ def _engine_reasons(host: HostState) -> Iterator[Reason]:
         )
 
 
-def _telemetry_reasons(host: HostState, request: Request) -> Iterator[Reason]:
+def _telemetry_reasons(host: HostState, snapshot: Snapshot, request: Request) -> Iterator[Reason]:
     telemetry = host.telemetry
-    if telemetry is None:
-        return
-    if not telemetry.up or telemetry.age is None:
+    if isinstance(snapshot.gate, Unknown):
+        return  # it follows from that, and the gate has said so
+    if telemetry is None or not telemetry.up or telemetry.age is None:
         yield Reason(code=Code.TELEMETRY_MISSING, sentence="Prometheus has no metrics of this host's agent")
         return
     if telemetry.age > TELEMETRY_STALE_AFTER:

@@ -28,14 +28,15 @@ _WARM_UP_INTERVALS = 3
 first evaluation, and the one that ends the `for`. Scrapes are taken to be no rarer than evaluations."""
 
 
-def read_gate(client: PrometheusClient) -> GateReading | Unknown:
-    """Ask Prometheus for all that the gate needs; Unknown if any of it doesn't come or isn't understood."""
-    try:
-        runtime = client.get("status/runtimeinfo")
-        rules = client.get("rules", type="alert")
-        return parse_gate(runtime, rules, client.now())
-    except PrometheusError as error:
-        return Unknown(error.message)
+def read_gate(client: PrometheusClient) -> GateReading:
+    """Ask Prometheus for all that the gate needs.
+
+    Raises:
+        PrometheusError: any of it didn't come, or isn't understood.
+    """
+    runtime = client.get("status/runtimeinfo")
+    rules = client.get("rules", type="alert")
+    return parse_gate(runtime, rules, client.now())
 
 
 def parse_gate(runtime: Any, rules: Any, now: float) -> GateReading:

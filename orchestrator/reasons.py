@@ -29,7 +29,6 @@ class Code(StrEnum):
     SOURCE_NOT_LOCAL = "source.not_local"
     SOURCE_REACH_UNSUPPORTED = "source.reach_unsupported"
     VOLUME_HOST_UNSUPPORTED = "volume.host_unsupported"
-    HOST_NOT_ASKED_FOR = "host.not_asked_for"
     NAME_TAKEN = "name.taken"
     LESS_HEADROOM = "score.less_headroom"
     """Not a refusal: the host would do, another has more room."""

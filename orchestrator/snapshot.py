@@ -21,7 +21,6 @@ class Request:
         name: of the container.
         request_id: the identity of this attempt; names can come again, ids can't.
         amounts: what it needs, per class.
-        host: the only host it may go to; None for any.
     """
 
     name: str
@@ -29,7 +28,6 @@ class Request:
     source: SourceSettings
     job: str
     amounts: Amounts
-    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,8 +113,20 @@ class Ledger:
             )
             _append(connection, Event(at=record.created_at, request_id=record.request_id, kind="intent"))
 
-    def advance(self, request_id: str, state: LaunchState, *, at: float, detail: Any = None, **changes: Any) -> None:
-        """Move a launch to a state, with changed columns (`container_id`, `volume`, `outcome`), and record it."""
+    def advance(
+        self,
+        request_id: str,
+        state: LaunchState,
+        *,
+        at: float,
+        release: frozenset[ResourceClass] = frozenset(),
+        detail: Any = None,
+        **changes: Any,
+    ) -> None:
+        """Move a launch to a state, with changed columns (`container_id`, `volume`, `outcome`), and record it.
+
+        What it holds of the classes in `release` is given back in the same transaction.
+        """
         with self._writing() as connection:
             connection.execute(
                 update(schema.launch)
@@ -122,20 +134,8 @@ class Ledger:
                 .values(state=state, updated_at=at, **changes)
             )
             _append(connection, Event(at=at, request_id=request_id, kind=f"state.{state}", detail=detail))
-
-    def release(self, request_id: str, classes: frozenset[ResourceClass], *, at: float) -> None:
-        """Give back what a launch holds of these classes; nothing happens where it holds nothing."""
-        held = schema.allocation.c
-        which = (held.request_id == request_id) & held.resource_class.in_(sorted(classes))
-        with self._writing() as connection:
-            hosts = connection.execute(select(held.host).where(which).distinct()).scalars().all()
-            if not hosts:
-                return
-            connection.execute(delete(schema.allocation).where(which))
-            connection.execute(
-                update(schema.host).where(schema.host.c.name.in_(hosts)).values(generation=schema.host.c.generation + 1)
-            )
-            _append(connection, Event(at=at, request_id=request_id, kind="released", detail=sorted(classes)))
+            if _release(connection, request_id, release):
+                _append(connection, Event(at=at, request_id=request_id, kind="released", detail=sorted(release)))
 
     def record(self, entry: Event) -> None:
         """Append to the record."""
@@ -285,6 +285,20 @@ def _allocated(connection: Connection, host: str) -> Mapping[ResourceClass, int]
     return {
         ResourceClass(name): int(amount) for name, amount in connection.execute(query.group_by(columns.resource_class))
     }
+
+
+def _release(connection: Connection, request_id: str, classes: frozenset[ResourceClass]) -> bool:
+    """Give back what the launch holds of these classes; whether it held any."""
+    held = schema.allocation.c
+    which = (held.request_id == request_id) & held.resource_class.in_(sorted(classes))
+    hosts = connection.execute(select(held.host).where(which).distinct()).scalars().all()
+    if not hosts:
+        return False
+    connection.execute(delete(schema.allocation).where(which))
+    connection.execute(
+        update(schema.host).where(schema.host.c.name.in_(hosts)).values(generation=schema.host.c.generation + 1)
+    )
+    return True
 
 
 def _append(connection: Connection, entry: Event) -> None:

@@ -199,12 +199,6 @@ def test_every_ground_is_told_not_only_the_first() -> None:
     }
 
 
-def test_pinned_host_refuses_all_others() -> None:
-    decision = decide(snapshot(host("db1"), host("db2")), request(host="db2"))
-    assert decision.host is None
-    assert decision.codes("db1") == {"host.not_asked_for"}
-
-
 def verdict(name: str, headroom: float | None) -> Verdict:
     return Verdict(host=name, fits=headroom is not None, reasons=(), free={}, headroom=headroom)
 

@@ -115,11 +115,17 @@ def test_a_live_name_is_taken_and_a_removed_one_is_free(ledger: Ledger) -> None:
 
 def test_release_gives_back_only_what_is_named_and_only_once(ledger: Ledger) -> None:
     allocate(ledger, record(), generation=0)
-    ledger.release("r1", HELD_WHILE_RUNNING, at=2.0)
-    ledger.release("r1", HELD_WHILE_RUNNING, at=3.0)
+    for at in (2.0, 3.0):
+        ledger.advance("r1", LaunchState.DONE, at=at, release=HELD_WHILE_RUNNING)
     assert ledger.held("r1") == {ResourceClass.DISK: 40}
     assert ledger.view().generations == {"db1": 2}
-    assert [event.kind for event in ledger.events("r1")] == ["decision", "intent", "released"]
+    assert [event.kind for event in ledger.events("r1")] == [
+        "decision",
+        "intent",
+        "state.done",
+        "released",
+        "state.done",
+    ]
 
 
 def test_a_removed_launch_is_listed_as_long_as_its_volume_stays(ledger: Ledger) -> None:

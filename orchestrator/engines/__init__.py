@@ -1,0 +1,1 @@
+"""Container engines, one module each."""

@@ -1,0 +1,171 @@
+"""Docker through the Engine API (v1.41 and later; https://docs.docker.com/engine/api/), by docker-py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import docker
+import requests
+from docker.constants import DEFAULT_UNIX_SOCKET
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import LogConfig, Mount
+
+from orchestrator.engine import ContainerSpec, ContainerState, EngineRefusedError, EngineUnreachableError
+from orchestrator.snapshot import EngineState
+
+PROBE_SECONDS = 3.0
+CALL_SECONDS = 20.0
+_MILLI_TO_NANO = 10**6
+_CONFLICT = 409
+_LOG_BYTES = "10m"
+_TMP_OPTIONS = "rw,nosuid,nodev,size=64m"
+
+
+class DockerEngine:
+    """One daemon. Connects with the first call, so that a daemon which hangs costs nothing before."""
+
+    def __init__(
+        self, address: str | None, *, probe_seconds: float = PROBE_SECONDS, call_seconds: float = CALL_SECONDS
+    ) -> None:
+        """`address` is None for DOCKER_HOST, else the usual socket."""
+        self.address = address or os.environ.get("DOCKER_HOST") or DEFAULT_UNIX_SOCKET.replace("http+", "")
+        self._given = address
+        self._probe_seconds = probe_seconds
+        self._call_seconds = call_seconds
+        self._connected: docker.DockerClient | None = None
+
+    def probe(self) -> EngineState:
+        """Ping, list all containers, info: a daemon that hangs often answers the first and not the others."""
+        with self._answering():
+            client = self._connect(self._probe_seconds)
+            try:
+                client.ping()
+                names = [name.lstrip("/") for item in client.api.containers(all=True) for name in item["Names"] or ()]
+                return EngineState(fingerprint=str(client.info()["ID"]), containers=frozenset(names))
+            finally:
+                client.close()
+
+    def create(self, spec: ContainerSpec) -> str:
+        """See `Engine`."""
+        with self._answering():
+            try:
+                return str(self._client().containers.create(spec.image, list(spec.command), **_options(spec)).id)
+            except ImageNotFound as error:
+                raise EngineRefusedError(
+                    "image.missing",
+                    f"engine {self.address} has no image {spec.image}",
+                    "run `make up`, which builds it",
+                ) from error
+            except APIError as error:
+                if error.status_code == _CONFLICT:
+                    raise EngineRefusedError(
+                        "name.taken",
+                        f"engine {self.address} has a container {spec.name} already",
+                        "choose another name",
+                    ) from error
+                raise
+
+    def start(self, container_id: str) -> None:
+        """See `Engine`."""
+        with self._answering():
+            self._client().api.start(container_id)
+
+    def inspect(self, container: str) -> ContainerState | None:
+        """See `Engine`."""
+        with self._answering():
+            try:
+                return _state(self._client().api.inspect_container(container))
+            except NotFound:
+                return None
+
+    def last_line(self, container_id: str, *, errors: bool) -> str:
+        """See `Engine`."""
+        with self._answering():
+            output = self._client().api.logs(container_id, stdout=not errors, stderr=errors, tail=1)
+            lines = output.decode(errors="replace").splitlines()
+            return lines[-1].strip() if lines else ""
+
+    def remove(self, container_id: str) -> None:
+        """See `Engine`."""
+        with self._answering():
+            try:
+                self._client().api.remove_container(container_id, force=True, v=True)
+            except NotFound:
+                return
+
+    def _client(self) -> docker.DockerClient:
+        if self._connected is None:
+            self._connected = self._connect(self._call_seconds)
+        return self._connected
+
+    def _connect(self, timeout: float) -> docker.DockerClient:
+        seconds: Any = timeout  # docker-py hands it to requests, which takes fractions; the stubs say int
+        if self._given is None:
+            return docker.from_env(timeout=seconds)
+        return docker.DockerClient(base_url=self._given, timeout=seconds)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Tell an engine that refused from one that did not answer."""
+        try:
+            yield
+        except APIError as error:
+            detail = " ".join(str(error.explanation or error).split())
+            raise EngineRefusedError("engine.refused", f"engine {self.address} refused: {detail}") from error
+        except (DockerException, requests.RequestException, OSError) as error:
+            raise EngineUnreachableError(self.address, _cause(error)) from error
+
+
+def _options(spec: ContainerSpec) -> dict[str, Any]:
+    """Arguments of docker-py's `containers.create`."""
+    return {
+        "name": spec.name,
+        "labels": dict(spec.labels),
+        "mounts": [Mount(str(item.target), str(item.source), "bind", item.read_only) for item in spec.mounts],
+        "nano_cpus": spec.cpu * _MILLI_TO_NANO,
+        "mem_limit": spec.memory,
+        "memswap_limit": spec.memory,
+        "pids_limit": spec.pids,
+        "device_read_bps": [{"Path": str(item.path), "Rate": item.read_bps} for item in spec.devices],
+        "device_write_bps": [{"Path": str(item.path), "Rate": item.write_bps} for item in spec.devices],
+        "init": True,
+        "network_mode": "none",
+        "read_only": True,
+        "tmpfs": {"/tmp": _TMP_OPTIONS},  # noqa: S108 - the container's own
+        "cap_drop": ["ALL"],
+        "cap_add": ["DAC_READ_SEARCH"],  # root without it can't read the server's data directory
+        "security_opt": ["no-new-privileges"],
+        "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": _LOG_BYTES, "max-file": "2"}),
+    }
+
+
+def _state(answer: dict[str, Any]) -> ContainerState:
+    state = answer["State"]
+    ended = state["Status"] in {"exited", "dead"}
+    return ContainerState(
+        id=answer["Id"],
+        name=answer["Name"].lstrip("/"),
+        status=state["Status"],
+        exit_code=state["ExitCode"] if ended else None,
+        oom_killed=state["OOMKilled"],
+        error=state["Error"],
+        labels=answer["Config"]["Labels"] or {},
+    )
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason in a few words: docker-py, requests and urllib3 each wrap it once."""
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    if any(isinstance(item, requests.Timeout | TimeoutError) for item in chain):
+        return "no answer in time"
+    for item in reversed(chain):
+        if isinstance(item, OSError) and item.strerror:
+            return item.strerror.lower()
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -1,0 +1,102 @@
+"""The limits that the kernel really holds a container to, read back from its cgroup (v1 and v2).
+
+An engine can take a limit and drop it without a word (daemons before API 1.55 do so with device rates in an update), so
+what was asked for is compared with the cgroup's own files.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from collector.cgroup.hierarchy import Hierarchy, detect_hierarchy, find_containers
+from collector.cgroup.reading import CgroupReading, DeviceLimit
+from collector.cgroup.v1 import V1Reader
+from collector.cgroup.v2 import V2Reader
+from collector.kernelfile import SkippedLines
+from orchestrator.engine import ContainerSpec
+from orchestrator.resources import MILLI, ResourceClass
+
+CGROUPFS = Path("/sys/fs/cgroup")
+MOUNTS = Path("/proc/mounts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a cgroup says. None where there is no limit.
+
+    Attributes:
+        cpu: millicores.
+        memory: bytes.
+        devices: bytes per second, by `major:minor`.
+    """
+
+    cpu: int | None
+    memory: int | None
+    pids: int | None
+    devices: Mapping[str, DeviceLimit]
+
+    def text(self, device_name: Callable[[str], str]) -> str:
+        """One line for people; `device_name` gives the path of a `major:minor`."""
+        devices = [
+            f"{device_name(number)} reads {_rate(limit.read_bps)}, writes {_rate(limit.write_bps)}"
+            for number, limit in sorted(self.devices.items())
+        ]
+        parts = (_shown(ResourceClass.CPU, self.cpu), _shown(ResourceClass.MEMORY, self.memory), f"{self.pids} pids")
+        return "; ".join((*parts, *devices))
+
+
+def read_limits(container_id: str, *, cgroupfs: Path = CGROUPFS, mounts: Path = MOUNTS) -> Limits | None:
+    """The limits of a running container on this host; None once its cgroup is gone."""
+    hierarchy = detect_hierarchy(mounts.read_text(encoding="utf-8"), cgroupfs)
+    for cgroup in find_containers(hierarchy):
+        if cgroup.id == container_id:
+            reading = _read(hierarchy, cgroup.path)
+            # A cgroup that went away while it was read has no period any more.
+            return _limits(reading) if reading.cpu_limits.period else None
+    return None
+
+
+def mismatches(spec: ContainerSpec, found: Limits) -> Iterator[str]:
+    """What differs from what was asked for, a sentence each."""
+    if found.cpu != spec.cpu:
+        yield f"CPU is {_shown(ResourceClass.CPU, found.cpu)}, not {_shown(ResourceClass.CPU, spec.cpu)}"
+    # The kernel counts memory in pages and rounds down.
+    if found.memory is None or not 0 <= spec.memory - found.memory < mmap.PAGESIZE:
+        yield f"memory is {_shown(ResourceClass.MEMORY, found.memory)}, not {_shown(ResourceClass.MEMORY, spec.memory)}"
+    if found.pids != spec.pids:
+        yield f"pids is {found.pids}, not {spec.pids}"
+    for device in spec.devices:
+        limit = found.devices.get(device.number, DeviceLimit(None, None))
+        if limit != (device.read_bps, device.write_bps):
+            asked = f"read {_rate(device.read_bps)}, write {_rate(device.write_bps)}"
+            yield f"{device.path} is read {_rate(limit.read_bps)}, write {_rate(limit.write_bps)}, not {asked}"
+
+
+def _read(hierarchy: Hierarchy, path: str) -> CgroupReading:
+    skipped = SkippedLines()
+    reader = V1Reader(hierarchy.v1, path, skipped) if hierarchy.v2 is None else V2Reader(hierarchy.v2, path, skipped)
+    try:
+        return reader.read()
+    finally:
+        reader.close()
+
+
+def _limits(reading: CgroupReading) -> Limits:
+    quota, period = reading.cpu_limits.quota, reading.cpu_limits.period
+    return Limits(
+        cpu=None if quota is None or not period else quota * MILLI // period,
+        memory=reading.memory.limit,
+        pids=reading.tasks_limit,
+        devices=dict(reading.io_limits),
+    )
+
+
+def _shown(dimension: ResourceClass, amount: int | None) -> str:
+    return "unlimited" if amount is None else dimension.amount_text(amount)
+
+
+def _rate(value: int | None) -> str:
+    return _shown(ResourceClass.READ_BPS, value)

@@ -1,0 +1,282 @@
+"""Place a container: snapshot, decision, allocation, launch; and see how what was placed is doing."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import stamina
+from pydantic import TypeAdapter
+
+from collector.errors import ConfigError, VdbmonError
+from orchestrator.deadline import ask_all
+from orchestrator.decision import Decision, decide
+from orchestrator.engine import Engine
+from orchestrator.engines.docker_engine import DockerEngine
+from orchestrator.jobs import JOBS, Job, LaunchSpec, check_on_host, check_request, labels_of, launch_spec
+from orchestrator.launch import Launch, Launched, Volumes
+from orchestrator.ledger import (
+    ConcurrentUpdateError,
+    Event,
+    LaunchRecord,
+    LaunchState,
+    Ledger,
+    NameTakenError,
+    open_ledger,
+)
+from orchestrator.limits import read_limits
+from orchestrator.removal import Remover
+from orchestrator.resources import Amounts
+from orchestrator.settings import FleetSettings
+from orchestrator.settle import settle
+from orchestrator.snapshot import EngineState, Request, Snapshot
+from orchestrator.survey import SURVEY_SECONDS, take_snapshot
+from orchestrator.volumes import LoopVolumes
+
+CONFLICT_SECONDS = 20.0
+CONFLICT_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """A decision, and what came of it.
+
+    Attributes:
+        launched: None for a refusal and for a dry run.
+        ended: the job's record once it was waited for.
+        error: why the launch failed.
+    """
+
+    decision: Decision
+    launched: Launched | None = None
+    ended: LaunchRecord | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchStatus:
+    """A launch as it is now.
+
+    Attributes:
+        known: its engine answered, or it need not be asked; else the record may be out of date.
+        held: what it holds of its host, per class.
+    """
+
+    record: LaunchRecord
+    known: bool
+    held: Amounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduler:
+    """All that a placement needs; the command makes one with `open_scheduler`."""
+
+    fleet: FleetSettings
+    local_host: str
+    ledger: Ledger
+    engines: Mapping[str, Engine]
+    volumes: Volumes
+    jobs: Mapping[str, Job] = field(default_factory=lambda: JOBS)
+    clock: Callable[[], float] = time.time
+
+    def request(self, name: str, *, source: str, job: str, amounts: Amounts) -> Request:
+        """A checked request.
+
+        Raises:
+            ConfigError: an unknown source or job, no hosts, or what `check_request` finds.
+            NameTakenError: a live launch has that name.
+        """
+        settings = {item.name: item for item in self.fleet.sources}.get(source)
+        if settings is None:
+            raise ConfigError("request.source", f"no source {source!r}", f"known: {_names(self.fleet.sources)}")
+        if job not in self.jobs:
+            raise ConfigError("request.job", f"no job {job!r}", f"known: {', '.join(sorted(self.jobs))}")
+        if not self.fleet.hosts:
+            raise ConfigError("config.invalid", "no hosts to place on", "describe them in [[hosts]]")
+        request = Request(name=name, request_id=uuid.uuid4().hex, source=settings, job=job, amounts=amounts)
+        check_request(request)
+        if name in self.ledger.view().names:
+            raise NameTakenError(name)
+        return request
+
+    def decide(self, request: Request) -> Decision:
+        """Decide, and do nothing."""
+        return self._decide(request)[1]
+
+    def place(self, request: Request, *, decided: Callable[[Decision], None]) -> Placement:
+        """Decide, allocate and launch; `decided` is told the decision before anything is done.
+
+        Raises:
+            ConcurrentUpdateError: others changed the host again and again while this was decided.
+            LaunchFailedError: the launch failed and is undone.
+            LaunchUnknownError: it stopped halfway.
+            VdbmonError: the source can't be read on this host; nothing was done.
+        """
+        decision, accepted = self._allocate(request)
+        decided(decision)
+        return Placement(decision=decision, launched=accepted.run() if accepted else None)
+
+    def statuses(self) -> tuple[LaunchStatus, ...]:
+        """All launches that hold something, those that ended settled; each host's engine costs its own rows at most."""
+        records = self.ledger.launches()
+        hosts = sorted({record.host for record in records if record.host in self.engines})
+        calls = {host: partial(self._settle_host, host, records) for host in hosts}
+        known: dict[str, LaunchRecord] = {}
+        for answer in ask_all(calls, seconds=SURVEY_SECONDS).values():
+            if not isinstance(answer, VdbmonError):
+                known |= {record.request_id: record for record in answer}
+        return tuple(
+            LaunchStatus(
+                record=known.get(record.request_id, record),
+                known=record.request_id in known or record.state.ended,
+                held=self.ledger.held(record.request_id),
+            )
+            for record in records
+        )
+
+    def await_end(self, request_id: str, *, sleep: Callable[[float], None], poll_seconds: float = 0.5) -> LaunchRecord:
+        """Wait until a job that runs has ended; its record.
+
+        Raises:
+            EngineUnreachableError: nobody knows any more how it is.
+        """
+        while True:
+            record = next(item for item in self.ledger.launches() if item.request_id == request_id)
+            record = settle(record, engine=self.engines[record.host], ledger=self.ledger, clock=self.clock)
+            if record.state.ended:
+                return record
+            sleep(poll_seconds)
+
+    def remover(self) -> Remover:
+        """Takes launches back."""
+        return Remover(
+            self.ledger, engines=self.engines, volumes=self.volumes, local_host=self.local_host, clock=self.clock
+        )
+
+    def _decide(self, request: Request) -> tuple[Snapshot, Decision]:
+        records = self.ledger.launches()
+        snapshot = take_snapshot(
+            self.fleet,
+            local_host=self.local_host,
+            engines=self.engines,
+            probe=lambda host: self._probe(host, records),
+            ledger=self.ledger,
+            clock=self.clock,
+        )
+        return snapshot, decide(snapshot, request)
+
+    def _probe(self, host: str, records: Sequence[LaunchRecord]) -> EngineState:
+        """Ask a host's engine; what has ended there gives its room back before the ledger is read."""
+        state = self.engines[host].probe()
+        self._settle_host(host, records)
+        return state
+
+    def _settle_host(self, host: str, records: Sequence[LaunchRecord]) -> list[LaunchRecord]:
+        own = (record for record in records if record.host == host)
+        return [settle(record, engine=self.engines[host], ledger=self.ledger, clock=self.clock) for record in own]
+
+    def _allocate(self, request: Request) -> tuple[Decision, Launch | None]:
+        for attempt in stamina.retry_context(
+            on=ConcurrentUpdateError, attempts=CONFLICT_ATTEMPTS, timeout=CONFLICT_SECONDS, wait_initial=0.05
+        ):
+            with attempt:
+                snapshot, decision = self._decide(request)
+                if decision.host is None:
+                    self.ledger.record(
+                        Event(
+                            at=self.clock(),
+                            request_id=request.request_id,
+                            kind="decision",
+                            detail=decision_document(decision),
+                        )
+                    )
+                    return decision, None
+                return decision, self._intend(request, snapshot, decision, decision.host)
+        raise AssertionError("a retry context returns or raises")
+
+    def _intend(self, request: Request, snapshot: Snapshot, decision: Decision, host: str) -> Launch:
+        """Write the intent; what can be seen to fail without doing anything fails before that."""
+        check_on_host(request.source)
+        state = next(item for item in snapshot.hosts if item.name == host)
+        if not isinstance(state.engine, EngineState):
+            raise TypeError("a host whose engine is unknown was chosen")
+        spec = launch_spec(request, self.jobs[request.job], self.fleet.volumes.dir)
+        record = _intent(request, host, spec, at=self.clock())
+        self.ledger.allocate(
+            record,
+            request.amounts,
+            inventory=state.inventory,
+            expected_generation=state.generation,
+            fingerprint=state.engine.fingerprint,
+            decision=decision_document(decision),
+        )
+        return Launch(
+            record,
+            spec,
+            container_labels=labels_of(request, generation=state.generation + 1, spec_hash=record.spec_hash),
+            engine=self.engines[host],
+            volumes=self.volumes,
+            ledger=self.ledger,
+            read_limits=read_limits,
+            clock=self.clock,
+        )
+
+
+@contextmanager
+def open_scheduler(fleet: FleetSettings, local_host: str) -> Iterator[Scheduler]:
+    """The scheduler of a configuration, run on `local_host`.
+
+    Raises:
+        LedgerError: the ledger can't be opened.
+    """
+    ledger = open_ledger(fleet.ledger.url)
+    try:
+        yield Scheduler(
+            fleet=fleet,
+            local_host=local_host,
+            ledger=ledger,
+            engines={host.name: DockerEngine(host.docker) for host in fleet.hosts},
+            volumes=LoopVolumes(fleet.volumes.dir),
+        )
+    finally:
+        ledger.close()
+
+
+_DECISION = TypeAdapter(Decision)
+_PLACEMENT = TypeAdapter(Placement)
+
+
+def placement_json(placement: Placement) -> str:
+    """One JSON document; the names are those of the dataclasses' fields."""
+    return _PLACEMENT.dump_json(placement, indent=2).decode()
+
+
+def decision_document(decision: Decision) -> dict[str, Any]:
+    """A decision in JSON terms."""
+    document: dict[str, Any] = _DECISION.dump_python(decision, mode="json")
+    return document
+
+
+def _intent(request: Request, host: str, spec: LaunchSpec, *, at: float) -> LaunchRecord:
+    return LaunchRecord(
+        request_id=request.request_id,
+        name=request.name,
+        host=host,
+        source=request.source.name,
+        job=request.job,
+        state=LaunchState.INTENT,
+        spec=spec.document(),
+        spec_hash=spec.digest(),
+        volume=spec.volume,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def _names(items: Any) -> str:
+    return ", ".join(sorted(item.name for item in items)) or "none"

@@ -1,0 +1,52 @@
+"""See which jobs have ended, write down how, and give back what they no longer need.
+
+The disk space of a job that ended stays allocated as long as its volume is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from orchestrator.engine import ContainerState, Engine
+from orchestrator.ledger import LaunchRecord, LaunchState, Ledger
+from orchestrator.resources import HELD_WHILE_RUNNING
+from orchestrator.results import parse_result
+
+
+def settle(record: LaunchRecord, *, engine: Engine, ledger: Ledger, clock: Callable[[], float]) -> LaunchRecord:
+    """The launch as it is now; its end is written into the ledger if it is new.
+
+    A launch that never got to run is left as it is.
+
+    Raises:
+        EngineUnreachableError: nobody knows; the ledger is left as it is.
+    """
+    if record.state is not LaunchState.RUNNING or record.container_id is None:
+        return record
+    state = engine.inspect(record.container_id)
+    if state is not None and not state.ended:
+        return record
+    outcome = _outcome(engine, state)
+    ended = LaunchState.DONE if outcome["exit_code"] == 0 else LaunchState.FAILED
+    ledger.advance(
+        record.request_id, ended, at=clock(), release=HELD_WHILE_RUNNING, outcome=outcome, detail=outcome["message"]
+    )
+    return next(item for item in ledger.launches_named(record.name) if item.request_id == record.request_id)
+
+
+def _outcome(engine: Engine, state: ContainerState | None) -> dict[str, Any]:
+    if state is None:
+        return {"exit_code": None, "message": "its container was removed by somebody else", "record": None}
+    result = parse_result(engine.last_line(state.id, errors=False))
+    message = ""
+    if state.exit_code != 0:
+        said = result.reason if result and result.reason else engine.last_line(state.id, errors=True) or state.error
+        killed = "killed for want of memory; " if state.oom_killed else ""
+        message = f"{killed}exit code {state.exit_code}: {said or 'it said nothing'}"
+    return {
+        "exit_code": state.exit_code,
+        "message": message,
+        "record": None if result is None else asdict(result),
+    }

@@ -1,0 +1,109 @@
+"""Tables of decisions and launches, for terminals of 80 columns and for pipes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from collector.quantities import format_bytes
+from orchestrator.decision import Decision, Verdict
+from orchestrator.ledger import LaunchState
+from orchestrator.placement import LaunchStatus
+from orchestrator.reasons import Reason
+from orchestrator.resources import ResourceClass
+
+_EVERY_HOST = "every host"
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def decision_table(decision: Decision) -> RenderableType:
+    """What was decided, and hosts with all reasons; what speaks against every host stands there once."""
+    common = _common_reasons(decision.verdicts)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("host", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("reasons", overflow="fold")
+    if common:
+        table.add_row(_EVERY_HOST, "refused", _reasons(common))
+    for verdict in decision.verdicts:
+        own = [reason for reason in verdict.reasons if reason not in common]
+        table.add_row(escape(verdict.host), _verdict(verdict, decision), _reasons(own))
+    head = f"{decision.name}: {'accepted' if decision.accepted else 'refused'}: {decision.why}"
+    return Group(Text(head), table)
+
+
+def launch_table(statuses: Sequence[LaunchStatus], *, now: float) -> Table:
+    """What was placed, where, and how it is."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("name", overflow="fold")
+    table.add_column("source", overflow="fold")
+    table.add_column("job")
+    table.add_column("host", overflow="fold")
+    table.add_column("state", overflow="fold")
+    table.add_column("age", no_wrap=True)
+    table.add_column("holds", overflow="fold")
+    table.add_column("backup", overflow="fold")
+    for status in statuses:
+        record = status.record
+        table.add_row(
+            *map(escape, (record.name, record.source, record.job, record.host, state_text(status))),
+            _age(now - record.created_at),
+            _holds(status),
+            _backup(status),
+        )
+    return table
+
+
+def state_text(status: LaunchStatus) -> str:
+    """The state in words: `unknown` where the engine doesn't answer, `kept` for a backup whose container is removed."""
+    record = status.record
+    if not status.known:
+        return "unknown"
+    match record.state:
+        case LaunchState.INTENT | LaunchState.CREATED:
+            return f"half done: vdbmon rm {record.name}"
+        case LaunchState.FAILED:
+            return f"failed: {(record.outcome or {}).get('message') or 'no reason known'}"
+        case LaunchState.REMOVED:
+            return "kept"
+        case _:
+            return record.state.value
+
+
+def _common_reasons(verdicts: Sequence[Verdict]) -> list[Reason]:
+    if len(verdicts) < 2:  # noqa: PLR2004 - with one host there is nothing to share
+        return []
+    return [reason for reason in verdicts[0].reasons if all(reason in verdict.reasons for verdict in verdicts)]
+
+
+def _verdict(verdict: Verdict, decision: Decision) -> str:
+    if verdict.host == decision.host:
+        return "chosen"
+    return "fits" if verdict.fits else "refused"
+
+
+def _reasons(reasons: Iterable[Reason]) -> Text:
+    return Text("\n").join(Text.assemble((reason.code, "bold"), f"  {reason.sentence}") for reason in reasons)
+
+
+def _holds(status: LaunchStatus) -> str:
+    shown = (ResourceClass.CPU, ResourceClass.MEMORY, ResourceClass.DISK)
+    parts = (f"{key.amount_text(status.held[key])}" for key in shown if key in status.held)
+    return ", ".join(parts)
+
+
+def _backup(status: LaunchStatus) -> str:
+    result = (status.record.outcome or {}).get("record") or {}
+    return format_bytes(result["bytes_stored"]) if result.get("state") == LaunchState.DONE.value else ""
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{max(seconds, 0):.0f}s"
