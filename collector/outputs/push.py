@@ -137,6 +137,7 @@ class Pusher:
     def _run(self) -> None:
         failures = 0
         while batch := self._take():
+            last_attempt = self._closing.is_set()
             error = self._attempt(batch)
             if error is None:
                 self._accepted(batch)
@@ -149,7 +150,7 @@ class Pusher:
                 failures += 1
                 logger.log(logging.WARNING if failures == 1 else logging.DEBUG, "output %s: %s", self.name, error)
                 self._put_back(batch)
-                if self._closing.is_set():
+                if last_attempt:
                     return
                 self._sleep(self._backoff.wait(failures))
 
