@@ -15,7 +15,7 @@ INFO = info(
     "pid",
     "request_id",
     "source",
-    "job",
+    "backup_job",
 )
 RUNNING = gauge("vdbmon_containers_running", "Running containers that the kernel shows on this host.")
 UNNAMED = gauge(

@@ -26,3 +26,8 @@ def test_no_data_series_carries_an_identity_that_changes_at_a_restart() -> None:
     fleeting = {"id", "pid", "container_id"}
     offenders = [m.name for m in METRICS.values() if m.kind is not Kind.INFO and fleeting & set(m.labels)]
     assert offenders == []
+
+
+def test_no_label_is_one_that_prometheus_or_our_outputs_set() -> None:
+    taken = {"job", "instance", "host"}
+    assert [metric.name for metric in METRICS.values() if taken & set(metric.labels)] == []
