@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import subprocess
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,8 @@ from collector.errors import VdbmonError
 from orchestrator.backup.runner.record import Record, State
 from orchestrator.images import context_digest, context_files, debian_sources, ensure_backup_image
 from orchestrator.volumes import BlockDevice, LoopVolumes, SizedVolume, device_of
+from tests.support.dockerd import own_dockerd
+from tests.support.wait import wait_until
 
 CONTEXT = Path(__file__).parents[2] / "deploy" / "images" / "backup"
 MIB = 1 << 20
@@ -62,34 +63,14 @@ Launch = Callable[..., Container]
 
 
 @pytest.fixture(scope="session")
-def docker_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[docker.DockerClient]:
+def docker_client() -> Iterator[docker.DockerClient]:
     """The machine's engine, or one of the tests' own where none answers."""
-    try:
-        client = docker.from_env()
-        client.ping()
-    except docker.errors.DockerException:
-        yield from own_engine(tmp_path_factory.mktemp("engine"))
-        return
-    yield client
-    client.close()
-
-
-def own_engine(folder: Path) -> Iterator[docker.DockerClient]:
-    socket = f"unix://{folder}/sock"
-    places = [f"--data-root={folder}/root", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid", f"--host={socket}"]
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(["dockerd", *places], stdout=log, stderr=log, start_new_session=True) as daemon,
-    ):
+    with contextlib.ExitStack() as stack:
         try:
-            await_condition((folder / "sock").exists, 30, "the engine's socket")
-            client = docker.DockerClient(base_url=socket)
-            client.ping()
-            yield client
-            client.close()
-        finally:
-            daemon.terminate()
-            daemon.wait(timeout=30)
+            client = docker.DockerClient.from_env(timeout=120)
+        except docker.errors.DockerException:
+            client = stack.enter_context(own_dockerd()).client(timeout=120)
+        yield stack.enter_context(contextlib.closing(client))
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +102,7 @@ def demo(
         ],
     )
     try:
-        await_condition((run / "ready").exists, 90, "the demonstration server", lambda: container.logs().decode())
+        wait_until((run / "ready").exists, deadline=90, what="the demonstration server is ready")
         assert (run / "ready").read_text().strip() == container.short_id
         yield Demo(container=container, image=backup_image, data=data, run=run, credentials=credentials)
     finally:
@@ -188,13 +169,6 @@ def write_credentials(path: Path, password: str) -> Path:
     path.touch(mode=0o600)
     path.write_text(f"[client]\nuser=vdbmon_backup\npassword={password}\n")
     return path
-
-
-def await_condition(condition: Callable[[], bool], seconds: float, what: str, explain: Callable[[], str] = str) -> None:
-    deadline, pause = time.monotonic() + seconds, threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}: {explain()}"
-        pause.wait(TICK_SECONDS)
 
 
 def finish(container: Container) -> tuple[int, Record]:
@@ -340,12 +314,12 @@ def test_a_stopped_backup_cleans_up_and_lets_the_server_go(demo: Demo, volumes: 
     volume = volumes.create("stopped", 64 * MIB)
     container = launch(volume, write_bps=MIB)
     stream = volume.mountpoint / ".b1.partial" / "backup.xb.zst"
-    await_condition(lambda: stream.exists() and stream.stat().st_size > MIB, 30, "the backup to grow")
+    wait_until(lambda: stream.exists() and stream.stat().st_size > MIB, deadline=30, what="the backup grows")
     container.kill("SIGTERM")
     status, record = finish(container)
     assert (status, record.state, record.reason) == (1, State.FAILED, "terminated")
     assert left_in(volume) == []
-    await_condition(lambda: "vdbmon_backup" not in demo.sql("SHOW PROCESSLIST"), 10, "the backup's sessions to end")
+    wait_until(lambda: "vdbmon_backup" not in demo.sql("SHOW PROCESSLIST"), deadline=10, what="its sessions end")
 
 
 def test_no_password_is_in_what_the_engine_or_the_volume_shows(
