@@ -1,0 +1,196 @@
+"""The local stack on free ports in a folder of its own, without the demonstration."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.dockerd import OwnDockerd
+from tests.support.servers import free_port, http_json
+from tests.support.wait import wait_until
+from vdbmon.config import load_config
+from vdbmon.stack.layout import CHECKOUT, Layout
+from vdbmon.stack.ownership import own_processes, own_supervisors
+from vdbmon.stack.render import ListenAddresses, Machine, render_config
+from vdbmon.stack.up import TEMPLATE
+
+VDBMON = Path(sys.executable).with_name("vdbmon")
+MACHINE = Machine(name="dr-host-01", cpus=2, memory=8 * 2**30, disk=100 * 2**30)
+COMMAND_SECONDS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class OwnStack:
+    """A stack that a test may start, break and stop."""
+
+    layout: Layout
+    engine: str
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Call `vdbmon WORDS` for this stack."""
+        options = ["--config", str(self.layout.config), "--state-dir", str(self.layout.state)]
+        return subprocess.run(
+            [VDBMON, *words, *options],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS,
+            env={**os.environ, "DOCKER_HOST": self.engine},
+        )
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        """Start the servers."""
+        return self.run("stack", "up", "--no-demo")
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by program, supervisor among them."""
+        (supervisor,) = own_supervisors(self.layout)
+        children = {process.pid for process in supervisor.children()}
+        programs = {name: process.pid for name, process in own_processes(self.layout) if process.pid in children}
+        return {**programs, "supervisord": supervisor.pid}
+
+    def leftovers(self) -> list[str]:
+        """Everything of the stack that still lives."""
+        return [name for name, _ in own_processes(self.layout)] + [p.name() for p in own_supervisors(self.layout)]
+
+
+def write_stack(folder: Path, engine: str) -> OwnStack:
+    """A stack's configuration on free ports."""
+    layout = Layout(state=folder / "var", config=folder / "vdbmon.toml")
+    listen = ListenAddresses(
+        agent=f"127.0.0.1:{free_port()}",
+        prometheus=f"http://127.0.0.1:{free_port()}",
+        alertmanager=f"http://127.0.0.1:{free_port()}",
+        victoria_metrics=f"http://127.0.0.1:{free_port()}",
+    )
+    template = (CHECKOUT / "deploy" / TEMPLATE).read_text()
+    layout.config.write_text(render_config(template, layout, MACHINE, listen))
+    return OwnStack(layout, engine)
+
+
+@pytest.fixture
+def stack(tmp_path: Path, shared_dockerd: OwnDockerd) -> Iterator[OwnStack]:
+    """A stack that is not started yet, and is gone afterwards."""
+    own = write_stack(tmp_path, shared_dockerd.address)
+    try:
+        yield own
+    finally:
+        own.run("stack", "down")
+        assert own.leftovers() == []
+
+
+def test_up_again_keeps_what_runs_and_down_leaves_nothing(stack: OwnStack) -> None:
+    first = stack.up()
+    assert first.returncode == 0, first.stderr
+    config = load_config(stack.layout.config)
+    wait_until(
+        lambda: prometheus_has(config.prometheus.url, 'up{job="vdbmon",host="dr-host-01"} == 1'),
+        deadline=30,
+        what="Prometheus scrapes the agent",
+    )
+    before = stack.pids()
+    assert set(before) == {"supervisord", "agent", "prometheus", "alertmanager", "victoria-metrics"}
+    status = stack.run("status")
+    assert status.returncode == 0, status.stdout + status.stderr
+    assert status.stdout.count("running") == 5
+
+    second = stack.up()
+    assert second.returncode == 0, second.stderr
+    after = stack.pids()
+    assert {name for name in before if before[name] != after[name]} == {"agent"}
+
+    down = stack.run("stack", "down")
+    assert down.returncode == 0, down.stderr
+    assert stack.leftovers() == []
+    assert not stack.layout.run.exists()
+    again = stack.run("stack", "down")
+    assert (again.returncode, "none ran" in again.stdout) == (0, True)
+    assert stack.run("status").returncode == 1
+
+
+def test_a_killed_server_comes_back_and_a_killed_supervisor_is_replaced(stack: OwnStack) -> None:
+    assert stack.up().returncode == 0
+    before = stack.pids()
+    os.kill(before["prometheus"], signal.SIGKILL)
+    wait_until(
+        lambda: stack.pids().get("prometheus", before["prometheus"]) != before["prometheus"],
+        deadline=20,
+        what="Prometheus is restarted",
+    )
+    supervisor = before["supervisord"]
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: not psutil.pid_exists(supervisor), deadline=10, what="supervisor is gone")
+    assert "unsupervised" in stack.run("status").stdout
+    up = stack.up()
+    assert up.returncode == 0, up.stderr
+    assert "stopped what an earlier run left" in up.stdout
+    assert stack.run("status").returncode == 0
+    os.kill(stack.pids()["supervisord"], signal.SIGKILL)
+    assert stack.run("stack", "down").returncode == 0
+    assert stack.leftovers() == []
+
+
+def test_a_held_port_is_named_and_nothing_is_started(stack: OwnStack) -> None:
+    port = load_config(stack.layout.config).alertmanager.url.rpartition(":")[2]
+    with socket.create_server(("127.0.0.1", int(port))):
+        up = stack.up()
+    assert up.returncode == 1
+    for part in (f"port {port} ", f"(pid {os.getpid()})", "alertmanager.url", str(stack.layout.config)):
+        assert part in up.stderr
+    assert "Traceback" not in up.stderr
+    assert stack.leftovers() == []
+
+
+def test_a_changed_address_moves_the_server(stack: OwnStack) -> None:
+    assert stack.up().returncode == 0
+    old = load_config(stack.layout.config).prometheus.url
+    new = f"http://127.0.0.1:{free_port()}"
+    stack.layout.config.write_text(stack.layout.config.read_text().replace(old, new))
+    up = stack.up()
+    assert up.returncode == 0, up.stderr
+    wait_until(lambda: prometheus_has(new, "up == 1"), deadline=30, what="Prometheus at its new address")
+    assert http_json(f"{old}/api/v1/query?query=up") is None
+
+
+def test_a_broken_configuration_stops_before_anything_starts_and_down_still_works(stack: OwnStack) -> None:
+    assert stack.up().returncode == 0
+    text = stack.layout.config.read_text()
+    stack.layout.config.write_text(text.replace("[prometheus]", "[promteheus]"))
+    up = stack.up()
+    assert up.returncode == 2
+    assert "did you mean prometheus?" in up.stderr
+    assert stack.run("stack", "down").returncode == 0
+    assert stack.leftovers() == []
+
+
+def test_a_hung_engine_is_used_as_it_is(tmp_path: Path, own_dockerd: OwnDockerd) -> None:
+    stack = write_stack(tmp_path, own_dockerd.address)
+    try:
+        own_dockerd.freeze()
+        up = stack.up()
+        assert up.returncode == 0, up.stderr
+        assert "never gets a twin" in up.stdout
+        assert "dockerd" not in stack.pids()
+        status = stack.run("status")
+        assert status.returncode == 1
+        assert "not answering" in status.stdout
+        own_dockerd.thaw()
+        wait_until(lambda: stack.run("status").returncode == 0, deadline=30, what="all is well again", every=0.5)
+    finally:
+        stack.run("stack", "down")
+        assert stack.leftovers() == []
+
+
+def prometheus_has(url: str, expression: str) -> bool:
+    """Whether a query has a result."""
+    answer = http_json(f"{url}/api/v1/query?query={expression.replace(' ', '%20')}")
+    return bool(answer and answer["data"]["result"])
