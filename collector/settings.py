@@ -82,8 +82,8 @@ class AgentSettings:
         listen: address and port of `/metrics`.
         interval: how often the push outputs get a collection, and how often slow inputs run.
         min_age: results of fast inputs younger than this are shared between scrapes and pushes.
-        metric_batch_size: samples of one write at the most.
-        metric_buffer_limit: samples that wait for an output at the most; the oldest are dropped and counted.
+        metric_batch_size: points of one write at the most.
+        metric_buffer_limit: points that wait for an output at the most; the oldest are dropped and counted.
         procfs: where the host's /proc is.
         cgroupfs: where the host's cgroup file systems are.
     """

@@ -17,7 +17,7 @@ from collector.metrics import Sample, Unit, counter, gauge
 
 _L = ("name", "image", "group")
 
-COUNT = gauge("vdbmon_process_count", "Processes of this group.", *_L)
+COUNT = gauge("vdbmon_processes", "Processes of this group.", *_L)
 THREADS = gauge("vdbmon_process_threads", "Threads of this group.", *_L)
 OPEN_FDS = gauge("vdbmon_process_open_fds", "Open file descriptors of this group.", *_L)
 RESIDENT = gauge(

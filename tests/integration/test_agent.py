@@ -111,7 +111,7 @@ def test_limits_processes_and_identity_are_seen(own_dockerd: OwnDockerd, agent: 
     assert agent.value("container_spec_memory_limit_bytes", name="limited") == 64 * 2**20
     assert agent.value("container_spec_cpu_quota", name="limited") == 50_000
     assert agent.value("container_threads_max", name="limited") == 50
-    assert agent.value("vdbmon_process_count", name="limited", group="other") == 1
+    assert agent.value("vdbmon_processes", name="limited", group="other") == 1
     assert agent.value("vdbmon_container_info", name="limited", id=str(container.id), source="demo") == 1
 
 

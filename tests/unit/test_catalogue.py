@@ -1,8 +1,10 @@
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from collector.catalogue import INPUT_MODULES, METRICS, gather_declarations
+from collector.docs import metrics_page
 from collector.metrics import Kind, gauge
 
 
@@ -31,3 +33,8 @@ def test_no_data_series_carries_an_identity_that_changes_at_a_restart() -> None:
 def test_no_label_is_one_that_prometheus_or_our_outputs_set() -> None:
     taken = {"job", "instance", "host"}
     assert [metric.name for metric in METRICS.values() if taken & set(metric.labels)] == []
+
+
+def test_the_committed_page_of_metrics_is_the_generated_one() -> None:
+    page = Path(__file__).parents[2] / "docs" / "metrics.md"
+    assert page.read_text() == metrics_page(METRICS), "run `vdbmon agent metrics > docs/metrics.md`"

@@ -8,6 +8,8 @@ import threading
 import typer
 
 from collector.agent.service import AgentService, collect_once
+from collector.catalogue import METRICS
+from collector.docs import metrics_page
 from vdbmon.config import Config, find_config, load_config
 from vdbmon.logging import configure_logging
 from vdbmon.options import ConfigOption
@@ -43,6 +45,12 @@ def print_collection(config: ConfigOption = None) -> None:
     loaded = _load(config)
     for line in collect_once(loaded.host.name, loaded.agent, loaded.inputs):
         typer.echo(line)
+
+
+@app.command()
+def metrics() -> None:
+    """Print the page of all metrics, docs/metrics.md."""
+    typer.echo(metrics_page(METRICS), nl=False)
 
 
 @app.command("check-config")
