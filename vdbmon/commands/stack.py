@@ -35,11 +35,12 @@ def up(
     """Start what doesn't run yet, then back up a demonstration database."""
     require_root("start the stack")
     layout = find_layout(state_dir, config)
-    steps = Steps(Console())
+    console = Console()
+    steps = Steps(console)
     with exclusive(layout.lock):
         stack = start_stack(layout, steps, webhook_url=webhook_url)
         if demo:
-            run_demonstration(stack, layout, steps)
+            run_demonstration(stack, layout, steps, console)
 
 
 @app.command()

@@ -1,0 +1,42 @@
+"""What a demonstration says at its end: the figures of the backup, and where to look next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.ledger import LaunchRecord
+from orchestrator.resources import Amounts, ResourceClass
+from vdbmon.config import Config
+
+_MEGABYTE = 10**6
+
+
+def backup_lines(record: LaunchRecord, limits: Amounts, folder: Path) -> Iterator[str]:
+    """The figures of a backup that is done; its record is the runner's (orchestrator/backup/runner/record.py)."""
+    result = (record.outcome or {})["record"]
+    seconds = result["seconds"]
+    yield ""
+    yield f"{record.name}: {result['kind']} backup of {record.source} on {record.host}, {seconds:.1f} s"
+    yield f"  read     {_amount(result['bytes_raw'], seconds, limits[ResourceClass.READ_BPS])}"
+    yield f"  stored   {_amount(result['bytes_stored'], seconds, limits[ResourceClass.WRITE_BPS])}"
+    yield f"  sha256   {result['sha256']}"
+    yield f"  LSN      {result['from_lsn']} to {result['to_lsn']}"
+    if result["binlog_file"]:
+        yield f"  position {result['binlog_file']}:{result['binlog_position']}, GTID {result['gtid'] or '-'}"
+    yield f"  in       {folder}"
+
+
+def where_to_look(config: Config) -> Iterator[str]:
+    """Addresses and commands for what comes next."""
+    yield ""
+    yield f"Prometheus        {config.prometheus.url}"
+    yield f"Alertmanager      {config.alertmanager.url}"
+    yield f"VictoriaMetrics   {config.outputs.influxdb_v2[0].urls[0]}/vmui"
+    yield f"agent             http://{config.agent.listen}/metrics"
+    yield "commands          .venv/bin/vdbmon ps, place, status, doctor; `make down` stops it all"
+
+
+def _amount(size: int, seconds: float, limit: int) -> str:
+    rate = size / seconds / _MEGABYTE if seconds else 0.0
+    return f"{size / _MEGABYTE:.1f} MB, {rate:.1f} MB/s of {limit / _MEGABYTE:.0f} MB/s allowed"
