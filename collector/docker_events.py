@@ -16,17 +16,28 @@ import requests
 from collector.containers import ContainerIndex
 from collector.oom import OomKills
 
+_NANOSECONDS = 10**9
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 30.0
 
 
 class EventFollower:
-    """Keeps a connection to `/events` in a daemon thread and feeds what it hears to the index and the OOM counts."""
+    """Keeps a connection to `/events` in a daemon thread and feeds what it hears to the index and the OOM counts.
 
-    def __init__(self, connect: Callable[[], docker.APIClient], index: ContainerIndex, oom_kills: OomKills) -> None:
+    After a pause it asks for what it missed; the daemon keeps the last 256 events.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], docker.APIClient],
+        index: ContainerIndex,
+        oom_kills: OomKills,
+        clock: Callable[[], float],
+    ) -> None:
         self._connect = connect
         self._index = index
         self._oom_kills = oom_kills
+        self._heard = int(clock() * _NANOSECONDS)
         self._stop = threading.Event()
 
     def start(self) -> None:
@@ -38,10 +49,13 @@ class EventFollower:
         self._stop.set()
 
     def handle(self, event: Mapping[str, Any]) -> None:
-        """Take one event of type `container`; events of another shape are ignored."""
-        actor = event.get("Actor")
-        if event.get("Type") != "container" or not isinstance(actor, dict):
+        """Take one event of type `container`; events of another shape, and those heard before, are ignored."""
+        actor, moment = event.get("Actor"), event.get("timeNano")
+        if event.get("Type") != "container" or not isinstance(actor, dict) or not isinstance(moment, int):
             return
+        if moment <= self._heard:
+            return
+        self._heard = moment
         container_id, attributes = str(actor.get("ID", "")), actor.get("Attributes") or {}
         if event.get("Action") == "oom":
             self._oom_kills.event(container_id, (attributes.get("name", ""), attributes.get("image", "")))
@@ -49,12 +63,13 @@ class EventFollower:
             self._index.invalidate(container_id)
 
     def _follow(self) -> None:
-        wait = _FIRST_WAIT
+        wait = 0.0
         while not self._stop.wait(wait):
-            wait = min(wait * 2, _LONGEST_WAIT)
+            wait = min(max(wait * 2, _FIRST_WAIT), _LONGEST_WAIT)
             try:
-                stream = self._connect().events(decode=True, filters={"type": "container"})
-                self._index.invalidate_all()  # what was missed while there was no stream
+                since = self._heard // _NANOSECONDS  # whole seconds; `handle` drops what comes twice
+                stream = self._connect().events(since=since, decode=True, filters={"type": "container"})
+                self._index.invalidate_all()  # what is older than what the daemon keeps
                 for event in stream:
                     wait = _FIRST_WAIT
                     self.handle(event)

@@ -79,7 +79,7 @@ def build_inputs(
     )
     stages_and_self = [*stages, [InputRunner(internal, COLLECTION_DEADLINE, clock)]]
     collector = Collector(stages_and_self, deadline=COLLECTION_DEADLINE, min_age=agent.min_age, clock=clock)
-    return Inputs(collector, EventFollower(engine, index, oom_kills), filesystems)
+    return Inputs(collector, EventFollower(engine, index, oom_kills, clock), filesystems)
 
 
 def _index(agent: AgentSettings, docker_root: Path) -> ContainerIndex:

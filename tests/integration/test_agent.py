@@ -159,6 +159,22 @@ def test_an_oom_kill_outlives_its_container(own_dockerd: OwnDockerd, agent: Agen
     )
 
 
+def test_an_oom_kill_before_the_agent_could_listen_is_heard_of_later(own_dockerd: OwnDockerd, tmp_path: Path) -> None:
+    run_container(own_dockerd, "warm-up", "true", network_mode="none").wait()
+    own_dockerd.freeze()
+    watcher = Agent(own_dockerd, tmp_path)
+    with process([VDBMON, "agent", "run", "--config", str(watcher.config)], watcher.log):
+        wait_until(watcher.scrape, deadline=PATIENCE, what="agent answers")
+        own_dockerd.thaw()
+        command = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M"]
+        run_container(own_dockerd, "early", *command, network_mode="none", mem_limit="16m").wait()
+        wait_until(
+            lambda: watcher.value("container_oom_events_total", name="early") == 1,
+            deadline=PATIENCE,
+            what="the OOM kill",
+        )
+
+
 def test_a_killed_agent_leaves_its_port_and_no_child(own_dockerd: OwnDockerd, tmp_path: Path) -> None:
     watcher = Agent(own_dockerd, tmp_path)
     command = [VDBMON, "agent", "run", "--config", str(watcher.config)]

@@ -49,6 +49,9 @@ def own_dockerd(*, bridge: str = "none") -> Iterator[OwnDockerd]:
         folder = Path(name)
         address = f"unix://{folder / 'docker.sock'}"
         command = [
+            # In a network namespace of its own: with --bridge=none a daemon deletes the docker0 that it finds.
+            "unshare",
+            "--net",
             "dockerd",
             f"--data-root={folder / 'root'}",
             f"--exec-root={folder / 'exec'}",
