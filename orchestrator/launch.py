@@ -21,6 +21,9 @@ from orchestrator.limits import Limits, mismatches
 from orchestrator.resources import ResourceClass
 from orchestrator.volumes import BlockDevice, SizedVolume, device_of
 
+STARTED_AFTER_SECONDS = 1.0
+"""A container that still runs after this has started; one that ends earlier with an error was never launched."""
+
 
 class Volumes(Protocol):
     """Sized volumes of a host."""
@@ -79,6 +82,7 @@ class Launch:
         ledger: Ledger,
         read_limits: Callable[[str], Limits | None],
         clock: Callable[[], float],
+        sleep: Callable[[float], None],
     ) -> None:
         self._record = record
         self._spec = spec
@@ -88,6 +92,7 @@ class Launch:
         self._ledger = ledger
         self._read_limits = read_limits
         self._clock = clock
+        self._sleep = sleep
         self._volume: SizedVolume | None = None
         self._container: ContainerSpec | None = None
         self._container_id = ""
@@ -148,18 +153,21 @@ class Launch:
         self._engine.start(self._container_id)
 
     def _verify(self) -> None:
-        """Compare the cgroup with what was asked for; a container that ended before has only its exit code to tell."""
+        """Compare the cgroup with what was asked for, and see the container live on for a moment.
+
+        One that ended before its cgroup could be read has only its exit code to tell.
+        """
         if self._container is None:
             raise AssertionError("the container comes before its check")
         found = self._read_limits(self._container_id)
         wrong = tuple(mismatches(self._container, found)) if found else ("its cgroup is not to be found",)
         if not wrong:
             self._limits = found
-            return
+        self._sleep(STARTED_AFTER_SECONDS)
         state = self._engine.inspect(self._container_id)
         if state is None:
             raise VdbmonError("container.gone", "the container was removed by somebody as it started")
-        if not state.ended:
+        if not state.ended and wrong:
             raise VdbmonError("limits.not_applied", f"the kernel has other limits: {'; '.join(wrong)}")
         if state.exit_code:
             said = self._engine.last_line(self._container_id, errors=True) or state.error or "it said nothing"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +13,7 @@ from typing import Any
 import stamina
 from pydantic import TypeAdapter
 
-from collector.errors import ConfigError, VdbmonError
+from collector.errors import ConfigError
 from orchestrator.deadline import ask_all
 from orchestrator.decision import Decision, decide
 from orchestrator.engine import Engine
@@ -40,6 +40,7 @@ from orchestrator.volumes import LoopVolumes
 
 CONFLICT_SECONDS = 20.0
 CONFLICT_ATTEMPTS = 5
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,14 @@ class LaunchStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Visit:
+    """What an engine said, and its launches as they are now."""
+
+    engine: EngineState
+    settled: tuple[LaunchRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scheduler:
     """All that a placement needs; the command makes one with `open_scheduler`."""
 
@@ -83,6 +92,7 @@ class Scheduler:
     volumes: Volumes
     jobs: Mapping[str, Job] = field(default_factory=lambda: JOBS)
     clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
 
     def request(self, name: str, *, source: str, job: str, amounts: Amounts) -> Request:
         """A checked request.
@@ -125,11 +135,10 @@ class Scheduler:
         """All launches that hold something, those that ended settled; each host's engine costs its own rows at most."""
         records = self.ledger.launches()
         hosts = sorted({record.host for record in records if record.host in self.engines})
-        calls = {host: partial(self._settle_host, host, records) for host in hosts}
-        known: dict[str, LaunchRecord] = {}
-        for answer in ask_all(calls, seconds=SURVEY_SECONDS).values():
-            if not isinstance(answer, VdbmonError):
-                known |= {record.request_id: record for record in answer}
+        visits = {host: partial(self._visit, host) for host in hosts}
+        answers = ask_all(visits, seconds=SURVEY_SECONDS)
+        settled = [visit.settled for visit in answers.values() if isinstance(visit, _Visit)]
+        known = {record.request_id: record for some in settled for record in some}
         return tuple(
             LaunchStatus(
                 record=known.get(record.request_id, record),
@@ -139,7 +148,7 @@ class Scheduler:
             for record in records
         )
 
-    def await_end(self, request_id: str, *, sleep: Callable[[float], None], poll_seconds: float = 0.5) -> LaunchRecord:
+    def await_end(self, request_id: str) -> LaunchRecord:
         """Wait until a job that runs has ended; its record.
 
         Raises:
@@ -150,7 +159,7 @@ class Scheduler:
             record = settle(record, engine=self.engines[record.host], ledger=self.ledger, clock=self.clock)
             if record.state.ended:
                 return record
-            sleep(poll_seconds)
+            self.sleep(POLL_SECONDS)
 
     def remover(self) -> Remover:
         """Takes launches back."""
@@ -159,26 +168,28 @@ class Scheduler:
         )
 
     def _decide(self, request: Request) -> tuple[Snapshot, Decision]:
-        records = self.ledger.launches()
         snapshot = take_snapshot(
             self.fleet,
             local_host=self.local_host,
             engines=self.engines,
-            probe=lambda host: self._probe(host, records),
+            probe=lambda host: self._visit(host).engine,
             ledger=self.ledger,
             clock=self.clock,
         )
         return snapshot, decide(snapshot, request)
 
-    def _probe(self, host: str, records: Sequence[LaunchRecord]) -> EngineState:
-        """Ask a host's engine; what has ended there gives its room back before the ledger is read."""
-        state = self.engines[host].probe()
-        self._settle_host(host, records)
-        return state
+    def _visit(self, host: str) -> _Visit:
+        """Ask a host's engine; what has ended there gives its room back before the ledger is read for a decision.
 
-    def _settle_host(self, host: str, records: Sequence[LaunchRecord]) -> list[LaunchRecord]:
-        own = (record for record in records if record.host == host)
-        return [settle(record, engine=self.engines[host], ledger=self.ledger, clock=self.clock) for record in own]
+        On an engine that isn't the known one nothing is settled: that a container isn't there says nothing then.
+        """
+        engine = self.engines[host]
+        state = engine.probe()
+        if self.ledger.view().fingerprints.get(host, state.fingerprint) != state.fingerprint:
+            return _Visit(engine=state, settled=())
+        own = (record for record in self.ledger.launches() if record.host == host)
+        settled = tuple(settle(record, engine=engine, ledger=self.ledger, clock=self.clock) for record in own)
+        return _Visit(engine=state, settled=settled)
 
     def _allocate(self, request: Request) -> tuple[Decision, Launch | None]:
         for attempt in stamina.retry_context(
@@ -224,6 +235,7 @@ class Scheduler:
             ledger=self.ledger,
             read_limits=read_limits,
             clock=self.clock,
+            sleep=self.sleep,
         )
 
 

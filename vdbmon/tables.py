@@ -88,7 +88,7 @@ def _verdict(verdict: Verdict, decision: Decision) -> str:
 
 
 def _reasons(reasons: Iterable[Reason]) -> Text:
-    return Text("\n").join(Text.assemble((reason.code, "bold"), f"  {reason.sentence}") for reason in reasons)
+    return Text("\n").join(Text.assemble((reason.code, "bold"), f": {reason.sentence}") for reason in reasons)
 
 
 def _holds(status: LaunchStatus) -> str:

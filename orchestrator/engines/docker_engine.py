@@ -44,7 +44,7 @@ class DockerEngine:
             try:
                 client.ping()
                 names = [name.lstrip("/") for item in client.api.containers(all=True) for name in item["Names"] or ()]
-                return EngineState(fingerprint=str(client.info()["ID"]), containers=frozenset(names))
+                return EngineState(fingerprint=_fingerprint(client.info()), containers=frozenset(names))
             finally:
                 client.close()
 
@@ -117,6 +117,11 @@ class DockerEngine:
             raise EngineRefusedError("engine.refused", f"engine {self.address} refused: {detail}") from error
         except (DockerException, requests.RequestException, OSError) as error:
             raise EngineUnreachableError(self.address, _cause(error)) from error
+
+
+def _fingerprint(info: dict[str, Any]) -> str:
+    """The daemon's id and its data root: up to version 20.10 all daemons of a machine take their id from one file."""
+    return f"{info['ID']} {info['DockerRootDir']}"
 
 
 def _options(spec: ContainerSpec) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -94,7 +93,7 @@ def _place(scheduler: Scheduler, request: Request, *, dry_run: bool, wait: bool)
         typer.echo("it ended before its limits could be read back")
     else:
         typer.echo(f"limits read back: {launched.limits.text(BlockDevices(Path('/proc')).name)}")
-    return _report(scheduler.await_end(request.request_id, sleep=time.sleep)) if wait else 0
+    return _report(scheduler.await_end(request.request_id)) if wait else 0
 
 
 def _place_json(scheduler: Scheduler, request: Request, *, dry_run: bool, wait: bool) -> int:
@@ -108,7 +107,7 @@ def _place_json(scheduler: Scheduler, request: Request, *, dry_run: bool, wait: 
             else scheduler.place(request, decided=decisions.append)
         )
         if placement.launched is not None and wait:
-            ended = scheduler.await_end(request.request_id, sleep=time.sleep)
+            ended = scheduler.await_end(request.request_id)
             placement = Placement(decision=placement.decision, launched=placement.launched, ended=ended)
             code = int(ended.state is not LaunchState.DONE)
     except VdbmonError as error:
