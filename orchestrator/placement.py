@@ -29,7 +29,7 @@ from orchestrator.ledger import (
     NameTakenError,
     open_ledger,
 )
-from orchestrator.limits import read_limits
+from orchestrator.limits import Limits, read_limits
 from orchestrator.removal import Remover
 from orchestrator.resources import Amounts
 from orchestrator.settings import FleetSettings
@@ -91,6 +91,7 @@ class Scheduler:
     engines: Mapping[str, Engine]
     volumes: Volumes
     jobs: Mapping[str, Job] = field(default_factory=lambda: JOBS)
+    read_limits: Callable[[str], Limits | None] = read_limits
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
@@ -233,7 +234,7 @@ class Scheduler:
             engine=self.engines[host],
             volumes=self.volumes,
             ledger=self.ledger,
-            read_limits=read_limits,
+            read_limits=self.read_limits,
             clock=self.clock,
             sleep=self.sleep,
         )

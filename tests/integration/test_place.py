@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import docker
 import pytest
@@ -20,13 +21,16 @@ from orchestrator.engines.docker_engine import DockerEngine
 from orchestrator.jobs import Job
 from orchestrator.launch import LaunchFailedError, LaunchUnknownError
 from orchestrator.ledger import Event, LaunchState, NameTakenError
+from orchestrator.limits import Limits, read_limits
 from orchestrator.placement import Placement, Scheduler, open_scheduler
 from orchestrator.resources import ResourceClass
 from orchestrator.settings import Endpoint, FleetSettings, SourceSettings
+from orchestrator.volumes import LoopVolumes, SizedVolume
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.fleet import HOST, SMALL, Exporter, exporter, fleet, gate_prometheus, source
 from tests.support.servers import Server
 from tests.support.wait import wait_until
+from vdbmon.tables import state_text
 
 WARM = GATE_FOR + 30.0
 CGROUP_V1 = Path("/sys/fs/cgroup/memory").is_dir()
@@ -197,6 +201,42 @@ def test_launch_that_fails_leaves_nothing(
     kinds = [event.kind for event in here.scheduler.ledger.events(record.request_id)]
     assert kinds[:2] == ["decision", "intent"]
     assert kinds[-2:] == ["state.removed", "released"]
+
+
+def test_limits_that_the_kernel_does_not_hold_stop_the_launch(here: Place) -> None:
+    def without_memory(container_id: str) -> Limits | None:
+        found = read_limits(container_id)
+        return found and replace(found, memory=None)
+
+    here.scheduler = replace(here.scheduler, read_limits=without_memory)
+    with pytest.raises(LaunchFailedError, match="memory is unlimited, not 64 MiB") as caught:
+        here.place("b1", "sleep", "600")
+    assert caught.value.code == "limits.not_applied"
+    assert here.leftovers() == NOTHING
+
+
+class HeldVolumes(LoopVolumes):
+    """Volumes that somebody looks into: they can't be unmounted."""
+
+    holder: IO[str]
+
+    def create(self, name: str, size_bytes: int) -> SizedVolume:
+        volume = super().create(name, size_bytes)
+        self.holder = (volume.mountpoint / "held").open("w")
+        return volume
+
+
+def test_undo_that_fails_keeps_the_allocation_until_it_is_cleared(here: Place) -> None:
+    volumes = HeldVolumes(here.scheduler.fleet.volumes.dir)
+    here.scheduler = replace(here.scheduler, volumes=volumes)
+    with pytest.raises(LaunchUnknownError, match="`vdbmon rm b1` clears it"):
+        here.place("b1", "sh", "-c", "exit 3")
+    (status,) = here.scheduler.statuses()
+    assert state_text(status) == "half done: vdbmon rm b1"
+    assert status.held == SMALL
+    volumes.holder.close()
+    here.scheduler.remover().remove("b1", with_volume=False, engine_lost=False)
+    assert here.leftovers() == NOTHING
 
 
 def test_unsafe_credentials_stop_a_launch_before_its_intent(here: Place, demo: SourceSettings) -> None:

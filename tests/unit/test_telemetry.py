@@ -1,0 +1,114 @@
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import promql_parser
+import pytest
+
+from collector.catalogue import METRICS
+from orchestrator import telemetry
+from orchestrator.resources import InventoryRow, ResourceClass
+from orchestrator.snapshot import NO_TELEMETRY
+from orchestrator.telemetry import Readings, disk_available, telemetry_of
+
+GIB = 2**30
+VOLUMES = Path("/var/lib/vdbmon/volumes")
+INVENTORY = {
+    ResourceClass.MEMORY: InventoryRow(16 * GIB),
+    ResourceClass.DISK: InventoryRow(100 * GIB),
+}
+READINGS = Readings(
+    up={"db1": 1},
+    scrape_age={"db1": 2.0},
+    input_age={"db1": 7.5},
+    cpu={"db1": 0.25},
+    memory_available={"db1": 10 * GIB},
+    filesystems=(({"host": "db1", "mountpoint": "/"}, 60 * GIB), ({"host": "db2", "mountpoint": "/var"}, 1)),
+    read_bps={"db1": 1000.5},
+    write_bps={"db1": 0.0},
+)
+
+
+def test_use_is_what_of_the_total_is_gone() -> None:
+    found = telemetry_of("db1", READINGS, INVENTORY, VOLUMES)
+    assert found.age == 7.5
+    assert found.used == {
+        ResourceClass.CPU: 250,
+        ResourceClass.MEMORY: 6 * GIB,
+        ResourceClass.DISK: 40 * GIB,
+        ResourceClass.READ_BPS: 1001,
+        ResourceClass.WRITE_BPS: 0,
+    }
+
+
+def test_more_than_the_inventory_offers_is_no_negative_use() -> None:
+    rich = replace(READINGS, memory_available={"db1": 99 * GIB})
+    assert telemetry_of("db1", rich, INVENTORY, VOLUMES).used[ResourceClass.MEMORY] == 0
+
+
+@pytest.mark.parametrize("change", [{"up": {"db1": 0.0}}, {"up": {}}, {"scrape_age": {}}, {"input_age": {}}])
+def test_host_without_a_good_scrape_or_an_age_has_no_telemetry(change: dict[str, dict[str, float]]) -> None:
+    changed = replace(READINGS, **change)  # type: ignore[arg-type]
+    assert telemetry_of("db1", changed, INVENTORY, VOLUMES) == NO_TELEMETRY
+
+
+def test_value_that_is_no_number_is_unknown() -> None:
+    odd = replace(READINGS, cpu={"db1": float("nan")}, read_bps={})
+    used = telemetry_of("db1", odd, INVENTORY, VOLUMES).used
+    assert ResourceClass.CPU not in used
+    assert ResourceClass.READ_BPS not in used
+
+
+def filesystems(**available: int) -> list[tuple[dict[str, str], float]]:
+    return [({"host": "db1", "mountpoint": path}, value) for path, value in available.items()]
+
+
+def test_nearest_filesystem_above_the_folder_counts() -> None:
+    found = filesystems(**{"/": 5, "/var": 7, "/var/lib": 9, "/variant": 1})
+    assert disk_available(found, VOLUMES) == 9
+    assert disk_available(filesystems(**{str(VOLUMES): 3, "/": 5}), VOLUMES) == 3
+    assert disk_available(filesystems(**{"/srv": 5}), VOLUMES) is None
+
+
+def test_what_sized_volumes_may_still_take_is_promised() -> None:
+    found = filesystems(**{"/": 100, f"{VOLUMES}/b1": 30, f"{VOLUMES}/b2": 20, "/var/lib/vdbmon/volumes-old": 50})
+    assert disk_available(found, VOLUMES) == 50
+
+
+QUERIES = [
+    telemetry._UP,
+    telemetry._SCRAPE_AGE,
+    telemetry._INPUT_AGE,
+    telemetry._CPU,
+    telemetry._MEMORY_AVAILABLE,
+    telemetry._FS_AVAILABLE,
+    telemetry._disk_rate(METRICS["node_disk_read_bytes_total"]),
+]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_queries_are_promql_over_declared_metrics(query: str) -> None:
+    tree = promql_parser.parse(query)
+    names = {node.name for node in selectors(tree)}
+    assert names
+    assert names <= {"up", *METRICS}
+
+
+def selectors(node: object) -> list[promql_parser.VectorSelector]:
+    if isinstance(node, promql_parser.VectorSelector):
+        return [node]
+    children = [getattr(node, name, None) for name in ("expr", "lhs", "rhs", "vector_selector")]
+    nested = [*children, *(getattr(node, "args", None) or [])]
+    return [found for child in nested if child is not None for found in selectors(child)]
+
+
+@pytest.mark.parametrize(
+    ("device", "counts"),
+    [
+        *((name, True) for name in ("vda", "sdb", "xvdf", "nvme0n1", "mmcblk0")),
+        *((name, False) for name in ("nvme0n1p2", "sda1", "xvda1", "mmcblk0p1", "dm-0", "md127", "loop3", "zram0")),
+    ],
+)
+def test_only_whole_physical_disks_are_summed(device: str, *, counts: bool) -> None:
+    pattern = telemetry._WHOLE_DISK.removeprefix('device!~"').removesuffix('"')
+    assert (re.fullmatch(pattern, device) is None) == counts
