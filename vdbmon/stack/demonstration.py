@@ -155,7 +155,7 @@ def back_up(scheduler: Scheduler, stack: RunningStack, steps: Steps, console: Co
     with steps.step("its series are in Prometheus and in VictoriaMetrics") as tell:
         missing = await_series(stores(stack), started, tell)
     with steps.step("backup ended"):
-        record = scheduler.await_end(request.request_id, sleep=time.sleep)
+        record = scheduler.await_end(request.request_id)
     outcome = record.outcome or {}
     if not outcome.get("record") or outcome.get("exit_code") != 0:
         raise VdbmonError("demo.backup", f"the backup failed: {outcome.get('message')}", f"see `docker logs {BACKUP}`")

@@ -98,7 +98,9 @@ def render_prometheus(config: Config, layout: Layout) -> str:
 
 def _agent_target(host: HostSettings) -> Document:
     url = urlsplit(host.agent)
-    return {"targets": [url.netloc], "labels": {"host": host.name, "__scheme__": url.scheme}}
+    # With an instance made of the address, a changed port would leave two of each series for five minutes.
+    labels = {"host": host.name, "instance": host.name, "__scheme__": url.scheme}
+    return {"targets": [url.netloc], "labels": labels}
 
 
 def render_alerts(webhook_url: str | None) -> dict[str, bytes]:

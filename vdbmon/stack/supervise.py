@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psutil
+from supervisor.xmlrpc import Faults
 
 from collector.errors import VdbmonError
 from vdbmon.stack.layout import Layout
@@ -24,6 +25,17 @@ STOP_SECONDS = 60.0  # longer than the slowest program may take to end
 KILL_SECONDS = 5.0
 START_SECONDS = 10.0
 LOG_LINES = 5
+
+
+_NOT_RUNNING = frozenset({Faults.NOT_RUNNING})
+_RUNNING = frozenset({Faults.ALREADY_STARTED})
+
+
+class SupervisorError(VdbmonError):
+    """Supervisor didn't answer, or said no."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("stack.supervisor", message, "see var/log/supervisord.log; `make down` ends it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +82,26 @@ class Supervisor:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
-    def _call(self, method: str, *arguments: Any, seconds: float = RPC_SECONDS) -> Any:
+    def _call(
+        self, method: str, *arguments: Any, seconds: float = RPC_SECONDS, tolerated: frozenset[int] = frozenset()
+    ) -> Any:
+        """Call supervisor; a fault that is `tolerated` (supervisor.xmlrpc.Faults) means that it is so already."""
         transport = _UnixTransport(str(self._layout.supervisor_socket), seconds)
-        with xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport) as proxy:
-            return getattr(proxy.supervisor, method)(*arguments)
+        try:
+            with xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport) as proxy:
+                return getattr(proxy.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode in tolerated:
+                return None
+            raise SupervisorError(f"supervisor refused {method}: {fault.faultString}") from fault
+        except (OSError, xmlrpc.client.Error, http.client.HTTPException) as error:
+            raise SupervisorError(f"supervisor doesn't answer {method}: {error}") from error
 
     def states(self) -> dict[str, ProgramState] | None:
         """State of every program by its name; None when supervisor doesn't answer."""
         try:
             rows = self._call("getAllProcessInfo")
-        except (OSError, xmlrpc.client.Error, http.client.HTTPException):
+        except SupervisorError:
             return None
         return {
             row["name"]: ProgramState(row["name"], row["statename"], row["pid"], row["start"], row["description"])
@@ -117,9 +139,9 @@ class Supervisor:
         return {*added, *changed}
 
     def restart(self, name: str) -> None:
-        """Stop a program and start it again."""
-        self._call("stopProcess", name, seconds=STOP_SECONDS)
-        self._call("startProcess", name, False)
+        """Stop a program, unless an interruption left it stopped, and start it."""
+        self._call("stopProcess", name, seconds=STOP_SECONDS, tolerated=_NOT_RUNNING)
+        self._call("startProcess", name, False, tolerated=_RUNNING)
 
     def stop(self) -> list[str]:
         """Stop all programs and supervisor; also what a killed supervisor left. Return the names of what was stopped.
