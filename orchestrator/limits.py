@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collector.cgroup.hierarchy import Hierarchy, detect_hierarchy, find_containers
-from collector.cgroup.reading import CgroupReading, DeviceLimit
+from collector.cgroup.reading import CgroupReading
 from collector.cgroup.v1 import V1Reader
 from collector.cgroup.v2 import V2Reader
 from collector.kernelfile import SkippedLines
@@ -23,6 +23,14 @@ CGROUPFS = Path("/sys/fs/cgroup")
 MOUNTS = Path("/proc/mounts")
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceLimits:
+    """Bytes per second of one block device; None where there is no limit."""
+
+    read_bps: int | None
+    write_bps: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a cgroup says. None where there is no limit.
@@ -30,13 +38,13 @@ class Limits:
     Attributes:
         cpu: millicores.
         memory: bytes.
-        devices: bytes per second, by `major:minor`.
+        devices: by `major:minor`.
     """
 
     cpu: int | None
     memory: int | None
     pids: int | None
-    devices: Mapping[str, DeviceLimit]
+    devices: Mapping[str, DeviceLimits]
 
     def text(self, device_name: Callable[[str], str]) -> str:
         """One line for people; `device_name` gives the path of a `major:minor`."""
@@ -69,8 +77,8 @@ def mismatches(spec: ContainerSpec, found: Limits) -> Iterator[str]:
     if found.pids != spec.pids:
         yield f"pids is {found.pids}, not {spec.pids}"
     for device in spec.devices:
-        limit = found.devices.get(device.number, DeviceLimit(None, None))
-        if limit != (device.read_bps, device.write_bps):
+        limit = found.devices.get(device.number, DeviceLimits(None, None))
+        if limit != DeviceLimits(device.read_bps, device.write_bps):
             asked = f"read {_rate(device.read_bps)}, write {_rate(device.write_bps)}"
             yield f"{device.path} is read {_rate(limit.read_bps)}, write {_rate(limit.write_bps)}, not {asked}"
 
@@ -90,7 +98,7 @@ def _limits(reading: CgroupReading) -> Limits:
         cpu=None if quota is None or not period else quota * MILLI // period,
         memory=reading.memory.limit,
         pids=reading.tasks_limit,
-        devices=dict(reading.io_limits),
+        devices={number: DeviceLimits(*limit) for number, limit in reading.io_limits.items()},
     )
 
 

@@ -49,7 +49,7 @@ class ResourceClass(StrEnum):
             case ResourceClass.SLOTS:
                 return str(amount)
             case ResourceClass.CPU:
-                return f"{amount / MILLI:.3f}".rstrip("0").rstrip(".") + " cores"
+                return f"{amount / MILLI:g} {'core' if amount == MILLI else 'cores'}"
             case ResourceClass.MEMORY | ResourceClass.DISK:
                 return format_bytes(amount)
             case ResourceClass.READ_BPS | ResourceClass.WRITE_BPS:

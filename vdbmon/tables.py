@@ -32,7 +32,8 @@ def decision_table(decision: Decision) -> RenderableType:
         table.add_row(_EVERY_HOST, "refused", _reasons(common))
     for verdict in decision.verdicts:
         own = [reason for reason in verdict.reasons if reason not in common]
-        table.add_row(escape(verdict.host), _verdict(verdict, decision), _reasons(own))
+        shown = _reasons(own) if own or not common else Text("as every host")
+        table.add_row(escape(verdict.host), _verdict(verdict, decision), shown)
     head = f"{decision.name}: {'accepted' if decision.accepted else 'refused'}: {decision.why}"
     return Group(Text(head), table)
 

@@ -21,7 +21,7 @@ from orchestrator.engines.docker_engine import DockerEngine
 from orchestrator.jobs import Job
 from orchestrator.launch import LaunchFailedError, LaunchUnknownError
 from orchestrator.ledger import Event, LaunchState, NameTakenError
-from orchestrator.limits import Limits, read_limits
+from orchestrator.limits import DeviceLimits, Limits, read_limits
 from orchestrator.placement import Placement, Scheduler, open_scheduler
 from orchestrator.resources import ResourceClass
 from orchestrator.settings import Endpoint, FleetSettings, SourceSettings
@@ -132,7 +132,7 @@ def test_launch_runs_under_the_limits_that_were_asked_for(here: Place) -> None:
     limits = placement.launched.limits
     assert limits is not None
     assert (limits.cpu, limits.memory) == (300, 64 * 2**20)
-    assert {tuple(limit) for limit in limits.devices.values()} == {(20_000_000, 10_000_000)}
+    assert set(limits.devices.values()) == {DeviceLimits(20_000_000, 10_000_000)}
     (status,) = here.scheduler.statuses()
     assert (status.record.state, status.known, status.held) == (LaunchState.RUNNING, True, SMALL)
 

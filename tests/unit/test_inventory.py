@@ -50,7 +50,7 @@ def test_rows_of_settings_count_cpu_in_millicores_and_keep_the_reserve() -> None
     [
         (ResourceClass.SLOTS, 5, "5"),
         (ResourceClass.CPU, 1500, "1.5 cores"),
-        (ResourceClass.CPU, 1000, "1 cores"),
+        (ResourceClass.CPU, 1000, "1 core"),
         (ResourceClass.MEMORY, 2**30, "1 GiB"),
         (ResourceClass.READ_BPS, 50_000_000, "47.7 MiB/s"),
     ],

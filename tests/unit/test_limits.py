@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.cgroup.reading import DeviceLimit
 from orchestrator.engine import ContainerSpec, DeviceRate
-from orchestrator.limits import Limits, mismatches, read_limits
+from orchestrator.limits import DeviceLimits, Limits, mismatches, read_limits
 
 SPEC = ContainerSpec(
     name="b1",
@@ -18,7 +17,7 @@ SPEC = ContainerSpec(
     pids=256,
     devices=(DeviceRate(path=Path("/dev/vda"), number="254:0", read_bps=100, write_bps=50),),
 )
-FOUND = Limits(cpu=500, memory=10**9 // 4096 * 4096, pids=256, devices={"254:0": DeviceLimit(100, 50)})
+FOUND = Limits(cpu=500, memory=10**9 // 4096 * 4096, pids=256, devices={"254:0": DeviceLimits(100, 50)})
 
 
 def test_memory_is_counted_in_pages() -> None:
@@ -34,7 +33,7 @@ def test_memory_is_counted_in_pages() -> None:
         ({"pids": None}, "pids is None, not 256"),
         ({"devices": {}}, "/dev/vda is read unlimited, write unlimited, not read 100 B/s, write 50 B/s"),
         (
-            {"devices": {"254:0": DeviceLimit(100, None)}},
+            {"devices": {"254:0": DeviceLimits(100, None)}},
             "/dev/vda is read 100 B/s, write unlimited, not read 100 B/s, write 50 B/s",
         ),
     ],
@@ -57,5 +56,5 @@ def test_limits_of_a_v2_cgroup(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text("cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n")
     found = read_limits(container, cgroupfs=tmp_path / "cgroup", mounts=mounts)
-    assert found == Limits(cpu=500, memory=2**30, pids=256, devices={"254:0": DeviceLimit(100, 50)})
+    assert found == Limits(cpu=500, memory=2**30, pids=256, devices={"254:0": DeviceLimits(100, 50)})
     assert read_limits("cd" * 32, cgroupfs=tmp_path / "cgroup", mounts=mounts) is None

@@ -25,14 +25,14 @@ from vdbmon.tables import decision_table
 REFUSED = 3
 """Exit code of a refusal: no host can take the container now."""
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def place(
     name: Annotated[str, typer.Argument(help="Name of the container.", show_default=False)],
     *,
-    source: Annotated[str, typer.Option(help="The database, as [[sources]] names it.", show_default=False)],
+    source: Annotated[str, typer.Option(help="The database, as the configuration names it.", show_default=False)],
     job: Annotated[str, typer.Option(help="What to do with it.")] = "backup",
     cpus: Annotated[float, typer.Option(help="CPU limit in cores.")] = 1.0,
     memory: Annotated[str, typer.Option(help="Memory limit.")] = "1GiB",

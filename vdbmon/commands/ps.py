@@ -14,7 +14,7 @@ from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption
 from vdbmon.tables import launch_table
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from orchestrator.placement import open_scheduler
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
