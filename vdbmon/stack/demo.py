@@ -117,6 +117,24 @@ def _has_ended(container: Any) -> bool:
     return str(container.status) in {"exited", "dead"}
 
 
+def remove_lost_backup(client: DockerClient, volumes: Path) -> None:
+    """Remove an earlier demonstration's backup that the ledger may not know: somebody deleted the state folder.
+
+    One that another stack made, and whose volume is still there, is left alone.
+    """
+    try:
+        container = client.containers.get(BACKUP)
+    except docker.errors.NotFound:
+        return
+    lost = container.labels.get(labels.SOURCE) == SOURCE and not _has_volume(container)
+    if lost or uses_volumes(container, volumes):
+        container.remove(force=True)
+
+
+def _has_volume(container: Any) -> bool:
+    return all(Path(mount.get("Source", "")).exists() for mount in container.attrs.get("Mounts", []))
+
+
 def stop_demonstration(address: str, layout: Layout, volumes: Path) -> list[str]:
     """Remove the database's container and stop a demonstration's backup that still runs; a line for each container.
 

@@ -18,7 +18,7 @@ from orchestrator.prometheus import PrometheusClient, PrometheusError
 from orchestrator.reasons import Code, Reason
 from orchestrator.resources import ResourceClass, millicores
 from orchestrator.settings import SourceSettings
-from vdbmon.stack.demo import BACKUP, ENGINE_SECONDS, SOURCE, demo_source, start_server
+from vdbmon.stack.demo import BACKUP, ENGINE_SECONDS, SOURCE, demo_source, remove_lost_backup, start_server
 from vdbmon.stack.dockerd import connect, wait_for_engine
 from vdbmon.stack.figures import backup_lines, where_to_look
 from vdbmon.stack.layout import Layout
@@ -90,6 +90,7 @@ def prepare_database(stack: RunningStack, source: SourceSettings, layout: Layout
             image = ensure_backup_image(client, layout.deploy / "images" / "backup", tell)
         with steps.step("demonstration database") as tell:
             start_server(client, image, source, layout, tell)
+        remove_lost_backup(client, stack.config.volumes.dir)
     finally:
         client.close()
 
@@ -118,7 +119,7 @@ def await_gate(scheduler: Scheduler, host: str, tell: Progress) -> None:
         reasons = reasons_against(scheduler.decide(request), host)
         codes = frozenset(reason.code for reason in reasons)
         if codes & LASTING:
-            raise _refused(reasons)
+            raise _refused(reason for reason in reasons if reason.code in LASTING)
         if codes - told:
             tell("; ".join(reason.sentence for reason in reasons))
         told = codes
