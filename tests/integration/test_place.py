@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -99,7 +100,15 @@ def opened(settings: FleetSettings, daemon: OwnDockerd, image: str) -> Iterator[
             for container in client.containers.list(all=True):
                 container.remove(force=True)
             for volume in scheduler.volumes.list():  # type: ignore[attr-defined]
-                scheduler.volumes.remove(volume)
+                wait_until(partial(removed, scheduler, volume), deadline=60.0, what=f"{volume} is removed")
+
+
+def removed(scheduler: Scheduler, volume: str) -> bool:
+    """Whether a volume could be removed; a process that copies all mounts of the host may hold it for a moment."""
+    with contextlib.suppress(VdbmonError):
+        scheduler.volumes.remove(volume)
+        return True
+    return False
 
 
 @pytest.fixture
