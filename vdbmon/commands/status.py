@@ -10,7 +10,8 @@ from rich.table import Table
 
 from vdbmon.config import load_config
 from vdbmon.stack.layout import find_layout
-from vdbmon.stack.options import StackConfigOption, StateDirOption
+from vdbmon.stack.options import StackConfigOption, StateDirOption, require_root
+from vdbmon.stack.programs import DOCKERD
 from vdbmon.stack.status import Row, read_status
 
 PLAIN_WIDTH = 160  # of a file or pipe, which has none of its own
@@ -21,6 +22,7 @@ app = typer.Typer()
 @app.command()
 def status(config: StackConfigOption = None, state_dir: StateDirOption = None) -> None:
     """Show what runs; exit with 1 unless all does."""
+    require_root("ask supervisor")
     layout = find_layout(state_dir, config)
     if not layout.config.exists() or not layout.supervisor_conf.exists():
         typer.echo("nothing runs: the stack was never started here; `make up` starts it")
@@ -30,6 +32,9 @@ def status(config: StackConfigOption = None, state_dir: StateDirOption = None) -
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     console.print(_table(rows))
+    if not any(row.pid for row in rows if row.name != DOCKERD):
+        typer.echo("the stack doesn't run; `make up` starts it", err=True)
+        raise typer.Exit(1)
     if not all(row.good for row in rows):
         wrong = ", ".join(row.name for row in rows if not row.good)
         typer.echo(f"not as it should be: {wrong}; `make up` mends it", err=True)

@@ -18,8 +18,9 @@ def backup_lines(record: LaunchRecord, limits: Amounts, folder: Path) -> Iterato
     seconds = result["seconds"]
     yield ""
     yield f"{record.name}: {result['kind']} backup of {record.source} on {record.host}, {seconds:.1f} s"
-    yield f"  read     {_amount(result['bytes_raw'], seconds, limits[ResourceClass.READ_BPS])}"
-    yield f"  stored   {_amount(result['bytes_stored'], seconds, limits[ResourceClass.WRITE_BPS])}"
+    # Reads that the page cache serves cost no disk, so the raw rate may be above the limit.
+    yield f"  raw      {_amount(result['bytes_raw'], seconds)}; read limit {_rate(limits[ResourceClass.READ_BPS])}"
+    yield f"  stored   {_amount(result['bytes_stored'], seconds)}; write limit {_rate(limits[ResourceClass.WRITE_BPS])}"
     yield f"  sha256   {result['sha256']}"
     yield f"  LSN      {result['from_lsn']} to {result['to_lsn']}"
     if result["binlog_file"]:
@@ -37,6 +38,9 @@ def where_to_look(config: Config) -> Iterator[str]:
     yield "commands          .venv/bin/vdbmon ps, place, status, doctor; `make down` stops it all"
 
 
-def _amount(size: int, seconds: float, limit: int) -> str:
-    rate = size / seconds / _MEGABYTE if seconds else 0.0
-    return f"{size / _MEGABYTE:.1f} MB, {rate:.1f} MB/s of {limit / _MEGABYTE:.0f} MB/s allowed"
+def _amount(size: int, seconds: float) -> str:
+    return f"{size / _MEGABYTE:.1f} MB, {_rate(size / seconds if seconds else 0.0)}"
+
+
+def _rate(bytes_per_second: float) -> str:
+    return f"{bytes_per_second / _MEGABYTE:.1f} MB/s"
