@@ -37,12 +37,12 @@ class BindMount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRate:
-    """Limits of one block device, bytes per second; `number` is `major:minor`."""
+    """Limits of one block device, bytes per second, None for none; `number` is `major:minor`."""
 
     path: Path
     number: str
-    read_bps: int
-    write_bps: int
+    read_bps: int | None = None
+    write_bps: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

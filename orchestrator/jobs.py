@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -21,6 +21,7 @@ from orchestrator.images import BACKUP_REPOSITORY
 from orchestrator.resources import ResourceClass
 from orchestrator.settings import Reach, SourceSettings
 from orchestrator.snapshot import Request
+from orchestrator.volumes import BlockDevice, SizedVolume
 
 PIDS_LIMIT = 256
 VOLUME_TARGET = Path("/backup")
@@ -69,7 +70,7 @@ class LaunchSpec:
     Attributes:
         volume: name of the sized volume, and the id of the result in it.
         volume_size: bytes.
-        paced: folders of the host whose disks the container is limited on, besides the volume's own device.
+        read_from: folders of the host that the job reads; the disks under them are limited.
     """
 
     name: str
@@ -82,7 +83,7 @@ class LaunchSpec:
     memory: int
     read_bps: int
     write_bps: int
-    paced: tuple[Path, ...]
+    read_from: tuple[Path, ...]
     pids: int = PIDS_LIMIT
 
     def document(self) -> dict[str, Any]:
@@ -147,7 +148,7 @@ def volume_name(request: Request) -> str:
     return f"{request.name.lower()}-{request.request_id[:_ID_DIGITS]}"
 
 
-def launch_spec(request: Request, job: Job, volumes_dir: Path) -> LaunchSpec:
+def launch_spec(request: Request, job: Job) -> LaunchSpec:
     """What a checked request makes on its host."""
     source, amounts = request.source, request.amounts
     data_dir = source.data_dir or source.server_data_dir
@@ -167,27 +168,32 @@ def launch_spec(request: Request, job: Job, volumes_dir: Path) -> LaunchSpec:
         memory=amounts[ResourceClass.MEMORY],
         read_bps=amounts[ResourceClass.READ_BPS],
         write_bps=amounts[ResourceClass.WRITE_BPS],
-        paced=(data_dir, volumes_dir),
+        read_from=(data_dir,),
     )
 
 
 def container_spec(
-    spec: LaunchSpec, *, volume: Path, devices: Mapping[str, Path], container_labels: Mapping[str, str]
+    spec: LaunchSpec, *, volume: SizedVolume, disks: Iterable[BlockDevice], container_labels: Mapping[str, str]
 ) -> ContainerSpec:
-    """The container of a spec; `devices` are paths by `major:minor`."""
+    """The container of a spec; `disks` are those under `spec.read_from`.
+
+    Reads are limited where the data lies, writes on the volume's own device and nowhere else: the loop device writes
+    directly (`LoopVolumes`), and limits on it and on the disk beneath would add up their waits.
+    """
+    rates = {disk.number: DeviceRate(path=disk.path, number=disk.number, read_bps=spec.read_bps) for disk in disks}
+    rates[volume.device.number] = DeviceRate(
+        path=volume.device.path, number=volume.device.number, read_bps=spec.read_bps, write_bps=spec.write_bps
+    )
     return ContainerSpec(
         name=spec.name,
         image=spec.image,
         command=spec.command,
         labels=container_labels,
-        mounts=(*spec.mounts, BindMount(source=volume, target=VOLUME_TARGET, read_only=False)),
+        mounts=(*spec.mounts, BindMount(source=volume.mountpoint, target=VOLUME_TARGET, read_only=False)),
         cpu=spec.cpu,
         memory=spec.memory,
         pids=spec.pids,
-        devices=tuple(
-            DeviceRate(path=path, number=number, read_bps=spec.read_bps, write_bps=spec.write_bps)
-            for number, path in sorted(devices.items())
-        ),
+        devices=tuple(rate for _, rate in sorted(rates.items())),
     )
 
 

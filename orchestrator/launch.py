@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from collector import labels
@@ -19,7 +18,7 @@ from orchestrator.jobs import LaunchSpec, container_spec
 from orchestrator.ledger import Event, LaunchRecord, LaunchState, Ledger
 from orchestrator.limits import Limits, mismatches
 from orchestrator.resources import ResourceClass
-from orchestrator.volumes import BlockDevice, SizedVolume, device_of
+from orchestrator.volumes import SizedVolume, device_of
 
 STARTED_AFTER_SECONDS = 1.0
 """A container that still runs after this has started; one that ends earlier with an error was never launched."""
@@ -139,8 +138,8 @@ class Launch:
             raise AssertionError("the volume comes before the container")
         self._container = container_spec(
             self._spec,
-            volume=self._volume.mountpoint,
-            devices=_by_number([self._volume.device, *map(device_of, self._spec.paced)]),
+            volume=self._volume,
+            disks=map(device_of, self._spec.read_from),
             container_labels=self._labels,
         )
         self._container_id = self._engine.create(self._container)
@@ -207,10 +206,6 @@ def remove_own(engine: Engine, container: str, request_id: str) -> bool:
         return False
     engine.remove(state.id)
     return True
-
-
-def _by_number(devices: Sequence[BlockDevice]) -> dict[str, Path]:
-    return {device.number: device.path for device in devices}
 
 
 def _nothing() -> None:

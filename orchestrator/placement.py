@@ -217,7 +217,7 @@ class Scheduler:
         state = next(item for item in snapshot.hosts if item.name == host)
         if not isinstance(state.engine, EngineState):
             raise TypeError("a host whose engine is unknown was chosen")
-        spec = launch_spec(request, self.jobs[request.job], self.fleet.volumes.dir)
+        spec = launch_spec(request, self.jobs[request.job])
         record = _intent(request, host, spec, at=self.clock())
         self.ledger.allocate(
             record,

@@ -6,6 +6,7 @@ Commands are imported only when called: the agent must not carry the ledger's li
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from typing import Any, NoReturn
 
@@ -57,6 +58,7 @@ def _vdbmon() -> None:
 
 def main() -> NoReturn:
     """Run the command line; every expected error is one line on stderr and a non-zero exit code."""
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # a retry that helped is no news
     try:
         app()
     except VdbmonError as error:

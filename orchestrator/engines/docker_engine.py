@@ -134,8 +134,10 @@ def _options(spec: ContainerSpec) -> dict[str, Any]:
         "mem_limit": spec.memory,
         "memswap_limit": spec.memory,
         "pids_limit": spec.pids,
-        "device_read_bps": [{"Path": str(item.path), "Rate": item.read_bps} for item in spec.devices],
-        "device_write_bps": [{"Path": str(item.path), "Rate": item.write_bps} for item in spec.devices],
+        "device_read_bps": [{"Path": str(item.path), "Rate": item.read_bps} for item in spec.devices if item.read_bps],
+        "device_write_bps": [
+            {"Path": str(item.path), "Rate": item.write_bps} for item in spec.devices if item.write_bps
+        ],
         "init": True,
         "network_mode": "none",
         "read_only": True,

@@ -12,7 +12,7 @@ from orchestrator.jobs import JOBS, check_request, container_spec, labels_of, la
 from orchestrator.resources import Amounts, ResourceClass
 from orchestrator.settings import Reach, SourceSettings
 from orchestrator.snapshot import Request
-from orchestrator.volumes import LoopVolumes
+from orchestrator.volumes import BlockDevice, LoopVolumes, SizedVolume
 
 NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,47}"
 AMOUNTS: Amounts = MappingProxyType(
@@ -37,7 +37,7 @@ REQUEST = Request(name="b1", request_id="0123456789abcdef" * 2, source=SOURCE, j
 
 
 def test_backup_runs_the_runner_against_the_mounted_socket_and_credentials() -> None:
-    spec = launch_spec(REQUEST, JOBS["backup"], Path("/volumes"))
+    spec = launch_spec(REQUEST, JOBS["backup"])
     assert spec.command == (
         *("python3", "-m", "runner", "backup", "--source", "demo", "--backup-id", "b1-01234567"),
         *("--target", "/backup", "--socket", "/run/source/mysqld.sock"),
@@ -52,19 +52,26 @@ def test_backup_runs_the_runner_against_the_mounted_socket_and_credentials() -> 
 
 
 def test_only_the_volume_is_writable_and_each_device_is_limited_once() -> None:
-    spec = launch_spec(REQUEST, JOBS["backup"], Path("/volumes"))
-    devices = {"254:0": Path("/dev/vda"), "7:1": Path("/dev/loop1")}
-    container = container_spec(spec, volume=Path("/volumes/b1"), devices=devices, container_labels={})
+    spec = launch_spec(REQUEST, JOBS["backup"])
+    volume = SizedVolume(
+        name="b1",
+        size_bytes=2**30,
+        image=Path("/volumes/b1.img"),
+        mountpoint=Path("/volumes/b1"),
+        device=BlockDevice(path=Path("/dev/loop1"), number="7:1"),
+    )
+    disk = BlockDevice(path=Path("/dev/vda"), number="254:0")
+    container = container_spec(spec, volume=volume, disks=[disk, disk], container_labels={})
     assert [str(mount.target) for mount in container.mounts if not mount.read_only] == ["/backup"]
     assert [(str(item.path), item.read_bps, item.write_bps) for item in container.devices] == [
-        ("/dev/vda", 10**7, 2 * 10**7),
+        ("/dev/vda", 10**7, None),
         ("/dev/loop1", 10**7, 2 * 10**7),
     ]
 
 
 def test_digest_follows_the_content() -> None:
-    spec = launch_spec(REQUEST, JOBS["backup"], Path("/volumes"))
-    assert spec.digest() == launch_spec(REQUEST, JOBS["backup"], Path("/volumes")).digest()
+    spec = launch_spec(REQUEST, JOBS["backup"])
+    assert spec.digest() == launch_spec(REQUEST, JOBS["backup"]).digest()
     assert spec.digest() != replace(spec, memory=1).digest()
 
 
