@@ -10,9 +10,10 @@ from docker import DockerClient
 
 from collector import labels
 from collector.errors import VdbmonError
+from orchestrator.jobs import VOLUME_TARGET
 from orchestrator.settings import SourceSettings
 from vdbmon.config import Config
-from vdbmon.stack.dockerd import connect
+from vdbmon.stack.dockerd import engine
 from vdbmon.stack.layout import Layout
 from vdbmon.stack.machine import make_credentials
 from vdbmon.stack.steps import Progress
@@ -120,29 +121,36 @@ def _has_ended(container: Any) -> bool:
 def remove_lost_backup(client: DockerClient, volumes: Path) -> None:
     """Remove an earlier demonstration's backup that the ledger may not know: somebody deleted the state folder.
 
-    One that another stack made, and whose volume is still there, is left alone.
+    Raises:
+        VdbmonError: `demo.name_taken`, the container is somebody else's, or its volume is still there elsewhere.
     """
     try:
         container = client.containers.get(BACKUP)
     except docker.errors.NotFound:
         return
-    lost = container.labels.get(labels.SOURCE) == SOURCE and not _has_volume(container)
-    if lost or uses_volumes(container, volumes):
-        container.remove(force=True)
-
-
-def _has_volume(container: Any) -> bool:
-    return all(Path(mount.get("Source", "")).exists() for mount in container.attrs.get("Mounts", []))
+    mounts = container.attrs.get("Mounts", [])
+    volume = next((Path(m["Source"]) for m in mounts if m.get("Destination") == str(VOLUME_TARGET)), None)
+    if labels.MANAGED not in container.labels or volume is None:
+        raise VdbmonError("demo.name_taken", f"container {BACKUP} isn't vdbmon's", "rename or remove it")
+    if not volume.is_relative_to(volumes) and volume.exists():
+        raise VdbmonError(
+            "demo.name_taken",
+            f"container {BACKUP} is another stack's: its volume is {volume}",
+            f"`vdbmon rm {BACKUP}` there, or `docker rm -f {BACKUP}`",
+        )
+    container.remove(force=True)
 
 
 def stop_demonstration(address: str, layout: Layout, volumes: Path) -> list[str]:
     """Remove the database's container and stop a demonstration's backup that still runs; a line for each container.
 
     Data stay in the state folder. Other placed containers that use `volumes` go on, and are named.
+
+    Raises:
+        VdbmonError: `docker.failed`.
     """
-    client = connect(address, ENGINE_SECONDS)
-    try:
-        lines = []
+    lines = []
+    with engine(address, ENGINE_SECONDS) as client:
         for container in client.containers.list(all=True):
             if container.labels.get(LABEL) == str(layout.state):
                 container.stop(timeout=STOP_SECONDS)
@@ -152,9 +160,7 @@ def stop_demonstration(address: str, layout: Layout, volumes: Path) -> list[str]
                 if container.name == BACKUP:
                     container.stop(timeout=STOP_SECONDS)
                 lines.append(f"{container.name}: {'stopped' if container.name == BACKUP else 'goes on'}")
-        return lines
-    finally:
-        client.close()
+    return lines
 
 
 def uses_volumes(container: Any, volumes: Path) -> bool:

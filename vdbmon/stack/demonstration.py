@@ -19,7 +19,7 @@ from orchestrator.reasons import Code, Reason
 from orchestrator.resources import ResourceClass, millicores
 from orchestrator.settings import SourceSettings
 from vdbmon.stack.demo import BACKUP, ENGINE_SECONDS, SOURCE, demo_source, remove_lost_backup, start_server
-from vdbmon.stack.dockerd import connect, wait_for_engine
+from vdbmon.stack.dockerd import engine, wait_for_engine
 from vdbmon.stack.figures import backup_lines, where_to_look
 from vdbmon.stack.layout import Layout
 from vdbmon.stack.steps import Progress, Steps
@@ -84,15 +84,12 @@ def prepare_database(stack: RunningStack, source: SourceSettings, layout: Layout
     """
     with steps.step(f"Docker engine {stack.engine.address}") as tell:
         wait_for_engine(stack.engine, tell)
-    client = connect(stack.engine.address, ENGINE_SECONDS)
-    try:
+    with engine(stack.engine.address, ENGINE_SECONDS) as client:
+        remove_lost_backup(client, stack.config.volumes.dir)
         with steps.step("backup image") as tell:
             image = ensure_backup_image(client, layout.deploy / "images" / "backup", tell)
         with steps.step("demonstration database") as tell:
             start_server(client, image, source, layout, tell)
-        remove_lost_backup(client, stack.config.volumes.dir)
-    finally:
-        client.close()
 
 
 def remove_backup(scheduler: Scheduler) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import docker
 import docker.errors
 import psutil
+import requests
 
 from collector.docker_api import DEFAULT_ADDRESS
 from collector.errors import VdbmonError
@@ -104,6 +106,24 @@ def connect(address: str, seconds: int) -> docker.DockerClient:
         docker.errors.DockerException: the engine doesn't answer.
     """
     return docker.DockerClient.from_env(timeout=seconds, environment={**os.environ, ADDRESS_VARIABLE: address})
+
+
+@contextmanager
+def engine(address: str, seconds: int) -> Iterator[docker.DockerClient]:
+    """A client for a block.
+
+    Raises:
+        VdbmonError: `docker.failed`, what the engine said inside the block, or that it went silent.
+    """
+    try:
+        client = connect(address, seconds)
+        try:
+            yield client
+        finally:
+            client.close()
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        said = getattr(error, "explanation", None) or error
+        raise VdbmonError("docker.failed", f"the Docker engine at {address}: {said}", "see dockerd's log") from error
 
 
 def answers(address: str, seconds: int = PROBE_SECONDS) -> bool:
