@@ -14,7 +14,7 @@ from vdbmon.config import Config, find_config, load_config
 from vdbmon.logging import configure_logging
 from vdbmon.options import ConfigOption
 
-app = typer.Typer(help="The agent on this host: it reads and never decides.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
 @app.callback()

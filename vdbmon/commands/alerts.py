@@ -10,7 +10,7 @@ import typer
 from alerts.alertmanager import DEFAULT_WEBHOOK_URL
 from alerts.generated import alert_files, differences, write_files
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
 @app.callback()

@@ -10,7 +10,7 @@ import typer
 from alerts.generated import differences, write_files
 from dashboards.generated import dashboard_files, left_over
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
 @app.callback()

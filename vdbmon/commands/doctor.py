@@ -12,7 +12,7 @@ from vdbmon.stack.doctor import examine
 
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from vdbmon.stack.options import StackConfigOption, StateDirOption, require_root
 from vdbmon.stack.steps import Steps
 from vdbmon.stack.up import start_stack
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
 @app.callback()

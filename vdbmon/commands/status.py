@@ -16,7 +16,7 @@ from vdbmon.stack.status import Row, read_status
 
 PLAIN_WIDTH = 160  # of a file or pipe, which has none of its own
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
