@@ -20,6 +20,7 @@ class PrometheusClient:
         self._base = f"{url.rstrip('/')}/api/v1/"
         self._timeout = timeout
         self._session = requests.Session()
+        self._session.trust_env = False  # a proxy for the internet is none for the fleet's own Prometheus
 
     def get(self, path: str, **parameters: str) -> Any:
         """The `data` of an answer.
