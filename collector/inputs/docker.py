@@ -52,6 +52,9 @@ ENDPOINTS = (
     Endpoint("images", 60, lambda client: client.images()),
 )
 
+RETRY_EVERY = 5.0
+"""Seconds between calls of an endpoint that failed, so that a daemon's return is seen as soon as its fall."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeState:
@@ -81,7 +84,8 @@ class Probe:
     def start_if_due(self, now: float) -> None:
         """Send the next call when its time has come and the last one is over."""
         state = self.state
-        if state.in_flight or (state.started is not None and now - state.started < self.endpoint.every):
+        every = self.endpoint.every if state.ok else min(self.endpoint.every, RETRY_EVERY)
+        if state.in_flight or (state.started is not None and now - state.started < every):
             return
         self.state = replace(state, started=now)
         threading.Thread(target=self.run, name=f"docker-{self.endpoint.name}", daemon=True).start()

@@ -69,6 +69,20 @@ def test_a_daemon_that_refuses_is_a_failed_probe_and_no_exception(error: Excepti
     assert not probe.state.in_flight
 
 
+@pytest.mark.parametrize(("ok", "asked_again"), [(True, False), (False, True)])
+def test_an_endpoint_that_failed_is_asked_again_soon(ok: bool, asked_again: bool) -> None:  # noqa: FBT001 - pytest gives them
+    called = threading.Event()
+
+    def connect() -> docker.APIClient:
+        called.set()
+        raise docker.errors.DockerException("down")
+
+    probe = Probe(Endpoint("images", 60, lambda client: client.images()), connect, lambda: 107.0)
+    probe.state = ProbeState(started=100.0, finished=101.0, ok=ok)
+    probe.start_if_due(106.0)
+    assert called.wait(0.5) == asked_again
+
+
 def test_gathering_never_waits_for_the_daemon() -> None:
     release = threading.Event()
 
