@@ -42,6 +42,11 @@ _PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTP
 Progress = Callable[[str], None]
 
 
+def backup_tag() -> str:
+    """Name and tag of the image that this version of vdbmon builds and runs."""
+    return f"{BACKUP_REPOSITORY}:{version('vdbmon')}"
+
+
 def ensure_backup_image(client: docker.DockerClient, context_dir: Path, progress: Progress) -> str:
     """Return the id of the image `vdbmon/backup:<version>`, built first if it isn't that of these files.
 
@@ -53,7 +58,7 @@ def ensure_backup_image(client: docker.DockerClient, context_dir: Path, progress
     Raises:
         VdbmonError: `image.context_missing`, `image.base_failed`, `image.build_failed`.
     """
-    tag = f"{BACKUP_REPOSITORY}:{version('vdbmon')}"
+    tag = backup_tag()
     files = context_files(context_dir, _RUNNER_DIR)
     digest = context_digest(files)
     existing = _find_image(client, tag)

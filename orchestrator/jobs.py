@@ -8,7 +8,6 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 from collector import labels
 from collector.errors import ConfigError, VdbmonError
 from orchestrator.engine import BindMount, ContainerSpec, DeviceRate
-from orchestrator.images import BACKUP_REPOSITORY
+from orchestrator.images import backup_tag
 from orchestrator.resources import ResourceClass
 from orchestrator.settings import Reach, SourceSettings
 from orchestrator.snapshot import Request
@@ -58,9 +57,7 @@ def backup_command(source: SourceSettings, backup_id: str) -> tuple[str, ...]:
     )
 
 
-JOBS: Mapping[str, Job] = MappingProxyType(
-    {"backup": Job(image=f"{BACKUP_REPOSITORY}:{version('vdbmon')}", command=backup_command)}
-)
+JOBS: Mapping[str, Job] = MappingProxyType({"backup": Job(image=backup_tag(), command=backup_command)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

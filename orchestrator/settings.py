@@ -76,11 +76,11 @@ class HostSettings:
     Attributes:
         name: the `host` label of its series and alerts.
         docker: Engine API address (`unix://`, `tcp://`); None for DOCKER_HOST, else the usual socket.
-        agent: base URL of its agent.
+        agent: base URL of its agent; None where there is none: such a host is not scraped, so nothing is placed on it.
     """
 
     name: str
-    agent: str
+    agent: str | None = None
     inventory: Inventory
     docker: str | None = None
 

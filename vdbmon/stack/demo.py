@@ -10,6 +10,7 @@ from docker import DockerClient
 
 from collector import labels
 from collector.errors import VdbmonError
+from orchestrator.images import backup_tag
 from orchestrator.jobs import VOLUME_TARGET
 from orchestrator.settings import SourceSettings
 from vdbmon.config import Config
@@ -64,7 +65,7 @@ def start_server(client: DockerClient, image: str, source: SourceSettings, layou
     ready = socket_dir(source) / READY_FILE
     if container is None:
         ready.unlink(missing_ok=True)
-        container = _run_server(client, image, source, layout)
+        container = _run_server(client, source, layout)
     tell(f"loading {ROWS_MB} MB of rows")
     if wait_for(lambda: ready.exists() or _has_ended(container), LOAD_SECONDS) is None or not ready.exists():
         tail = " ".join(container.logs(tail=3).decode(errors="replace").split())
@@ -73,12 +74,12 @@ def start_server(client: DockerClient, image: str, source: SourceSettings, layou
         )
 
 
-def _run_server(client: DockerClient, image: str, source: SourceSettings, layout: Layout) -> Any:
+def _run_server(client: DockerClient, source: SourceSettings, layout: Layout) -> Any:
     make_credentials(source.credentials_file)
     for folder in (source.data_dir, socket_dir(source)):
         Path(folder or "").mkdir(parents=True, exist_ok=True)
     return client.containers.run(
-        image,
+        backup_tag(),
         [COMMAND],
         name=SERVER,
         detach=True,

@@ -18,7 +18,7 @@ import yaml
 from alerts.alertmanager import DEFAULT_WEBHOOK_URL
 from alerts.generated import ALERTMANAGER_FILE, alert_files
 from collector.settings import AgentSettings
-from orchestrator.settings import FleetSettings, HostSettings
+from orchestrator.settings import FleetSettings
 from vdbmon.config import Config
 from vdbmon.stack.layout import Layout
 from vdbmon.stack.programs import ALERTMANAGER, PROMETHEUS, Program, stack_addresses
@@ -87,7 +87,7 @@ def render_prometheus(config: Config, layout: Layout) -> str:
             {
                 "job_name": "vdbmon",
                 "honor_labels": True,
-                "static_configs": list(map(_agent_target, config.hosts)),
+                "static_configs": [_agent_target(host.name, host.agent) for host in config.hosts if host.agent],
             },
             {"job_name": PROMETHEUS, "static_configs": [{"targets": [str(addresses[PROMETHEUS])]}]},
             {"job_name": ALERTMANAGER, "static_configs": [{"targets": [alertmanager]}]},
@@ -96,10 +96,10 @@ def render_prometheus(config: Config, layout: Layout) -> str:
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def _agent_target(host: HostSettings) -> Document:
-    url = urlsplit(host.agent)
+def _agent_target(host: str, agent: str) -> Document:
+    url = urlsplit(agent)
     # With an instance made of the address, a changed port would leave two of each series for five minutes.
-    labels = {"host": host.name, "instance": host.name, "__scheme__": url.scheme}
+    labels = {"host": host, "instance": host, "__scheme__": url.scheme}
     return {"targets": [url.netloc], "labels": labels}
 
 
