@@ -1,0 +1,21 @@
+import re
+from pathlib import Path
+
+from vdbmon.config import load_config
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_configuration_in_the_readme_is_a_good_one(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    path = tmp_path / "vdbmon.toml"
+    path.write_text(example)
+    config = load_config(path)
+    assert config.hosts[0].name == config.host.name == config.sources[0].host
+
+
+def test_every_link_and_path_in_the_readme_exists() -> None:
+    text = (ROOT / "README.md").read_text()
+    named = re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r"`((?:deploy|docs|alerts)/[^` ]*)`", text)
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
