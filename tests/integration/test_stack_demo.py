@@ -12,6 +12,7 @@ from docker import DockerClient
 
 from collector import labels
 from collector.errors import VdbmonError
+from orchestrator.images import backup_tag
 from orchestrator.jobs import VOLUME_TARGET
 from orchestrator.settings import Reach, SourceSettings
 from tests.support.dockerd import OwnDockerd
@@ -105,7 +106,7 @@ def test_an_image_that_can_not_load_rows_is_told_with_its_last_words(
         f'FROM {busybox}\nRUN ["/bin/sh", "-c", "echo \'echo no disk left; exit 1\' > /bin/start-demo-server"]\n'
         'RUN ["/bin/busybox", "chmod", "755", "/bin/start-demo-server"]\nENTRYPOINT ["sh", "-c", "start-demo-server"]\n'
     )
-    image, _ = client.images.build(path=str(context), rm=True)
+    image, _ = client.images.build(path=str(context), rm=True, tag=backup_tag())
     source = SourceSettings(
         name="demo",
         reach=Reach.LOCAL,
