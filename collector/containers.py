@@ -69,6 +69,17 @@ class Container:
         return self.pids[0] if self.pids else None
 
 
+class DockerFiles:
+    """Metadata from the daemon's own files; its data root can be learnt later, when the daemon answers."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __call__(self, container_id: str) -> Metadata | None:
+        """What the files say of a container now."""
+        return read_metadata(self.root, container_id)
+
+
 def read_metadata(docker_root: Path, container_id: str) -> Metadata | None:
     """What the daemon's own files say of a container; None where there are none, or they are being written."""
     folder = docker_root / "containers" / container_id

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import docker.errors
@@ -24,7 +25,8 @@ _LONGEST_WAIT = 30.0
 class EventFollower:
     """Keeps a connection to `/events` in a daemon thread and feeds what it hears to the index and the OOM counts.
 
-    After a pause it asks for what it missed; the daemon keeps the last 256 events.
+    After a pause it asks for what it missed; the daemon keeps the last 256 events. `found_root` is told the daemon's
+    data root at each connection.
     """
 
     def __init__(
@@ -33,11 +35,13 @@ class EventFollower:
         index: ContainerIndex,
         oom_kills: OomKills,
         clock: Callable[[], float],
+        found_root: Callable[[Path], None],
     ) -> None:
         self._connect = connect
         self._index = index
         self._oom_kills = oom_kills
         self._heard = int(clock() * _NANOSECONDS)
+        self._found_root = found_root
         self._stop = threading.Event()
 
     def start(self) -> None:
@@ -68,10 +72,12 @@ class EventFollower:
             wait = min(max(wait * 2, _FIRST_WAIT), _LONGEST_WAIT)
             try:
                 since = self._heard // _NANOSECONDS  # whole seconds; `handle` drops what comes twice
-                stream = self._connect().events(since=since, decode=True, filters={"type": "container"})
+                client = self._connect()
+                self._found_root(Path(client.info()["DockerRootDir"]))
+                stream = client.events(since=since, decode=True, filters={"type": "container"})
                 self._index.invalidate_all()  # what is older than what the daemon keeps
                 for event in stream:
                     wait = _FIRST_WAIT
                     self.handle(event)
-            except (docker.errors.DockerException, requests.RequestException, OSError, ValueError):
+            except (docker.errors.DockerException, requests.RequestException, OSError, ValueError, KeyError):
                 continue

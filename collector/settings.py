@@ -59,10 +59,15 @@ class ProcessSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DockerSettings:
-    """The local engine. `address` is None for DOCKER_HOST, else the usual socket; `root` holds its own files."""
+    """The local engine.
+
+    Attributes:
+        address: None for DOCKER_HOST, else the usual socket.
+        root: where its data root is seen by the agent; None to ask the engine, and /var/lib/docker until it answers.
+    """
 
     address: str | None = None
-    root: Path = Path("/var/lib/docker")
+    root: Path | None = None
     timeout: Seconds = 5.0
 
 

@@ -15,7 +15,7 @@ from collector.agent.agent import Collector
 from collector.agent.runner import Input, InputRunner
 from collector.blockdevices import BlockDevices
 from collector.cgroup.hierarchy import detect_hierarchy
-from collector.containers import ContainerIndex, read_metadata
+from collector.containers import ContainerIndex, DockerFiles
 from collector.docker_api import connect, engine_address
 from collector.docker_events import EventFollower
 from collector.inputs.cgroup import CgroupInput
@@ -32,6 +32,7 @@ from collector.statvfs import StatvfsPool
 
 # Seconds that a whole collection may take; below Prometheus' usual scrape timeout of 10 s, above any healthy gathering.
 COLLECTION_DEADLINE = 3.0
+DEFAULT_DOCKER_ROOT = Path("/var/lib/docker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def build_inputs(
     """All inputs in their stages. `outputs` tells how the outputs fare, for the agent's own metrics."""
     psutil.PROCFS_PATH = str(agent.procfs)
     skipped = {name: SkippedLines() for name in ("host", "cgroup", "network", "process")}
-    index = _index(agent, inputs.docker.root)
+    files = DockerFiles(inputs.docker.root or DEFAULT_DOCKER_ROOT)
+    index = _index(agent, files)
     engine = functools.partial(connect, engine_address(inputs.docker.address), inputs.docker.timeout)
     oom_kills = OomKills()
     filesystems = StatvfsPool()
@@ -79,10 +81,15 @@ def build_inputs(
     )
     stages_and_self = [*stages, [InputRunner(internal, COLLECTION_DEADLINE, clock)]]
     collector = Collector(stages_and_self, deadline=COLLECTION_DEADLINE, min_age=agent.min_age, clock=clock)
-    return Inputs(collector, EventFollower(engine, index, oom_kills, clock), filesystems)
+
+    def found_root(root: Path) -> None:
+        if inputs.docker.root is None:
+            files.root = root
+
+    return Inputs(collector, EventFollower(engine, index, oom_kills, clock, found_root), filesystems)
 
 
-def _index(agent: AgentSettings, docker_root: Path) -> ContainerIndex:
+def _index(agent: AgentSettings, files: DockerFiles) -> ContainerIndex:
     mounts = (agent.procfs / "self" / "mounts").read_text(encoding="utf-8", errors="surrogateescape")
     hierarchy = detect_hierarchy(mounts, agent.cgroupfs)
-    return ContainerIndex(hierarchy, functools.partial(read_metadata, docker_root))
+    return ContainerIndex(hierarchy, files)

@@ -113,6 +113,7 @@ def collect_once(host: str, agent: AgentSettings, inputs: InputSettings) -> list
     """One collection as line protocol, for people to look at: the second of two, for what is computed from both."""
     parts = build_inputs(replace(agent, min_age=0.0), inputs, dict)
     projection = TelegrafProjection(host)
+    parts.events.start()
     try:
         first = parts.collector.collect()
         projection.project(first.samples, int(first.taken_at * _NANOSECONDS))

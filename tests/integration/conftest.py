@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
+import docker
 import pytest
 
-from tests.support.dockerd import OwnDockerd, import_busybox
+from orchestrator.images import ensure_backup_image
+from tests.support.dockerd import OwnDockerd, import_busybox, own_dockerd_online
 from tests.support.dockerd import own_dockerd as run_dockerd
+
+BACKUP_CONTEXT = Path(__file__).parents[2] / "deploy" / "images" / "backup"
 
 
 @pytest.fixture
@@ -15,6 +21,26 @@ def own_dockerd() -> Iterator[OwnDockerd]:
     """A Docker daemon that this test may freeze, kill and fill."""
     with run_dockerd() as daemon:
         yield daemon
+
+
+@pytest.fixture(scope="session")
+def online_dockerd() -> Iterator[OwnDockerd]:
+    """A Docker daemon whose builds reach Debian's packages."""
+    with own_dockerd_online() as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def docker_client(online_dockerd: OwnDockerd) -> Iterator[docker.DockerClient]:
+    """A client of the daemon that has the backup image."""
+    with contextlib.closing(online_dockerd.client(timeout=120)) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def backup_image(docker_client: docker.DockerClient) -> str:
+    """Id of the backup image, built from this checkout."""
+    return ensure_backup_image(docker_client, BACKUP_CONTEXT, lambda _line: None)
 
 
 @pytest.fixture(scope="session")

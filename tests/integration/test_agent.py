@@ -32,7 +32,7 @@ class Agent:
         self.config.write_text(
             f'[host]\nname = "testhost"\n'
             f'[agent]\nlisten = "127.0.0.1:{self.port}"\nmin_age = "10ms"\n'
-            f'[inputs.docker]\naddress = "{daemon.address}"\nroot = "{daemon.root}"\ntimeout = "1s"\n'
+            f'[inputs.docker]\naddress = "{daemon.address}"\ntimeout = "1s"\n'
         )
 
     def scrape(self) -> Series | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import time
@@ -22,7 +21,6 @@ from collector.errors import VdbmonError
 from orchestrator.backup.runner.record import Record, State
 from orchestrator.images import context_digest, context_files, debian_sources, ensure_backup_image
 from orchestrator.volumes import BlockDevice, LoopVolumes, SizedVolume, device_of
-from tests.support.dockerd import own_dockerd
 from tests.support.wait import wait_until
 
 CONTEXT = Path(__file__).parents[2] / "deploy" / "images" / "backup"
@@ -60,22 +58,6 @@ class Demo:
 
 
 Launch = Callable[..., Container]
-
-
-@pytest.fixture(scope="session")
-def docker_client() -> Iterator[docker.DockerClient]:
-    """The machine's engine, or one of the tests' own where none answers."""
-    with contextlib.ExitStack() as stack:
-        try:
-            client = docker.DockerClient.from_env(timeout=120)
-        except docker.errors.DockerException:
-            client = stack.enter_context(own_dockerd()).client(timeout=120)
-        yield stack.enter_context(contextlib.closing(client))
-
-
-@pytest.fixture(scope="session")
-def backup_image(docker_client: docker.DockerClient) -> str:
-    return ensure_backup_image(docker_client, CONTEXT, lambda _line: None)
 
 
 @pytest.fixture(scope="session")

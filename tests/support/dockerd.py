@@ -43,21 +43,40 @@ class OwnDockerd:
 
 
 @contextlib.contextmanager
-def own_dockerd(*, bridge: str = "none") -> Iterator[OwnDockerd]:
-    """A daemon in a short temporary folder (socket paths hold 107 bytes), without networks of its own."""
+def own_dockerd() -> Iterator[OwnDockerd]:
+    """A daemon without any network.
+
+    In a network namespace of its own: with --bridge=none a daemon deletes the docker0 that it finds.
+    """
+    with _daemon(["unshare", "--net", "dockerd", "--bridge=none"]) as daemon:
+        yield daemon
+
+
+@contextlib.contextmanager
+def own_dockerd_online() -> Iterator[OwnDockerd]:
+    """A daemon whose builds reach what the machine reaches, for those that install packages."""
+    bridge = f"vdbmon{os.getpid() % 10**8}"  # a bridge of another name leaves docker0 alone
+    subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
+    try:
+        subprocess.run(["ip", "address", "add", "192.0.2.1/24", "dev", bridge], check=True)
+        with _daemon(["dockerd", f"--bridge={bridge}"]) as daemon:
+            yield daemon
+    finally:
+        subprocess.run(["ip", "link", "delete", bridge], check=True)
+
+
+@contextlib.contextmanager
+def _daemon(start: list[str]) -> Iterator[OwnDockerd]:
+    """A daemon in a short temporary folder: socket paths hold 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="vdbmon-dockerd-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         address = f"unix://{folder / 'docker.sock'}"
         command = [
-            # In a network namespace of its own: with --bridge=none a daemon deletes the docker0 that it finds.
-            "unshare",
-            "--net",
-            "dockerd",
+            *start,
             f"--data-root={folder / 'root'}",
             f"--exec-root={folder / 'exec'}",
             f"--pidfile={folder / 'dockerd.pid'}",
             f"--host={address}",
-            f"--bridge={bridge}",
             "--iptables=false",
             "--log-level=warn",
         ]

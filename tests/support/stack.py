@@ -32,9 +32,16 @@ class OwnStack:
         return ("--config", str(self.layout.config), "--state-dir", str(self.layout.state))
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Call `vdbmon WORDS` for this stack."""
+        """Call one of the stack's own commands: `vdbmon WORDS`, with its configuration and folder."""
+        return self._call(*words, *self.options)
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Call any other command with the stack's configuration."""
+        return self._call(*words, "--config", str(self.layout.config))
+
+    def _call(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [VDBMON, *words, *self.options],
+            [VDBMON, *words],
             capture_output=True,
             text=True,
             check=False,

@@ -16,7 +16,9 @@ def follower(kills: OomKills) -> EventFollower:
     def never() -> docker.APIClient:
         raise docker.errors.DockerException
 
-    return EventFollower(never, ContainerIndex(Hierarchy(Path("/"), {}), lambda _: None), kills, lambda: 100.0)
+    return EventFollower(
+        never, ContainerIndex(Hierarchy(Path("/"), {}), lambda _: None), kills, lambda: 100.0, lambda _: None
+    )
 
 
 def oom(moment: int) -> dict[str, Any]:
