@@ -21,10 +21,11 @@ COMMAND_SECONDS = 100
 
 @dataclass(frozen=True, slots=True)
 class OwnStack:
-    """A stack that a test may start, break and stop; `engine` is its DOCKER_HOST."""
+    """A stack that a test may start, break and stop; `engine` is its DOCKER_HOST, `prefix` goes before each command."""
 
     layout: Layout
     engine: str
+    prefix: tuple[str, ...] = ()
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -34,7 +35,7 @@ class OwnStack:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Call `vdbmon WORDS` for this stack."""
         return subprocess.run(
-            [VDBMON, *words, *self.options],
+            [*self.prefix, VDBMON, *words, *self.options],
             capture_output=True,
             text=True,
             check=False,
