@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from collector.inputs import cgroup, containers, docker, host, internal, network, process
+from collector.inputs import cgroup, containers, docker, host, internal, network, ovs, process, tables
 from collector.metrics import Metric, declared
 
 __all__ = [
@@ -20,10 +20,12 @@ __all__ = [
     "host",
     "internal",
     "network",
+    "ovs",
     "process",
+    "tables",
 ]
 
-INPUT_MODULES: tuple[ModuleType, ...] = (host, containers, cgroup, network, process, docker, internal)
+INPUT_MODULES: tuple[ModuleType, ...] = (host, containers, cgroup, network, process, docker, ovs, tables, internal)
 
 
 def gather_declarations(modules: tuple[ModuleType, ...]) -> dict[str, Metric]:

@@ -72,11 +72,32 @@ class DockerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OvsSettings:
+    """Open vSwitch on this host.
+
+    Attributes:
+        db_socket: of its database; the sockets and pid files of its daemons lie beside it.
+        timeout: seconds that a daemon may take for one answer.
+        max_interfaces: interfaces that get series at the most; the others are counted.
+    """
+
+    db_socket: Path = Path("/var/run/openvswitch/db.sock")
+    timeout: Seconds = 1.0
+    max_interfaces: int = 500
+
+    @property
+    def run_dir(self) -> Path:
+        """Where Open vSwitch keeps its sockets; its start scripts make it, so a host without it has none."""
+        return self.db_socket.parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputSettings:
     """Settings of single inputs."""
 
     process: ProcessSettings = field(default_factory=ProcessSettings)
     docker: DockerSettings = field(default_factory=DockerSettings)
+    ovs: OvsSettings = field(default_factory=OvsSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,9 @@ from collector.inputs.docker import DockerInput
 from collector.inputs.host import HostInput
 from collector.inputs.internal import InternalInput, OutputState
 from collector.inputs.network import NetworkInput
+from collector.inputs.ovs import OvsInput
 from collector.inputs.process import ProcessInput
+from collector.inputs.tables import TablesInput
 from collector.kernelfile import SkippedLines
 from collector.oom import OomKills
 from collector.settings import AgentSettings, InputSettings
@@ -57,7 +59,7 @@ def build_inputs(
 ) -> Inputs:
     """All inputs in their stages. `outputs` tells how the outputs fare, for the agent's own metrics."""
     psutil.PROCFS_PATH = str(agent.procfs)
-    skipped = {name: SkippedLines() for name in ("host", "cgroup", "network", "process")}
+    skipped = {name: SkippedLines() for name in ("host", "cgroup", "network", "process", "ovs", "tables")}
     files = DockerFiles(inputs.docker.root or DEFAULT_DOCKER_ROOT)
     index = _index(agent, files)
     engine = functools.partial(connect, engine_address(inputs.docker.address), inputs.docker.timeout)
@@ -73,6 +75,8 @@ def build_inputs(
             NetworkInput(index, agent.procfs, skipped["network"]),
             ProcessInput(index, agent.procfs, inputs.process.groups, skipped["process"]),
             DockerInput(engine, inputs.docker.timeout, clock),
+            OvsInput(inputs.ovs, index, skipped["ovs"], clock),
+            TablesInput(agent.procfs, inputs.ovs, skipped["tables"], clock),
         ],
     ]
     stages = [[InputRunner(source, COLLECTION_DEADLINE, clock) for source in stage] for stage in measured]

@@ -1,8 +1,9 @@
 """What telegraf calls the metrics of the catalogue.
 
-Sources: telegraf's plugins inputs.docker, cpu, mem, swap, system, kernel, kernel_vmstat, disk, diskio and net; a name
-is used only where the meaning is telegraf's too. The other metrics go where telegraf's own inputs.prometheus
-(metric_version = 2) would put them: measurement `prometheus`, field = name, tags = labels. Nothing is lost.
+Sources: telegraf's plugins inputs.docker, cpu, mem, swap, system, kernel, kernel_vmstat, disk, diskio, net and
+conntrack; a name is used only where the meaning is telegraf's too. The other metrics go where telegraf's own
+inputs.prometheus (metric_version = 2) would put them: measurement `prometheus`, field = name, tags = labels. Nothing is
+lost.
 
 Field names that begin with `_` never leave the projection: they are readings that `collector.projections.telegraf`
 computes others from.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collector.catalogue import cgroup, containers, host, network
+from collector.catalogue import cgroup, containers, host, network, tables
 from collector.metrics import Metric
 
 Tags = tuple[tuple[str, str], ...]
@@ -180,6 +181,8 @@ RULES: dict[Metric, tuple[Rule, ...]] = {
         metric: (Rule("pressure", "total", (("resource", resource), ("type", kind)), MICRO),)
         for (resource, kind), metric in host.PRESSURE.items()
     },
+    tables.CONNTRACK: (Rule("conntrack", "nf_conntrack_count"),),
+    tables.CONNTRACK_LIMIT: (Rule("conntrack", "nf_conntrack_max"),),
 }
 
 

@@ -15,7 +15,7 @@ cd "$(dirname "$0")/../.."
 PATH="$PATH:/usr/sbin:/sbin"
 readonly VENV=.venv LOG=var/log/bootstrap.log
 readonly POLICY=/usr/sbin/policy-rc.d POLICY_MARK="written by vdbmon's bootstrap.sh"
-readonly UNITS=(prometheus prometheus-alertmanager victoria-metrics)
+readonly UNITS=(prometheus prometheus-alertmanager victoria-metrics openvswitch-switch)
 
 mode=${1:-}
 case "$mode" in
@@ -56,6 +56,7 @@ find_missing() {
     need prometheus prometheus
     need prometheus-alertmanager prometheus-alertmanager
     need victoria-metrics victoria-metrics
+    need ovs-vswitchd openvswitch-switch
     need mmdebstrap mmdebstrap
     need mkfs.ext4 e2fsprogs
     need ip iproute2

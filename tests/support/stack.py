@@ -21,10 +21,11 @@ COMMAND_SECONDS = 100
 
 @dataclass(frozen=True, slots=True)
 class OwnStack:
-    """A stack that a test may start, break and stop; `engine` is its DOCKER_HOST."""
+    """A stack that a test may start, break and stop; `engine` is its DOCKER_HOST, `prefix` goes before each command."""
 
     layout: Layout
     engine: str
+    prefix: tuple[str, ...] = ()
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ class OwnStack:
 
     def _call(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [VDBMON, *words],
+            [*self.prefix, VDBMON, *words],
             capture_output=True,
             text=True,
             check=False,

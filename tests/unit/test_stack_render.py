@@ -79,7 +79,7 @@ def test_supervisor_reads_every_argument_as_it_was_meant(tmp_path: Path, name: s
     layout = Layout(state=tmp_path / name, config=tmp_path / name / "vdbmon.toml")
     layout.log("x").parent.mkdir(parents=True)
     layout.run.mkdir()
-    programs = stack_programs(CONFIG, layout, own_dockerd=True)
+    programs = stack_programs(CONFIG, layout, own_dockerd=True, own_switch=True)
     layout.supervisor_conf.write_text(render_supervisor(programs, layout))
     options = ServerOptions()
     try:
@@ -103,7 +103,7 @@ def test_a_path_that_supervisor_can_not_read_is_refused(tmp_path: Path, name: st
 
 def test_sockets_stay_below_the_limit_of_the_kernel_however_deep_the_checkout() -> None:
     layout = Layout(state=Path("/", *["deep" * 10] * 20), config=Path("/x"))
-    for path in (layout.supervisor_socket, layout.demo_socket):
+    for path in (layout.supervisor_socket, layout.demo_socket, layout.ovs_socket.with_name("ovs-vswitchd.4194304.ctl")):
         assert len(str(path).encode()) <= SOCKET_PATH_LIMIT
 
 

@@ -12,6 +12,7 @@ from vdbmon.stack.demo import stop_demonstration
 from vdbmon.stack.dockerd import survey_engine
 from vdbmon.stack.layout import Layout
 from vdbmon.stack.mounts import release_volumes
+from vdbmon.stack.openvswitch import remove_devices
 from vdbmon.stack.steps import Steps
 from vdbmon.stack.supervise import Supervisor
 
@@ -42,6 +43,7 @@ def stop_stack(layout: Layout, steps: Steps) -> None:
         stopped = Supervisor(layout).stop()
     steps.line(", ".join(stopped) or "none ran")
     shutil.rmtree(layout.run, ignore_errors=True)
+    remove_devices(layout)
 
 
 def _stop_demonstration(engine: str, layout: Layout, volumes: Path) -> list[str]:

@@ -60,6 +60,16 @@ class Layout:
         return f"unix://{self.supervisor_socket}"
 
     @property
+    def ovs_socket(self) -> Path:
+        """Socket of the database of the stack's Open vSwitch; those of its daemons lie beside it."""
+        return self.run / "openvswitch" / "db.sock"
+
+    @property
+    def ovs_database(self) -> Path:
+        """Database of the stack's Open vSwitch."""
+        return self.state / "openvswitch" / "conf.db"
+
+    @property
     def prometheus_conf(self) -> Path:
         """Configuration of Prometheus."""
         return self.state / "prometheus.yml"

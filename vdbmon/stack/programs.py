@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from collector.errors import ConfigError
+from collector.ovsdb import VSWITCHD
 from vdbmon.config import Config
 from vdbmon.stack.layout import Layout
 
@@ -37,7 +38,7 @@ class Program:
 
     Attributes:
         command: argument vector.
-        address: where it listens; None for dockerd, which has a socket.
+        address: where it listens; None for those that have a socket.
         ready: path that answers 200 as soon as it works.
         priority: programs start in this order and stop in the reverse one.
         stop_seconds: how long it may take to end before it is killed.
@@ -53,9 +54,10 @@ class Program:
 
 AGENT, PROMETHEUS, ALERTMANAGER = "agent", "prometheus", "alertmanager"
 VICTORIA_METRICS, DOCKERD = "victoria-metrics", "dockerd"
+OVSDB_SERVER = "ovsdb-server"
 
 
-def stack_programs(config: Config, layout: Layout, *, own_dockerd: bool) -> tuple[Program, ...]:
+def stack_programs(config: Config, layout: Layout, *, own_dockerd: bool, own_switch: bool) -> tuple[Program, ...]:
     """Every program that the local stack runs.
 
     Raises:
@@ -68,7 +70,7 @@ def stack_programs(config: Config, layout: Layout, *, own_dockerd: bool) -> tupl
         _prometheus(addresses[PROMETHEUS], layout),
         _agent(addresses[AGENT], layout),
     )
-    return (_dockerd(), *programs) if own_dockerd else programs
+    return (*([_dockerd()] if own_dockerd else []), *(_switch(layout) if own_switch else ()), *programs)
 
 
 def stack_addresses(config: Config, file: Path) -> dict[str, Address]:
@@ -118,6 +120,17 @@ def _address(url: str, key: str, file: Path) -> Address:
 def _dockerd() -> Program:
     # Live-restore lets containers outlive a restart of the daemon; a daemon with it can't join a swarm.
     return Program(name=DOCKERD, command=("dockerd", "--live-restore"), priority=10, stop_seconds=30)
+
+
+def _switch(layout: Layout) -> tuple[Program, ...]:
+    run_dir = layout.ovs_socket.parent
+    # OVS_RUNDIR alone moves all sockets: no option does it for those of the bridges.
+    environment = ("env", f"OVS_RUNDIR={run_dir}")
+    database = (OVSDB_SERVER, str(layout.ovs_database), f"--remote=punix:{layout.ovs_socket}", "--pidfile")
+    return (
+        Program(name=OVSDB_SERVER, command=(*environment, *database), priority=10),
+        Program(name=VSWITCHD, command=(*environment, VSWITCHD, f"unix:{layout.ovs_socket}", "--pidfile"), priority=15),
+    )
 
 
 def _victoria_metrics(address: Address, layout: Layout) -> Program:

@@ -17,7 +17,7 @@ import yaml
 
 from alerts.alertmanager import DEFAULT_WEBHOOK_URL
 from alerts.generated import ALERTMANAGER_FILE, alert_files
-from collector.settings import AgentSettings
+from collector.settings import AgentSettings, OvsSettings
 from orchestrator.settings import FleetSettings
 from vdbmon.config import Config
 from vdbmon.stack.layout import Layout
@@ -50,6 +50,7 @@ class ListenAddresses:
     prometheus: str = FleetSettings().prometheus.url
     alertmanager: str = FleetSettings().alertmanager.url
     victoria_metrics: str = "http://127.0.0.1:8428"
+    ovs: Path = OvsSettings().db_socket
 
 
 def render_config(template: str, layout: Layout, machine: Machine, listen: ListenAddresses) -> str:
@@ -60,6 +61,7 @@ def render_config(template: str, layout: Layout, machine: Machine, listen: Liste
         "agent_listen": listen.agent,
         "agent_url": f"http://{listen.agent}",
         "victoria_metrics_url": listen.victoria_metrics,
+        "ovs_socket": str(listen.ovs),
         "prometheus_url": listen.prometheus,
         "alertmanager_url": listen.alertmanager,
         "ledger_url": f"sqlite:///{layout.state / 'ledger.db'}",

@@ -15,6 +15,7 @@ from vdbmon.config import Config
 from vdbmon.stack.demo import LABEL, uses_volumes
 from vdbmon.stack.dockerd import Survey, connect, survey_engine
 from vdbmon.stack.layout import Layout
+from vdbmon.stack.openvswitch import starts_switch
 from vdbmon.stack.ownership import is_own, own_processes
 from vdbmon.stack.programs import DOCKERD, Program, stack_programs
 from vdbmon.stack.supervise import ProgramState, Supervisor
@@ -47,7 +48,8 @@ def read_status(config: Config, layout: Layout) -> tuple[Row, ...]:
     engine = survey_engine(config)
     own_dockerd = is_own(engine.pid, layout)
     states = Supervisor(layout).states() or orphan_states(layout)
-    programs = stack_programs(config, layout, own_dockerd=own_dockerd)
+    own_switch = starts_switch(config, layout)
+    programs = stack_programs(config, layout, own_dockerd=own_dockerd, own_switch=own_switch)
     rows = [program_row(program, states.get(program.name)) for program in programs if program.name != DOCKERD]
     return (*rows, engine_row(engine, own=own_dockerd), *_container_rows(engine, layout, config.volumes.dir))
 

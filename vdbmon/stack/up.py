@@ -11,6 +11,7 @@ from vdbmon.config import Config, load_config
 from vdbmon.stack.dockerd import Action, Survey, decide, describe, remove_stale_pid_file, survey_engine
 from vdbmon.stack.layout import Layout
 from vdbmon.stack.machine import make_folders, this_machine
+from vdbmon.stack.openvswitch import make_bridge, make_database, starts_switch, switch_socket, why_none
 from vdbmon.stack.ownership import is_own
 from vdbmon.stack.ports import check_ports
 from vdbmon.stack.programs import AGENT, ALERTMANAGER, PROMETHEUS, Program, stack_programs
@@ -51,7 +52,8 @@ def start_stack(layout: Layout, steps: Steps, *, webhook_url: str | None) -> Run
         steps.line(f"stopped what an earlier run left: {', '.join(left)}")
     engine = survey_engine(config)
     own_dockerd = decide(engine) is Action.START or is_own(engine.pid, layout)
-    programs = stack_programs(config, layout, own_dockerd=own_dockerd)
+    own_switch = starts_switch(config, layout)
+    programs = stack_programs(config, layout, own_dockerd=own_dockerd, own_switch=own_switch)
     check_ports(
         [program.address for program in programs if program.address],
         layout.config,
@@ -60,6 +62,10 @@ def start_stack(layout: Layout, steps: Steps, *, webhook_url: str | None) -> Run
     if decide(engine) is Action.WAIT:
         steps.line(f"{describe(engine)} doesn't answer; it is used as it is and never gets a twin")
     make_folders(layout)
+    if own_switch:
+        make_database(layout)
+    else:
+        steps.line(why_none(config, layout))
     write_configuration(config, layout, programs, webhook_url)
     if decide(engine) is Action.START:
         remove_stale_pid_file()
@@ -67,6 +73,8 @@ def start_stack(layout: Layout, steps: Steps, *, webhook_url: str | None) -> Run
         run_programs(supervisor, programs)
         for program in programs:
             await_ready(supervisor, program, layout, tell)
+        if own_switch:
+            make_bridge(layout)
     return RunningStack(config, engine)
 
 
@@ -75,7 +83,8 @@ def prepare_config(layout: Layout) -> Config:
     if not layout.config.exists():
         layout.state.mkdir(parents=True, exist_ok=True)
         template = (layout.deploy / TEMPLATE).read_text(encoding="utf-8")
-        write_if_changed(layout.config, render_config(template, layout, this_machine(layout.state), ListenAddresses()))
+        listen = ListenAddresses(ovs=switch_socket(layout))
+        write_if_changed(layout.config, render_config(template, layout, this_machine(layout.state), listen))
     return load_config(layout.config)
 
 

@@ -1,0 +1,268 @@
+"""Tables that grow until they break: neighbours, connection tracking, Open vSwitch's flows, thin pools.
+
+Sources: /proc/net/arp and /proc/net/stat/{arp,ndisc}_cache (net/core/neighbour.c), /proc/sys/net/ipv{4,6}/neigh/default
+and /proc/sys/net/netfilter (Documentation/networking/{ip,nf_conntrack}-sysctl.rst); ovs-vswitchd's `upcall/show`
+(ovs-vswitchd(8)) and OpenFlow's table statistics; `dmsetup status` (Documentation/admin-guide/device-mapper/
+thin-provisioning.rst). Names are node_exporter's and openstack-network-exporter's where they have one.
+
+The kernel counts its neighbours in one table for each family and all network namespaces together, and holds that
+against gc_thresh3; it tells them by device for ARP only. Flows and thin pools are asked for in lanes of their own.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from collector.errors import VdbmonError
+from collector.kernelfile import SkippedLines, complete_lines, parse_count, read_file
+from collector.metrics import Sample, Unit, counter, gauge
+from collector.openflow import flow_count
+from collector.ovsdb import JsonRpc, control_socket, optional, select_rows
+from collector.settings import OvsSettings
+from collector.slowlane import Clock, SlowLane
+
+ARP_ENTRIES = gauge("node_arp_entries", "IPv4 neighbours, by device.", "device")
+NEIGHBOURS = gauge("vdbmon_neighbour_entries", "Neighbours of all network namespaces together.", "family")
+NEIGHBOUR_LIMIT = gauge(
+    "vdbmon_neighbour_limit",
+    "From gc_thresh1 on entries are collected, above gc_thresh2 within seconds, beyond gc_thresh3 none is added.",
+    "family",
+    "threshold",
+)
+NEIGHBOUR_FULL = counter("vdbmon_neighbour_table_full_total", "Neighbours refused for want of room.", "family")
+CONNTRACK = gauge("node_nf_conntrack_entries", "Connections that are tracked.")
+CONNTRACK_LIMIT = gauge("node_nf_conntrack_entries_limit", "Connections that can be tracked.")
+BRIDGE_FLOWS = gauge("ovs_bridge_flow_count", "OpenFlow rules of a bridge.", "bridge", "datapath_type")
+DATAPATH_FLOWS = gauge("vdbmon_ovs_datapath_flows", "Flows that a datapath has cached.", "datapath")
+DATAPATH_FLOWS_LIMIT = gauge(
+    "vdbmon_ovs_datapath_flows_limit", "Cached flows from which on Open vSwitch throws some away.", "datapath"
+)
+POOL_BLOCKS = gauge("vdbmon_thin_pool_blocks", "Size of a thin pool in its blocks, by kind.", "pool", "kind")
+POOL_USED = gauge(
+    "vdbmon_thin_pool_used_blocks", "Used blocks of a thin pool; full, it takes no writes.", "pool", "kind"
+)
+POOL_WRITABLE = gauge(
+    "vdbmon_thin_pool_writable", "1 while a thin pool takes writes; 0 if read-only, out of space, or failed.", "pool"
+)
+TABLE_UP = gauge(
+    "vdbmon_table_up", "1 if the last reading of a table that is read apart from scrapes ended well.", "table"
+)
+LAST_SUCCESS = gauge(
+    "vdbmon_table_last_success_timestamp_seconds",
+    "When a table that is read apart from scrapes was last read.",
+    "table",
+    unit=Unit.TIMESTAMP,
+)
+
+SLOW_EVERY = 30.0  # seconds
+DMSETUP_SECONDS = 10.0
+MOST_BRIDGES = 100
+MOST_POOLS = 100
+
+_FAMILIES = (("ipv4", "arp_cache"), ("ipv6", "ndisc_cache"))
+_THRESHOLDS = ("gc_thresh1", "gc_thresh2", "gc_thresh3")
+_ARP_COLUMNS = 6
+_POOL_FIELDS = 6
+_DATAPATH = re.compile(r"(\S+):")
+_FLOWS = re.compile(r"\s+flows\s*:\s*\(current (\d+)\).*\(limit (\d+)\)")
+
+
+def parse_arp(data: bytes, skipped: SkippedLines) -> Counter[str]:
+    """Entries by device (proc_net(5), /proc/net/arp)."""
+    devices: Counter[str] = Counter()
+    for line in list(complete_lines(data, skipped))[1:]:
+        fields = line.split()
+        if len(fields) == _ARP_COLUMNS:
+            devices[fields[-1].decode(errors="replace")] += 1
+        else:
+            skipped.add()
+    return devices
+
+
+def parse_neighbour_statistics(data: bytes, skipped: SkippedLines) -> dict[str, int]:
+    """A file of /proc/net/stat: hexadecimal columns under a line of names, a line for each CPU.
+
+    `entries` is the same in each line, all else is to be added up.
+    """
+    lines = complete_lines(data, skipped)
+    names = [name.decode(errors="replace") for name in next(lines, b"").split()]
+    totals: dict[str, int] = {}
+    for line in lines:
+        try:
+            values = [int(field, 16) for field in line.split()]
+        except ValueError:
+            values = []
+        if len(values) != len(names):
+            skipped.add()
+            continue
+        for name, value in zip(names, values, strict=True):
+            totals[name] = value if name == "entries" else totals.get(name, 0) + value
+    return totals
+
+
+def parse_upcalls(text: str) -> dict[str, tuple[int, int]]:
+    """Flows and their limit by datapath, from what `upcall/show` answers."""
+    datapath, flows = "", {}
+    for line in text.splitlines():
+        if heading := _DATAPATH.fullmatch(line):
+            datapath = heading[1]
+        elif datapath and (found := _FLOWS.match(line)):
+            flows[datapath] = (int(found[1]), int(found[2]))
+    return flows
+
+
+class ThinPool(NamedTuple):
+    """Used and all blocks of a pool, metadata and data each; all 0 where the pool has failed."""
+
+    metadata: tuple[int, int]
+    data: tuple[int, int]
+    writable: bool
+
+
+def parse_thin_pools(data: bytes, skipped: SkippedLines) -> dict[str, ThinPool]:
+    """Pools by name, from what `dmsetup status --target thin-pool` prints."""
+    pools: dict[str, ThinPool] = {}
+    for line in complete_lines(data, skipped):
+        name, colon, rest = line.decode(errors="replace").partition(": ")
+        # START LENGTH thin-pool TRANSACTION USED/ALL USED/ALL HELD_ROOT MODE ...
+        fields = rest.split()
+        metadata, data_blocks = (_fraction(field) for field in (*fields[4:6], "", "")[:2])
+        if colon and fields[2:4] in (["thin-pool", "Fail"], ["thin-pool", "Error"]):
+            pools[name] = ThinPool((0, 0), (0, 0), writable=False)
+        elif colon and len(fields) > _POOL_FIELDS and fields[2] == "thin-pool" and metadata and data_blocks:
+            pools[name] = ThinPool(metadata, data_blocks, "rw" in fields and "needs_check" not in fields)
+        elif line != b"No devices found":
+            skipped.add()
+    return pools
+
+
+def _fraction(field: str) -> tuple[int, int] | None:
+    used, _, total = field.partition("/")
+    return (int(used), int(total)) if used.isdecimal() and total.isdecimal() else None
+
+
+class TablesInput:
+    """Reads the kernel's tables at each gathering, those of Open vSwitch and the device mapper in slow lanes."""
+
+    name = "tables"
+
+    def __init__(self, procfs: Path, ovs: OvsSettings, skipped: SkippedLines, clock: Clock) -> None:
+        self._procfs = procfs
+        self._ovs = ovs
+        self._skipped = skipped
+        self._database = JsonRpc(lambda: ovs.db_socket, ovs.timeout)
+        self._vswitchd = JsonRpc(lambda: control_socket(ovs.run_dir), ovs.timeout)
+        # Each with the condition under which there is something to ask for.
+        self._lanes: dict[str, tuple[Callable[[], bool], SlowLane[list[Sample]]]] = {
+            "ovs_flows": (ovs.run_dir.is_dir, SlowLane("ovs-flows", self._flows, SLOW_EVERY, clock)),
+            "thin_pools": (
+                partial(has_device_mapper, procfs),
+                SlowLane("thin-pools", self._thin_pools, SLOW_EVERY, clock),
+            ),
+        }
+
+    def gather(self) -> list[Sample]:
+        """All samples of the tables that there are; of a slow one what the last run found."""
+        return [*self._neighbours(), *self._connections(), *self._slow()]
+
+    def _neighbours(self) -> Iterator[Sample]:
+        # Of process 1: the agent itself may live in a network namespace of its own.
+        data = self._optional("1/net/arp")
+        for device, entries in parse_arp(data, self._skipped).items() if data is not None else ():
+            yield ARP_ENTRIES.sample(entries, device)
+        for family, name in _FAMILIES:
+            data = self._optional(f"net/stat/{name}")
+            if data is None:
+                continue  # a kernel without that family
+            totals = parse_neighbour_statistics(data, self._skipped)
+            for metric, key in ((NEIGHBOURS, "entries"), (NEIGHBOUR_FULL, "table_fulls")):
+                if key in totals:
+                    yield metric.sample(totals[key], family)
+            for threshold in _THRESHOLDS:
+                limit = self._number(f"sys/net/{family}/neigh/default/{threshold}")
+                if limit is not None:
+                    yield NEIGHBOUR_LIMIT.sample(limit, family, threshold)
+
+    def _connections(self) -> Iterator[Sample]:
+        for metric, name in ((CONNTRACK, "nf_conntrack_count"), (CONNTRACK_LIMIT, "nf_conntrack_max")):
+            value = self._number(f"sys/net/netfilter/{name}")
+            if value is not None:
+                yield metric.sample(value)
+
+    def _slow(self) -> Iterator[Sample]:
+        for table, (exists, lane) in self._lanes.items():
+            if not exists():
+                continue
+            outcome = lane.poll()
+            if outcome.error is not None or outcome.last_success is not None:
+                yield TABLE_UP.sample(float(outcome.error is None), table)
+            if outcome.error is None:
+                yield from outcome.value or ()
+            if outcome.last_success is not None:
+                yield LAST_SUCCESS.sample(outcome.last_success, table)
+
+    def _flows(self) -> list[Sample]:
+        rows = select_rows(self._database, {"Bridge": ("name", "datapath_type")})["Bridge"]
+        answer = str(self._vswitchd.call("upcall/show"))
+        found = [
+            sample
+            for datapath, (flows, limit) in parse_upcalls(answer).items()
+            for sample in (DATAPATH_FLOWS.sample(flows, datapath), DATAPATH_FLOWS_LIMIT.sample(limit, datapath))
+        ]
+        for row in sorted(rows, key=lambda row: str(row["name"]))[:MOST_BRIDGES]:
+            name, kind = str(optional(row["name"])), str(optional(row["datapath_type"]) or "system")
+            try:
+                found.append(
+                    BRIDGE_FLOWS.sample(flow_count(self._ovs.run_dir / f"{name}.mgmt", self._ovs.timeout), name, kind)
+                )
+            except (OSError, ValueError):
+                self._skipped.add()  # of this bridge there is no number, for the others there is
+        return found
+
+    def _thin_pools(self) -> list[Sample]:
+        pools = parse_thin_pools(thin_pool_status(), self._skipped)
+        found = []
+        for name, pool in sorted(pools.items())[:MOST_POOLS]:
+            found.append(POOL_WRITABLE.sample(float(pool.writable), name))
+            for kind, (used, total) in (("metadata", pool.metadata), ("data", pool.data)):
+                if total:
+                    found += [POOL_USED.sample(used, name, kind), POOL_BLOCKS.sample(total, name, kind)]
+        return found
+
+    def _optional(self, path: str) -> bytes | None:
+        try:
+            return read_file(f"{self._procfs}/{path}")
+        except OSError:
+            return None
+
+    def _number(self, path: str) -> int | None:
+        data = self._optional(path)
+        return None if data is None else parse_count(data, self._skipped)
+
+
+def has_device_mapper(procfs: Path) -> bool:
+    """Whether there is any device of the device mapper: nothing is started on a host without."""
+    try:
+        return b" dm-" in read_file(procfs / "partitions")
+    except OSError:
+        return False
+
+
+def thin_pool_status(command: tuple[str, ...] = ("dmsetup", "status", "--target", "thin-pool")) -> bytes:
+    """What dmsetup prints. It asks the kernel, where a pool in trouble can hold it for ever: hence the process.
+
+    Raises:
+        VdbmonError: `tables.dmsetup`, it isn't there, failed or took too long.
+    """
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=DMSETUP_SECONDS
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise VdbmonError("tables.dmsetup", f"thin pools can't be read: {error}", "install dmsetup") from error

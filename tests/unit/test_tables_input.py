@@ -1,0 +1,150 @@
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.errors import VdbmonError
+from collector.inputs import tables
+from collector.inputs.tables import (
+    TablesInput,
+    ThinPool,
+    has_device_mapper,
+    parse_arp,
+    parse_neighbour_statistics,
+    parse_thin_pools,
+    parse_upcalls,
+    thin_pool_status,
+)
+from collector.kernelfile import SkippedLines
+from collector.metrics import Metric, Sample
+from collector.settings import OvsSettings
+
+ARP = b"""\
+IP address       HW type     Flags       HW address            Mask     Device
+192.0.2.1        0x1         0x2         02:fc:00:00:00:05     *        eth0
+192.0.2.7        0x1         0x0         00:00:00:00:00:00     *        eth0
+172.17.0.2       0x1         0x2         02:42:ac:11:00:02     *        docker0
+"""
+ARP_CACHE = b"""\
+entries  allocs   destroys hash_grows lookups  hits     res_failed table_fulls
+0000001f 00000003 00000002 00000000   00000102 00000000 00000000   00000002
+0000001f 00000009 00000008 00000000   00000108 00000014 00000000   00000010
+"""
+UPCALLS = """\
+system@ovs-system:
+  flows         : (current 17) (avg 12) (max 134) (limit 200000)
+  offloaded flows : 3
+  dump duration : 1ms
+  ufid enabled : true
+
+  4: (keys 17)
+netdev@ovs-netdev:
+  flows         : (current 2) (avg 2) (max 3) (limit 82000)
+"""
+# START LENGTH thin-pool and what Documentation/admin-guide/device-mapper/thin-provisioning.rst says under `Status`.
+POOLS = b"""\
+docker-pool: 0 209715200 thin-pool 12 241/4161600 10240/1638400 - rw no_discard_passdown queue_if_no_space - 1024
+vg--a-pool: 0 2097152 thin-pool 0 12/1024 16384/16384 - out_of_data_space discard_passdown error_if_no_space - 1024
+sick: 0 2097152 thin-pool 0 12/1024 1/16384 77 rw discard_passdown queue_if_no_space needs_check 1024
+broken: 0 2097152 thin-pool Fail
+"""
+
+
+def by_metric(samples: list[Sample]) -> dict[tuple[Metric, tuple[str, ...]], float]:
+    return {(sample.metric, sample.labels): sample.value for sample in samples}
+
+
+def write(folder: Path, path: str, content: bytes) -> None:
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_bytes(content)
+
+
+def source(folder: Path) -> TablesInput:
+    settings = OvsSettings(db_socket=folder / "no-openvswitch" / "db.sock")
+    return TablesInput(folder / "proc", settings, SkippedLines(), lambda: 100.0)
+
+
+def test_neighbours_stand_beside_their_limits(tmp_path: Path) -> None:
+    write(tmp_path, "proc/1/net/arp", ARP)
+    write(tmp_path, "proc/net/stat/arp_cache", ARP_CACHE)
+    write(tmp_path, "proc/sys/net/ipv4/neigh/default/gc_thresh3", b"1024\n")
+    assert by_metric(source(tmp_path).gather()) == {
+        (tables.ARP_ENTRIES, ("eth0",)): 2,
+        (tables.ARP_ENTRIES, ("docker0",)): 1,
+        (tables.NEIGHBOURS, ("ipv4",)): 31,
+        (tables.NEIGHBOUR_FULL, ("ipv4",)): 18,
+        (tables.NEIGHBOUR_LIMIT, ("ipv4", "gc_thresh3")): 1024,
+    }
+
+
+def test_conntrack_is_absent_without_its_module(tmp_path: Path) -> None:
+    assert source(tmp_path).gather() == []
+    write(tmp_path, "proc/sys/net/netfilter/nf_conntrack_count", b"30\n")
+    write(tmp_path, "proc/sys/net/netfilter/nf_conntrack_max", b"262144\n")
+    assert by_metric(source(tmp_path).gather()) == {(tables.CONNTRACK, ()): 30, (tables.CONNTRACK_LIMIT, ()): 262144}
+
+
+def test_flows_are_read_by_datapath() -> None:
+    assert parse_upcalls(UPCALLS) == {"system@ovs-system": (17, 200_000), "netdev@ovs-netdev": (2, 82_000)}
+
+
+def test_thin_pools_are_read_as_the_kernels_document_says() -> None:
+    skipped = SkippedLines()
+    assert parse_thin_pools(POOLS, skipped) == {
+        "docker-pool": ThinPool((241, 4161600), (10240, 1638400), writable=True),
+        "vg--a-pool": ThinPool((12, 1024), (16384, 16384), writable=False),
+        "sick": ThinPool((12, 1024), (1, 16384), writable=False),
+        "broken": ThinPool((0, 0), (0, 0), writable=False),
+    }
+    assert skipped.count == 0
+
+
+def test_a_host_without_thin_pools_has_none_and_a_torn_line_is_counted() -> None:
+    skipped = SkippedLines()
+    assert parse_thin_pools(b"No devices found\n", skipped) == {}
+    assert skipped.count == 0
+    torn = b"docker-pool: 0 209715200 thin-pool 12 241/41 102\nhome: 0 8 linear\nsick: 0 2097152 thin-pool 0 12/1024"
+    assert parse_thin_pools(torn, skipped) == {}
+    assert skipped.count == 3
+
+
+def test_device_mapper_is_asked_only_where_there_is_a_device_of_it(tmp_path: Path) -> None:
+    assert not has_device_mapper(tmp_path)
+    write(tmp_path, "partitions", b"major minor  #blocks  name\n\n 254        0   62914560 vda\n")
+    assert not has_device_mapper(tmp_path)
+    write(tmp_path, "partitions", b"major minor  #blocks  name\n\n 253        0   62914560 dm-0\n")
+    assert has_device_mapper(tmp_path)
+
+
+@pytest.mark.parametrize("command", [("/nonexistent/dmsetup",), (sys.executable, "-c", "raise SystemExit(3)")])
+def test_a_dmsetup_that_fails_is_an_error_of_one_line(command: tuple[str, ...]) -> None:
+    with pytest.raises(VdbmonError, match="thin pools can't be read") as caught:
+        thin_pool_status(command)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.binary(max_size=300))
+def test_hostile_files_raise_nothing(data: bytes) -> None:
+    parse_arp(data, SkippedLines())
+    parse_neighbour_statistics(data, SkippedLines())
+    parse_thin_pools(data, SkippedLines())
+    parse_upcalls(data.decode(errors="replace"))
+
+
+blocks = st.tuples(st.integers(0, 2**40), st.integers(0, 2**40))
+
+
+@given(metadata=blocks, data=blocks, root=st.just("-") | st.integers(0, 99).map(str), writable=st.booleans())
+def test_every_pool_of_the_documented_form_is_read(
+    metadata: tuple[int, int], data: tuple[int, int], root: str, *, writable: bool
+) -> None:
+    mode = "rw" if writable else "ro"
+    line = (
+        f"pool: 0 9 thin-pool 1 {metadata[0]}/{metadata[1]} {data[0]}/{data[1]} {root} {mode} "
+        "no_discard_passdown queue_if_no_space - 1024\n"
+    )
+    skipped = SkippedLines()
+    assert parse_thin_pools(line.encode(), skipped) == {"pool": ThinPool(metadata, data, writable)}
+    assert skipped.count == 0
