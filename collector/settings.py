@@ -85,6 +85,7 @@ class AgentSettings:
         metric_batch_size: points of one write at the most.
         metric_buffer_limit: points that wait for an output at the most; the oldest are dropped and counted.
         procfs: where the host's /proc is.
+        sysfs: where the host's /sys is.
         cgroupfs: where the host's cgroup file systems are.
     """
 
@@ -94,4 +95,5 @@ class AgentSettings:
     metric_batch_size: int = 1000
     metric_buffer_limit: int = 100_000
     procfs: Path = Path("/proc")
+    sysfs: Path = Path("/sys")
     cgroupfs: Path = Path("/sys/fs/cgroup")

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import psutil
-
 from collector.agent.agent import Collector
 from collector.agent.runner import Input, InputRunner
 from collector.blockdevices import BlockDevices
@@ -55,7 +53,6 @@ def build_inputs(
     clock: Callable[[], float] = time.time,
 ) -> Inputs:
     """All inputs in their stages. `outputs` tells how the outputs fare, for the agent's own metrics."""
-    psutil.PROCFS_PATH = str(agent.procfs)
     skipped = {name: SkippedLines() for name in ("host", "cgroup", "network", "process")}
     index = _index(agent, inputs.docker.root)
     engine = functools.partial(connect, engine_address(inputs.docker.address), inputs.docker.timeout)
@@ -66,7 +63,7 @@ def build_inputs(
     measured: list[list[Input]] = [
         [ContainersInput(index)],
         [
-            HostInput(agent.procfs, filesystems, skipped["host"], clock),
+            HostInput(agent.procfs, agent.sysfs, filesystems, skipped["host"], clock),
             CgroupInput(index, devices, oom_kills, skipped["cgroup"], clock),
             NetworkInput(index, agent.procfs, skipped["network"]),
             ProcessInput(index, agent.procfs, inputs.process.groups, skipped["process"]),

@@ -1,8 +1,9 @@
 """What telegraf calls the metrics of the catalogue.
 
-Sources: telegraf's plugins inputs.docker, cpu, mem, swap, system, kernel, kernel_vmstat, disk, diskio and net; a name
-is used only where the meaning is telegraf's too. The other metrics go where telegraf's own inputs.prometheus
-(metric_version = 2) would put them: measurement `prometheus`, field = name, tags = labels. Nothing is lost.
+Sources: telegraf's plugins inputs.docker, cpu, mem, swap, system, kernel, kernel_vmstat, disk, diskio, net and
+linux_sysctl_fs; a name is used only where the meaning is telegraf's too. The other metrics go where telegraf's own
+inputs.prometheus (metric_version = 2) would put them: measurement `prometheus`, field = name, tags = labels. Nothing is
+lost.
 
 Field names that begin with `_` never leave the projection: they are readings that `collector.projections.telegraf`
 computes others from.
@@ -107,12 +108,32 @@ _MEMINFO = {
     "MemAvailable": "available",
     "Buffers": "buffered",
     "Cached": "_page_cache",
+    "Active": "active",
+    "Inactive": "inactive",
     "Dirty": "dirty",
     "Writeback": "write_back",
+    "WritebackTmp": "write_back_tmp",
     "Slab": "slab",
     "SReclaimable": "sreclaimable",
+    "SUnreclaim": "sunreclaim",
     "Shmem": "shared",
+    "Mapped": "mapped",
+    "PageTables": "page_tables",
+    "CommitLimit": "commit_limit",
+    "Committed_AS": "committed_as",
+    "SwapCached": "swap_cached",
+    "VmallocTotal": "vmalloc_total",
+    "VmallocUsed": "vmalloc_used",
+    "VmallocChunk": "vmalloc_chunk",
+    "HighTotal": "high_total",
+    "HighFree": "high_free",
+    "LowTotal": "low_total",
+    "LowFree": "low_free",
+    "HugePages_Total": "huge_pages_total",
+    "HugePages_Free": "huge_pages_free",
+    "Hugepagesize": "huge_page_size",
 }
+_GOPSUTIL_PAGE = 4096  # gopsutil takes pages for 4 KiB on every architecture
 
 RULES: dict[Metric, tuple[Rule, ...]] = {
     cgroup.CPU_USAGE: _cpu("usage_total", NANO),
@@ -152,7 +173,12 @@ RULES: dict[Metric, tuple[Rule, ...]] = {
     host.CONTEXT_SWITCHES: (Rule("kernel", "context_switches"),),
     host.INTERRUPTS: (Rule("kernel", "interrupts"),),
     host.FORKS: (Rule("kernel", "processes_forked"),),
-    host.OOM_KILL: (Rule("kernel_vmstat", "oom_kill"),),
+    **{metric: (Rule("kernel_vmstat", field),) for field, metric in host.VMSTAT.items()},
+    host.VMSTAT["pswpin"]: (Rule("kernel_vmstat", "pswpin"), Rule("swap", "in", scale=_GOPSUTIL_PAGE)),
+    host.VMSTAT["pswpout"]: (Rule("kernel_vmstat", "pswpout"), Rule("swap", "out", scale=_GOPSUTIL_PAGE)),
+    host.CPU_PHYSICAL_CORES: (Rule("system", "n_physical_cpus"),),
+    host.FILES_ALLOCATED: (Rule("linux_sysctl_fs", "file-nr"),),
+    host.FILES_MAXIMUM: (Rule("linux_sysctl_fs", "file-max"),),
     **{host.MEMORY[name]: (Rule("mem", field),) for name, field in _MEMINFO.items()},
     host.MEMORY["SwapTotal"]: (Rule("mem", "swap_total"), Rule("swap", "total")),
     host.MEMORY["SwapFree"]: (Rule("mem", "swap_free"), Rule("swap", "free")),
@@ -168,6 +194,10 @@ RULES: dict[Metric, tuple[Rule, ...]] = {
     host.DISK_READ_TIME: _disk_io("read_time", MILLI),
     host.DISK_WRITE_TIME: _disk_io("write_time", MILLI),
     host.DISK_IO_TIME: _disk_io("io_time", MILLI),
+    host.DISK_IO_TIME_WEIGHTED: _disk_io("weighted_io_time", MILLI),
+    host.DISK_IO_NOW: _disk_io("iops_in_progress"),
+    host.DISK_READS_MERGED: _disk_io("merged_reads"),
+    host.DISK_WRITES_MERGED: _disk_io("merged_writes"),
     host.NET_RECEIVE_BYTES: _net("bytes_recv"),
     host.NET_TRANSMIT_BYTES: _net("bytes_sent"),
     host.NET_RECEIVE_PACKETS: _net("packets_recv"),

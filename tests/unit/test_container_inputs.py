@@ -7,10 +7,11 @@ from collector.cgroup.hierarchy import Hierarchy, detect_hierarchy
 from collector.containers import ContainerIndex, Metadata
 from collector.inputs import network, process
 from collector.inputs.containers import INFO, RUNNING, UNNAMED, ContainersInput
-from collector.inputs.network import NetworkInput, parse_net_dev
+from collector.inputs.network import NetworkInput
 from collector.inputs.process import ProcessInput, parse_stat
 from collector.kernelfile import SkippedLines
 from collector.metrics import Metric, Sample
+from collector.netdev import parse_net_dev
 
 RECORDED = Path(__file__).parents[1] / "fixtures" / "cgroup2"
 
@@ -60,7 +61,10 @@ class Host:
 
 def test_interfaces_are_counted_and_a_torn_line_costs_only_itself() -> None:
     skipped = SkippedLines()
-    assert parse_net_dev(NET_DEV, skipped) == {"eth0": (2000, 20, 1, 2, 0, 0, 0, 0, 3000, 30, 3, 4, 0, 0, 0, 0)}
+    assert parse_net_dev(NET_DEV, skipped) == {
+        "lo": (100, 1, 0, 0, 0, 0, 0, 0, 100, 1, 0, 0, 0, 0, 0, 0),
+        "eth0": (2000, 20, 1, 2, 0, 0, 0, 0, 3000, 30, 3, 4, 0, 0, 0, 0),
+    }
     assert skipped.count == 1
 
 
