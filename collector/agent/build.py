@@ -16,6 +16,8 @@ from collector.cgroup.hierarchy import detect_hierarchy
 from collector.containers import ContainerIndex, read_metadata
 from collector.docker_api import connect, engine_address
 from collector.docker_events import EventFollower
+from collector.docker_files import ContainerFiles
+from collector.docker_processes import DaemonProcesses
 from collector.inputs.cgroup import CgroupInput
 from collector.inputs.containers import ContainersInput
 from collector.inputs.docker import DockerInput
@@ -53,9 +55,12 @@ def build_inputs(
     clock: Callable[[], float] = time.time,
 ) -> Inputs:
     """All inputs in their stages. `outputs` tells how the outputs fare, for the agent's own metrics."""
-    skipped = {name: SkippedLines() for name in ("host", "cgroup", "network", "process")}
+    skipped = {name: SkippedLines() for name in ("host", "cgroup", "network", "process", "docker")}
     index = _index(agent, inputs.docker.root)
-    engine = functools.partial(connect, engine_address(inputs.docker.address), inputs.docker.timeout)
+    address = engine_address(inputs.docker.address)
+    engine = functools.partial(connect, address, inputs.docker.timeout)
+    docker_files = ContainerFiles(inputs.docker.root, skipped["docker"])
+    docker_processes = DaemonProcesses(agent.procfs, address)
     oom_kills = OomKills()
     filesystems = StatvfsPool()
     devices = BlockDevices(agent.procfs)
@@ -67,7 +72,7 @@ def build_inputs(
             CgroupInput(index, devices, oom_kills, skipped["cgroup"], clock),
             NetworkInput(index, agent.procfs, skipped["network"]),
             ProcessInput(index, agent.procfs, inputs.process.groups, skipped["process"]),
-            DockerInput(engine, inputs.docker.timeout, clock),
+            DockerInput(engine, inputs.docker.timeout, docker_files.scan, docker_processes.descriptors, clock),
         ],
     ]
     stages = [[InputRunner(source, COLLECTION_DEADLINE, clock) for source in stage] for stage in measured]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collector.catalogue import cgroup, containers, host, network
+from collector.catalogue import cgroup, containers, docker, host, network
 from collector.metrics import Metric
 
 Tags = tuple[tuple[str, str], ...]
@@ -90,6 +90,10 @@ def _container_net(field: str) -> tuple[Rule, ...]:
     return (Rule("docker_container_net", field, (*_CONTAINER, ("network", "{interface}"))),)
 
 
+def _status(field: str, scale: int = 1) -> tuple[Rule, ...]:
+    return (Rule("docker_container_status", field, _CONTAINER, scale),)
+
+
 def _disk(field: str) -> tuple[Rule, ...]:
     return (Rule("disk", field, (("path", "{mountpoint}"), ("device", "{device_name}"), ("fstype", "{fstype}"))),)
 
@@ -154,8 +158,13 @@ RULES: dict[Metric, tuple[Rule, ...]] = {
     cgroup.FS_WRITE_BYTES: _block_io("io_service_bytes_recursive_write"),
     cgroup.FS_READS: _block_io("io_serviced_recursive_read"),
     cgroup.FS_WRITES: _block_io("io_serviced_recursive_write"),
-    cgroup.START_TIME: (Rule("docker_container_status", "started_at", _CONTAINER, NANO),),
+    cgroup.START_TIME: _status("started_at", NANO),
+    # Gathered later, the daemon's own count takes the place of the kernel's where its files can be read.
     containers.RUNNING: (Rule("docker", "n_containers_running"),),
+    docker.STATES: (Rule("docker", "n_containers_{state}"),),
+    docker.RESTARTS: _status("restart_count"),
+    docker.EXIT_CODE: _status("exitcode"),
+    docker.FINISHED: _status("finished_at", NANO),
     network.RECEIVE_BYTES: _container_net("rx_bytes"),
     network.RECEIVE_PACKETS: _container_net("rx_packets"),
     network.RECEIVE_ERRORS: _container_net("rx_errors"),
