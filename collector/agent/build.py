@@ -39,6 +39,7 @@ class Inputs:
     """The parts that measure, ready to be started and closed."""
 
     collector: Collector
+    index: ContainerIndex
     events: EventFollower
     filesystems: StatvfsPool
 
@@ -81,7 +82,7 @@ def build_inputs(
     )
     stages_and_self = [*stages, [InputRunner(internal, COLLECTION_DEADLINE, clock)]]
     collector = Collector(stages_and_self, deadline=COLLECTION_DEADLINE, min_age=agent.min_age, clock=clock)
-    return Inputs(collector, EventFollower(engine, index, oom_kills, clock), filesystems)
+    return Inputs(collector, index, EventFollower(engine, index, oom_kills, clock), filesystems)
 
 
 def _index(agent: AgentSettings, docker_root: Path) -> ContainerIndex:
