@@ -27,6 +27,7 @@ class Metadata:
 
     Attributes:
         started_at: Unix time in seconds; None where unknown.
+        created_at: likewise.
         network_mode: `bridge`, `none`, `host`, `container:ID`, a network's name; empty where unknown.
     """
 
@@ -36,6 +37,7 @@ class Metadata:
     pid: int | None = None
     started_at: float | None = None
     network_mode: str = ""
+    created_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,18 @@ def parse_metadata(config: Mapping[str, Any], host_config: Mapping[str, Any]) ->
         image=str(config["Config"]["Image"]),
         labels={str(key): str(value) for key, value in (config["Config"]["Labels"] or {}).items()},
         pid=state["Pid"] or None,
-        started_at=_unix_time(state["StartedAt"]),
+        started_at=unix_time(state["StartedAt"]),
         network_mode=str(host_config.get("NetworkMode", "")),
+        created_at=unix_time(config["Created"]) if "Created" in config else None,
     )
 
 
-def _unix_time(text: str) -> float | None:
-    """Docker writes RFC 3339 with nanoseconds, and year 1 for a container that was never started."""
+def unix_time(text: str) -> float | None:
+    """Unix seconds of Docker's RFC 3339 with nanoseconds; None for year 1, which it writes for what never happened.
+
+    Raises:
+        ValueError, TypeError: it is something else.
+    """
     moment = datetime.fromisoformat(text)
     return moment.timestamp() if moment.year > 1 else None
 

@@ -6,7 +6,7 @@ the telegraf names are a projection (`collector.projections.telegraf`). Values a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -66,6 +66,14 @@ class Sample(NamedTuple):
     metric: Metric
     labels: tuple[str, ...]
     value: float
+
+
+class PartialGathering(Exception):  # noqa: N818 - it brings a result
+    """Raised by an input that could read only a part of its sources: that gathering has failed, and has samples."""
+
+    def __init__(self, reason: str, samples: Sequence[Sample]) -> None:
+        super().__init__(reason)
+        self.samples = samples
 
 
 def declared(namespace: Iterable[object]) -> tuple[Metric, ...]:

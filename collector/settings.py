@@ -5,6 +5,7 @@ Words are telegraf's where the meaning is the same (`interval`, `metric_batch_si
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -12,19 +13,6 @@ from typing import Annotated
 from pydantic import Field
 
 from collector.quantities import Seconds
-
-DEFAULT_PROCESS_GROUPS = (
-    "mariadbd",
-    "mysqld",
-    "mariadb-backup",
-    "mariabackup",
-    "xtrabackup",
-    "mariadb-dump",
-    "mysqldump",
-    "mydumper",
-    "zstd",
-    "sshd",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +39,47 @@ class OutputSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessSettings:
-    """Process names (`comm`) that get a group of their own; all others are counted as `other`."""
+class ProcessGroup:
+    """Processes of a container that are counted together; the words are those of telegraf's inputs.procstat.
 
-    groups: tuple[str, ...] = DEFAULT_PROCESS_GROUPS
+    Attributes:
+        name: value of the label `group`.
+        exe: regular expression that the whole process name (`comm`, 15 bytes at most) must match.
+        pattern: regular expression that the command line must begin with, words separated by single blanks. For what a
+            name does not tell, as scripts of an interpreter; it costs one more read in the life of a process.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    exe: re.Pattern[str] | None = None
+    pattern: re.Pattern[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.exe is None and self.pattern is None:
+            raise ValueError(f"group {self.name!r} has neither exe nor pattern")
+
+
+def _group(name: str, exe: str | None = None) -> ProcessGroup:
+    return ProcessGroup(name=name, exe=re.compile(exe or re.escape(name)))
+
+
+DEFAULT_PROCESS_GROUPS = (
+    _group("mariadbd"),
+    _group("mysqld"),
+    _group("mariadb-backup", "mariadb-backup|mariabackup|mbstream"),
+    _group("xtrabackup", "xtrabackup|xbstream"),
+    _group("mariadb-dump"),
+    _group("mysqldump"),
+    _group("mydumper", "mydumper|myloader"),
+    _group("zstd", "p?zstd"),
+    _group("sshd", "sshd(?:-session|-auth)?"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSettings:
+    """Groups of processes; the first that fits counts, and what fits none is counted as `other`."""
+
+    groups: tuple[ProcessGroup, ...] = DEFAULT_PROCESS_GROUPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +89,14 @@ class DockerSettings:
     Attributes:
         address: None for DOCKER_HOST, else the usual socket.
         root: where its data root is seen by the agent; None to ask the engine, and /var/lib/docker until it answers.
+        docker_label_include: Docker labels that become labels `container_label_<name>` of the container's series on
+            `/metrics`, as cAdvisor has them all; each multiplies series where its values change.
     """
 
     address: str | None = None
     root: Path | None = None
     timeout: Seconds = 5.0
+    docker_label_include: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +139,7 @@ class AgentSettings:
         metric_batch_size: points of one write at the most.
         metric_buffer_limit: points that wait for an output at the most; the oldest are dropped and counted.
         procfs: where the host's /proc is.
+        sysfs: where the host's /sys is.
         cgroupfs: where the host's cgroup file systems are.
     """
 
@@ -120,4 +149,5 @@ class AgentSettings:
     metric_batch_size: int = 1000
     metric_buffer_limit: int = 100_000
     procfs: Path = Path("/proc")
+    sysfs: Path = Path("/sys")
     cgroupfs: Path = Path("/sys/fs/cgroup")

@@ -105,6 +105,11 @@ class StatvfsPool:
                 answers[path] = usage
         return answers
 
+    @property
+    def hanging(self) -> frozenset[str]:
+        """The paths that had no answer when they were asked last, and have none yet."""
+        return frozenset(child.stuck_on for child in self._children if child.stuck_on is not None)
+
     def close(self) -> None:
         """End all children."""
         for child in self._children:

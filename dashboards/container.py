@@ -138,7 +138,7 @@ def _memory() -> tuple[Panel, ...]:
     def gauge(metric: Metric, legend: str) -> Query:
         return Query(f"max by (name) ({_SCOPE.gauge(metric)})", legend)
 
-    faults = _SCOPE.rate(_cgroup.MEMORY_FAILURES, 'failure_type="pgmajfault"')
+    faults = _SCOPE.rate(_cgroup.MEMORY_FAILURES, 'failure_type="pgmajfault",scope="hierarchy"')
     return (
         lines(
             "memory-against-limit",

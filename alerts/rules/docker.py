@@ -14,9 +14,6 @@ _SILENT_ENDPOINTS = (
 )
 
 _NEEDED = selector(_PROBE, 'endpoint=~"ping|containers|info"')
-_NEED_CONTAINER_LOCKS = selector(_PROBE, 'endpoint=~"containers|info"')
-_NEED_NO_LOCKS = selector(_PROBE, 'endpoint=~"images|volumes"')
-_PING = selector(_PROBE, 'endpoint="ping"')
 
 RULES = (
     AlertRule(
@@ -35,11 +32,7 @@ RULES = (
     ),
     AlertRule(
         name="DockerDaemonHung",
-        # Images and volumes are asked once a minute: a daemon just stopped has not failed them yet, but it has ping.
-        expr=(
-            f"count by (host) ({_NEED_CONTAINER_LOCKS} == 0) and count by (host) ({_NEED_NO_LOCKS} == 1) "
-            f"and count by (host) ({_PING} == 1)"
-        ),
+        expr=f"max by (host) ({selector(docker.HANG_PATTERN)}) == 1",
         for_=90,
         keep_firing_for=KEEP_FIRING_FOR,
         severity=Severity.CRITICAL,

@@ -188,7 +188,8 @@ RULES = (
     ),
     AlertRule(
         name="FilesystemNotAnswering",
-        expr=f"max by ({_FS_LABELS}) (min_over_time({selector(host.FS_DEVICE_ERROR)}[2m])) == 1",
+        # The text of the error is a label: what errs is another series than what answers, so they are joined first.
+        expr=f"min_over_time(max by ({_FS_LABELS}) ({selector(host.FS_DEVICE_ERROR)})[2m:]) == 1",
         for_=2 * 60,
         severity=Severity.WARNING,
         summary=f"{_FILESYSTEM} does not answer",

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import psutil
-
 from collector.agent.agent import Collector
 from collector.agent.runner import Input, InputRunner
 from collector.blockdevices import BlockDevices
@@ -18,6 +16,8 @@ from collector.cgroup.hierarchy import detect_hierarchy
 from collector.containers import ContainerIndex, DockerFiles
 from collector.docker_api import connect, engine_address
 from collector.docker_events import EventFollower
+from collector.docker_files import ContainerFiles
+from collector.docker_processes import DaemonProcesses
 from collector.inputs.cgroup import CgroupInput
 from collector.inputs.containers import ContainersInput
 from collector.inputs.docker import DockerInput
@@ -42,6 +42,7 @@ class Inputs:
     """The parts that measure, ready to be started and closed."""
 
     collector: Collector
+    index: ContainerIndex
     events: EventFollower
     filesystems: StatvfsPool
 
@@ -58,11 +59,13 @@ def build_inputs(
     clock: Callable[[], float] = time.time,
 ) -> Inputs:
     """All inputs in their stages. `outputs` tells how the outputs fare, for the agent's own metrics."""
-    psutil.PROCFS_PATH = str(agent.procfs)
-    skipped = {name: SkippedLines() for name in ("host", "cgroup", "network", "process", "ovs", "tables")}
+    skipped = {name: SkippedLines() for name in ("host", "cgroup", "network", "process", "docker", "ovs", "tables")}
     files = DockerFiles(inputs.docker.root or DEFAULT_DOCKER_ROOT)
     index = _index(agent, files)
-    engine = functools.partial(connect, engine_address(inputs.docker.address), inputs.docker.timeout)
+    address = engine_address(inputs.docker.address)
+    engine = functools.partial(connect, address, inputs.docker.timeout)
+    docker_files = ContainerFiles(lambda: files.root, skipped["docker"])
+    docker_processes = DaemonProcesses(agent.procfs, address)
     oom_kills = OomKills()
     filesystems = StatvfsPool()
     devices = BlockDevices(agent.procfs)
@@ -70,11 +73,11 @@ def build_inputs(
     measured: list[list[Input]] = [
         [ContainersInput(index)],
         [
-            HostInput(agent.procfs, filesystems, skipped["host"], clock),
+            HostInput(agent.procfs, agent.sysfs, filesystems, skipped["host"], clock),
             CgroupInput(index, devices, oom_kills, skipped["cgroup"], clock),
             NetworkInput(index, agent.procfs, skipped["network"]),
             ProcessInput(index, agent.procfs, inputs.process.groups, skipped["process"]),
-            DockerInput(engine, inputs.docker.timeout, clock),
+            DockerInput(engine, inputs.docker.timeout, docker_files.scan, docker_processes.descriptors, clock),
             OvsInput(inputs.ovs, index, skipped["ovs"], clock),
             TablesInput(agent.procfs, inputs.ovs, skipped["tables"], clock),
         ],
@@ -90,7 +93,7 @@ def build_inputs(
         if inputs.docker.root is None:
             files.root = root
 
-    return Inputs(collector, EventFollower(engine, index, oom_kills, clock, found_root), filesystems)
+    return Inputs(collector, index, EventFollower(engine, index, oom_kills, clock, found_root), filesystems)
 
 
 def _index(agent: AgentSettings, files: DockerFiles) -> ContainerIndex:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from collector.inputs.internal import InputState
-from collector.metrics import Sample
+from collector.metrics import PartialGathering, Sample
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Input(Protocol):
         ...
 
     def gather(self) -> Sequence[Sample]:
-        """Read the source now. Any exception is the end of this gathering only."""
+        """Read the source now. Any exception is the end of this gathering only; PartialGathering saves a part of it."""
         ...
 
 
@@ -93,7 +93,8 @@ class InputRunner:
             except Exception as error:  # noqa: BLE001 - an input's failure is its own
                 if self._up or self._errors == 0:
                     log.warning("input %s failed: %s: %s", self.source.name, type(error).__name__, error)
-                self._result = None
+                self._result = error.samples if isinstance(error, PartialGathering) else None
+                self._samples = len(self._result or ())
                 self._errors += 1
                 self._up = False
             else:

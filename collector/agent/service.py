@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from collector.agent.build import build_inputs
+from collector.container_labels import container_labels
 from collector.inputs.internal import OutputState
 from collector.outputs.prometheus import PrometheusServer
 from collector.outputs.push import Pusher
@@ -47,6 +48,7 @@ class AgentService:
             for sink in self._sinks
         ]
         self._inputs = build_inputs(agent, inputs, self._output_states)
+        self._label_include = inputs.docker.docker_label_include
         self._exposition = Exposition(host)
         self._projection = TelegrafProjection(host)
         self._server = PrometheusServer(agent.listen, self._scrape)
@@ -81,7 +83,8 @@ class AgentService:
         self._inputs.close()
 
     def _scrape(self) -> bytes:
-        return self._exposition.render(self._inputs.collector.collect().samples)
+        samples = self._inputs.collector.collect().samples
+        return self._exposition.render(samples, container_labels(self._inputs.index.containers, self._label_include))
 
     def _push(self) -> None:
         interval = self._agent.interval

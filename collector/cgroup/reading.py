@@ -20,6 +20,8 @@ class CpuReading:
     periods: int | None = None
     throttled_periods: int | None = None
     throttled: float | None = None
+    bursts: int | None = None
+    burst: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,13 @@ class CpuLimits:
 
 @dataclass(frozen=True, slots=True)
 class MemoryReading:
-    """Bytes and counts. `limit` is None where there is none."""
+    """Bytes and counts; a limit is None where there is none.
+
+    Attributes:
+        swap_limit: of memory and swap together on v1, of swap alone on v2.
+        reservation: what reclaim leaves alone (v1 soft limit, v2 memory.low); that is what Docker sets.
+        own_page_faults: without those of cgroups beneath this one, as `own_major_page_faults`; v1 only.
+    """
 
     usage: int | None = None
     max_usage: int | None = None
@@ -43,12 +51,26 @@ class MemoryReading:
     shmem: int | None = None
     slab: int | None = None
     mapped_file: int | None = None
+    active_file: int | None = None
     inactive_file: int | None = None
+    dirty: int | None = None
+    writeback: int | None = None
+    kernel: int | None = None
     swap: int | None = None
+    swap_limit: int | None = None
+    reservation: int | None = None
     fail_count: int | None = None
+    events_high: int | None = None
+    events_max: int | None = None
     oom_kills: int | None = None
     page_faults: int | None = None
     major_page_faults: int | None = None
+    own_page_faults: int | None = None
+    own_major_page_faults: int | None = None
+    pages_scanned: int | None = None
+    pages_stolen: int | None = None
+    refaults_anon: int | None = None
+    refaults_file: int | None = None
 
     @property
     def working_set(self) -> int | None:
@@ -80,6 +102,8 @@ class CgroupReading:
 
     Attributes:
         io: by device numbers, `254:0`.
+        io_operations: bytes by device numbers and operation, in the kernel's words (`Read`, `Write`, `Sync`, ...).
+        io_costs: seconds by device numbers and kind (`usage`, `wait`, `indebt`, `indelay`), under io.cost only.
         io_limits: by device numbers.
         pressure: seconds by resource (`cpu`, `memory`, `io`) and kind (`some`, `full`).
     """
@@ -88,6 +112,8 @@ class CgroupReading:
     cpu_limits: CpuLimits = field(default_factory=CpuLimits)
     memory: MemoryReading = field(default_factory=MemoryReading)
     io: Mapping[str, DeviceIo] = field(default_factory=dict)
+    io_operations: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    io_costs: Mapping[tuple[str, str], float] = field(default_factory=dict)
     io_limits: Mapping[str, DeviceLimit] = field(default_factory=dict)
     pressure: Mapping[tuple[str, str], float] = field(default_factory=dict)
     tasks: int | None = None

@@ -28,7 +28,7 @@ def parse_blkio(data: bytes, skipped: SkippedLines) -> Numbers:
     values: Numbers = {}
     for line in complete_lines(data, skipped):
         fields = line.split()
-        if len(fields) == 3 and fields[2].isdigit() and _is_device(fields[0]):  # noqa: PLR2004
+        if len(fields) == 3 and fields[2].isdigit() and fields[1].isalpha() and _is_device(fields[0]):  # noqa: PLR2004
             values[fields[0].decode(), fields[1]] = int(fields[2])
         elif not (len(fields) == 2 and fields[0] == b"Total"):  # noqa: PLR2004
             skipped.add()
@@ -52,6 +52,10 @@ def _is_device(field: bytes) -> bool:
     return bool(colon) and major.isdigit() and minor.isdigit()
 
 
+def _limit(limit: int | None) -> int | None:
+    return None if limit is None or limit >= _NO_MEMORY_LIMIT else limit
+
+
 class V1Reader:
     """Reads one container's cgroup in all mounted controllers."""
 
@@ -61,12 +65,13 @@ class V1Reader:
 
     def read(self) -> CgroupReading:
         """What the kernel says now; all parts absent once the cgroup is gone."""
-        io, io_limits = self._io()
+        io, io_operations, io_limits = self._io()
         return CgroupReading(
             cpu=self._cpu(),
             cpu_limits=self._cpu_limits(),
             memory=self._memory(),
             io=io,
+            io_operations=io_operations,
             io_limits=io_limits,
             tasks=self._number("pids", "pids.current"),
             tasks_limit=self._number("pids", "pids.max", parse_limit),
@@ -81,7 +86,7 @@ class V1Reader:
         stat = self._keyed("cpuacct", "cpuacct.stat")
         throttling = self._keyed("cpu", "cpu.stat")
         user, system = stat.get(b"user"), stat.get(b"system")
-        throttled = throttling.get(b"throttled_time")
+        throttled, burst = throttling.get(b"throttled_time"), throttling.get(b"burst_time")
         return CpuReading(
             usage=None if usage is None else usage / 1e9,
             user=None if user is None else user / _TICKS,
@@ -89,6 +94,8 @@ class V1Reader:
             periods=throttling.get(b"nr_periods"),
             throttled_periods=throttling.get(b"nr_throttled"),
             throttled=None if throttled is None else throttled / 1e9,
+            bursts=throttling.get(b"nr_bursts"),
+            burst=None if burst is None else burst / 1e9,
         )
 
     def _cpu_limits(self) -> CpuLimits:
@@ -100,24 +107,33 @@ class V1Reader:
 
     def _memory(self) -> MemoryReading:
         stat = self._keyed("memory", "memory.stat")
-        limit = self._number("memory", "memory.limit_in_bytes")
         return MemoryReading(
             usage=self._number("memory", "memory.usage_in_bytes"),
             max_usage=self._number("memory", "memory.max_usage_in_bytes"),
-            limit=None if limit is None or limit >= _NO_MEMORY_LIMIT else limit,
+            limit=_limit(self._number("memory", "memory.limit_in_bytes")),
+            swap_limit=_limit(stat.get(b"hierarchical_memsw_limit")),
+            reservation=_limit(self._number("memory", "memory.soft_limit_in_bytes")),
+            kernel=self._number("memory", "memory.kmem.usage_in_bytes"),
             anon=stat.get(b"total_rss"),
             file=stat.get(b"total_cache"),
             shmem=stat.get(b"total_shmem"),
             mapped_file=stat.get(b"total_mapped_file"),
+            active_file=stat.get(b"total_active_file"),
             inactive_file=stat.get(b"total_inactive_file"),
+            dirty=stat.get(b"total_dirty"),
+            writeback=stat.get(b"total_writeback"),
             swap=stat.get(b"total_swap"),
             fail_count=self._number("memory", "memory.failcnt"),
             oom_kills=self._keyed("memory", "memory.oom_control").get(b"oom_kill"),
             page_faults=stat.get(b"total_pgfault"),
             major_page_faults=stat.get(b"total_pgmajfault"),
+            own_page_faults=stat.get(b"pgfault"),
+            own_major_page_faults=stat.get(b"pgmajfault"),
+            refaults_anon=stat.get(b"total_workingset_refault_anon"),
+            refaults_file=stat.get(b"total_workingset_refault_file"),
         )
 
-    def _io(self) -> tuple[dict[str, DeviceIo], dict[str, DeviceLimit]]:
+    def _io(self) -> tuple[dict[str, DeviceIo], dict[tuple[str, str], int], dict[str, DeviceLimit]]:
         transferred = self._read("blkio", "blkio.throttle.io_service_bytes_recursive", parse_blkio) or {}
         operations = self._read("blkio", "blkio.throttle.io_serviced_recursive", parse_blkio) or {}
         read_limits = self._read("blkio", "blkio.throttle.read_bps_device", parse_throttle) or {}
@@ -135,7 +151,8 @@ class V1Reader:
             device: DeviceLimit(read_limits.get(device), write_limits.get(device))
             for device in {**read_limits, **write_limits}
         }
-        return io, limits
+        by_operation = {(device, operation.decode()): count for (device, operation), count in transferred.items()}
+        return io, by_operation, limits
 
     def _number(
         self, controller: str, name: str, parse: Callable[[bytes, SkippedLines], int | None] = parse_count

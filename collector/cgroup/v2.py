@@ -20,6 +20,9 @@ from collector.kernelfile import (
     parse_pressure,
 )
 
+# What the io.cost controller adds to io.stat, in microseconds (block/blk-iocost.c).
+_COSTS = tuple((kind, f"cost.{kind}".encode()) for kind in ("usage", "wait", "indebt", "indelay"))
+
 Nested = dict[str, dict[bytes, int]]
 
 
@@ -74,13 +77,23 @@ class V2Reader:
         """What the kernel says now; all parts absent once the cgroup is gone."""
         quota, period = self._read("cpu.max", parse_cpu_max) or (None, None)
         weight = self._read("cpu.weight", parse_count)
+        io = self._read("io.stat", parse_nested_keyed) or {}
         return CgroupReading(
             cpu=self._cpu(),
             cpu_limits=CpuLimits(period, quota, None if weight is None else shares_of_weight(weight)),
             memory=self._memory(),
             io={
                 device: DeviceIo(row.get(b"rbytes"), row.get(b"wbytes"), row.get(b"rios"), row.get(b"wios"))
-                for device, row in (self._read("io.stat", parse_nested_keyed) or {}).items()
+                for device, row in io.items()
+            },
+            io_operations={
+                (device, operation): row[key]
+                for device, row in io.items()
+                for operation, key in (("Read", b"rbytes"), ("Write", b"wbytes"))
+                if key in row
+            },
+            io_costs={
+                (device, kind): row[key] / 1e6 for device, row in io.items() for kind, key in _COSTS if key in row
             },
             io_limits={
                 device: DeviceLimit(row.get(b"rbps"), row.get(b"wbps"))
@@ -104,6 +117,8 @@ class V2Reader:
             periods=stat.get(b"nr_periods"),
             throttled_periods=stat.get(b"nr_throttled"),
             throttled=_seconds(stat.get(b"throttled_usec")),
+            bursts=stat.get(b"nr_bursts"),
+            burst=_seconds(stat.get(b"burst_usec")),
         )
 
     def _memory(self) -> MemoryReading:
@@ -113,17 +128,29 @@ class V2Reader:
             usage=self._read("memory.current", parse_count),
             max_usage=self._read("memory.peak", parse_count),
             limit=self._read("memory.max", parse_limit),
+            swap_limit=self._read("memory.swap.max", parse_limit),
+            reservation=self._read("memory.low", parse_limit),
+            kernel=stat.get(b"kernel"),
             anon=stat.get(b"anon"),
             file=stat.get(b"file"),
             shmem=stat.get(b"shmem"),
             slab=stat.get(b"slab"),
             mapped_file=stat.get(b"file_mapped"),
+            active_file=stat.get(b"active_file"),
             inactive_file=stat.get(b"inactive_file"),
+            dirty=stat.get(b"file_dirty"),
+            writeback=stat.get(b"file_writeback"),
             swap=self._read("memory.swap.current", parse_count),
             fail_count=events.get(b"max"),
+            events_high=events.get(b"high"),
+            events_max=events.get(b"max"),
             oom_kills=events.get(b"oom_kill"),
             page_faults=stat.get(b"pgfault"),
             major_page_faults=stat.get(b"pgmajfault"),
+            pages_scanned=stat.get(b"pgscan"),
+            pages_stolen=stat.get(b"pgsteal"),
+            refaults_anon=stat.get(b"workingset_refault_anon"),
+            refaults_file=stat.get(b"workingset_refault_file"),
         )
 
     def _pressure(self) -> dict[tuple[str, str], float]:

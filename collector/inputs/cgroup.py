@@ -35,6 +35,10 @@ CFS_THROTTLED_SECONDS = counter(
     *_C,
     unit=Unit.SECONDS,
 )
+CFS_BURST_PERIODS = counter("container_cpu_cfs_burst_periods_total", "Periods in which saved quota was used.", *_C)
+CFS_BURST_SECONDS = counter(
+    "container_cpu_cfs_burst_seconds_total", "Time used beyond the quota out of what was saved.", *_C, unit=Unit.SECONDS
+)
 
 MEMORY_USAGE = gauge("container_memory_usage_bytes", "All memory charged, page cache included.", *_C, unit=Unit.BYTES)
 MEMORY_MAX_USAGE = gauge(
@@ -48,9 +52,28 @@ MEMORY_CACHE = gauge("container_memory_cache", "Page cache, shared memory includ
 MEMORY_SHMEM = gauge("vdbmon_container_memory_shmem_bytes", "Shared memory and tmpfs.", *_C, unit=Unit.BYTES)
 MEMORY_SLAB = gauge("vdbmon_container_memory_slab_bytes", "Kernel slab memory.", *_C, unit=Unit.BYTES)
 MEMORY_MAPPED_FILE = gauge("container_memory_mapped_file", "Mapped file pages.", *_C, unit=Unit.BYTES)
+MEMORY_ACTIVE_FILE = gauge("container_memory_total_active_file_bytes", "File pages used often.", *_C, unit=Unit.BYTES)
+MEMORY_INACTIVE_FILE = gauge(
+    "container_memory_total_inactive_file_bytes", "File pages that are reclaimed first.", *_C, unit=Unit.BYTES
+)
+MEMORY_DIRTY = gauge("container_memory_file_dirty_bytes", "File pages to be written.", *_C, unit=Unit.BYTES)
+MEMORY_WRITEBACK = gauge("container_memory_file_writeback_bytes", "File pages being written.", *_C, unit=Unit.BYTES)
+MEMORY_KERNEL = gauge("container_memory_kernel_usage", "Kernel memory, slab included.", *_C, unit=Unit.BYTES)
 MEMORY_SWAP = gauge("container_memory_swap", "Swap used.", *_C, unit=Unit.BYTES)
 MEMORY_FAILCNT = counter("container_memory_failcnt", "Times the memory limit was hit.", *_C)
 MEMORY_FAILURES = counter("container_memory_failures_total", "Page faults, by type.", *_C, "failure_type", "scope")
+MEMORY_EVENTS_HIGH = counter(
+    "container_memory_events_high_total", "Times that memory.high was exceeded and tasks were made to reclaim.", *_C
+)
+MEMORY_EVENTS_MAX = counter("container_memory_events_max_total", "Times that memory.max was about to be hit.", *_C)
+MEMORY_PGSCAN = counter("container_memory_pgscan_total", "Pages looked at by reclaim.", *_C)
+MEMORY_PGSTEAL = counter("container_memory_pgsteal_total", "Pages reclaimed.", *_C)
+MEMORY_REFAULT_ANON = counter(
+    "container_memory_workingset_refault_anon_total", "Anonymous pages read back soon after they were swapped out.", *_C
+)
+MEMORY_REFAULT_FILE = counter(
+    "container_memory_workingset_refault_file_total", "File pages read back soon after they were reclaimed.", *_C
+)
 OOM_EVENTS = counter("container_oom_events_total", "Processes killed for want of memory, kept by container name.", *_C)
 
 FS_READ_BYTES = counter(
@@ -61,6 +84,22 @@ FS_WRITE_BYTES = counter(
 )
 FS_READS = counter("container_fs_reads_total", "Reads from a block device.", *_C, "device")
 FS_WRITES = counter("container_fs_writes_total", "Writes to a block device.", *_C, "device")
+BLKIO_USAGE = counter(
+    "container_blkio_device_usage_total",
+    "Bytes of a block device by operation, in the kernel's words.",
+    *_C,
+    *("device", "major", "minor", "operation"),
+    unit=Unit.BYTES,
+)
+IO_COSTS = {
+    kind: counter(f"container_fs_io_cost_{kind}_seconds_total", text, *_C, "device", unit=Unit.SECONDS)
+    for kind, text in (
+        ("usage", "Device time used, as io.cost counts it."),
+        ("wait", "Time that I/O waited for its share."),
+        ("indebt", "Time in debt for I/O that could not wait."),
+        ("indelay", "Time that tasks were delayed to pay the debt."),
+    )
+}
 IO_LIMIT_READ_BPS = gauge(
     "vdbmon_container_spec_read_bytes_per_second",
     "Read limit of a block device.",
@@ -93,7 +132,17 @@ SPEC_CPU_PERIOD = gauge("container_spec_cpu_period", "CPU quota period.", *_C, u
 SPEC_CPU_QUOTA = gauge("container_spec_cpu_quota", "CPU quota per period.", *_C, unit=Unit.MICROSECONDS)
 SPEC_CPU_SHARES = gauge("container_spec_cpu_shares", "CPU shares as Docker counts them.", *_C)
 SPEC_MEMORY_LIMIT = gauge("container_spec_memory_limit_bytes", "Memory limit.", *_C, unit=Unit.BYTES)
+SPEC_MEMORY_SWAP_LIMIT = gauge(
+    "container_spec_memory_swap_limit_bytes",
+    "Limit of memory and swap together on cgroup v1, of swap alone on v2 (as cAdvisor).",
+    *_C,
+    unit=Unit.BYTES,
+)
+SPEC_MEMORY_RESERVATION = gauge(
+    "container_spec_memory_reservation_limit_bytes", "Memory that reclaim leaves alone.", *_C, unit=Unit.BYTES
+)
 
+CREATION_TIME = gauge("container_creation_time_seconds", "When the container was created.", *_C, unit=Unit.TIMESTAMP)
 START_TIME = gauge(
     "container_start_time_seconds", "When the container's first process started.", *_C, unit=Unit.TIMESTAMP
 )
@@ -157,16 +206,20 @@ class CgroupInput:
                 yield Sample(metric, labels, value)
         if reading.cpu.usage is not None:
             yield Sample(CPU_USAGE, (*labels, "total"), reading.cpu.usage)
-        for kind, count in (("pgfault", reading.memory.page_faults), ("pgmajfault", reading.memory.major_page_faults)):
+        for kind, scope, count in _page_faults(reading.memory):
             if count is not None:
-                yield Sample(MEMORY_FAILURES, (*labels, kind, "hierarchy"), count)
+                yield Sample(MEMORY_FAILURES, (*labels, kind, scope), count)
         yield from self._io(labels, reading)
         for key, seconds in reading.pressure.items():
             yield Sample(PRESSURE[key], labels, seconds)
         yield Sample(LAST_SEEN, labels, now)
-        started = container.metadata.started_at if container.metadata else None
-        if started is not None:
-            yield Sample(START_TIME, labels, started)
+        if container.metadata is not None:
+            for metric, moment in (
+                (START_TIME, container.metadata.started_at),
+                (CREATION_TIME, container.metadata.created_at),
+            ):
+                if moment is not None:
+                    yield Sample(metric, labels, moment)
 
     def _io(self, labels: tuple[str, str], reading: CgroupReading) -> Iterator[Sample]:
         for numbers, io in reading.io.items():
@@ -174,6 +227,11 @@ class CgroupInput:
             for metric, value in zip((FS_READ_BYTES, FS_WRITE_BYTES, FS_READS, FS_WRITES), io, strict=True):
                 if value is not None:
                     yield Sample(metric, (*labels, device), value)
+        for (numbers, operation), count in reading.io_operations.items():
+            major, _, minor = numbers.partition(":")
+            yield Sample(BLKIO_USAGE, (*labels, self._devices.name(numbers), major, minor, operation), count)
+        for (numbers, kind), seconds in reading.io_costs.items():
+            yield Sample(IO_COSTS[kind], (*labels, self._devices.name(numbers)), seconds)
         for numbers, limit in reading.io_limits.items():
             device = self._devices.name(numbers)
             for metric, value in zip((IO_LIMIT_READ_BPS, IO_LIMIT_WRITE_BPS), limit, strict=True):
@@ -188,6 +246,8 @@ def _cpu(reading: CgroupReading) -> Iterator[tuple[Metric, float | None]]:
         yield CFS_PERIODS, reading.cpu.periods
         yield CFS_THROTTLED_PERIODS, reading.cpu.throttled_periods
         yield CFS_THROTTLED_SECONDS, reading.cpu.throttled
+        yield CFS_BURST_PERIODS, reading.cpu.bursts
+        yield CFS_BURST_SECONDS, reading.cpu.burst
 
 
 def _memory(memory: MemoryReading) -> Iterator[tuple[Metric, float | None]]:
@@ -199,8 +259,26 @@ def _memory(memory: MemoryReading) -> Iterator[tuple[Metric, float | None]]:
     yield MEMORY_SHMEM, memory.shmem
     yield MEMORY_SLAB, memory.slab
     yield MEMORY_MAPPED_FILE, memory.mapped_file
+    yield MEMORY_ACTIVE_FILE, memory.active_file
+    yield MEMORY_INACTIVE_FILE, memory.inactive_file
+    yield MEMORY_DIRTY, memory.dirty
+    yield MEMORY_WRITEBACK, memory.writeback
+    yield MEMORY_KERNEL, memory.kernel
     yield MEMORY_SWAP, memory.swap
     yield MEMORY_FAILCNT, memory.fail_count
+    yield MEMORY_EVENTS_HIGH, memory.events_high
+    yield MEMORY_EVENTS_MAX, memory.events_max
+    yield MEMORY_PGSCAN, memory.pages_scanned
+    yield MEMORY_PGSTEAL, memory.pages_stolen
+    yield MEMORY_REFAULT_ANON, memory.refaults_anon
+    yield MEMORY_REFAULT_FILE, memory.refaults_file
+
+
+def _page_faults(memory: MemoryReading) -> Iterator[tuple[str, str, int | None]]:
+    yield "pgfault", "hierarchy", memory.page_faults
+    yield "pgmajfault", "hierarchy", memory.major_page_faults
+    yield "pgfault", "container", memory.own_page_faults
+    yield "pgmajfault", "container", memory.own_major_page_faults
 
 
 def _limits(reading: CgroupReading) -> Iterator[tuple[Metric, float | None]]:
@@ -208,5 +286,7 @@ def _limits(reading: CgroupReading) -> Iterator[tuple[Metric, float | None]]:
     yield SPEC_CPU_QUOTA, reading.cpu_limits.quota
     yield SPEC_CPU_SHARES, reading.cpu_limits.shares
     yield SPEC_MEMORY_LIMIT, reading.memory.limit
+    yield SPEC_MEMORY_SWAP_LIMIT, reading.memory.swap_limit
+    yield SPEC_MEMORY_RESERVATION, reading.memory.reservation
     yield THREADS, reading.tasks
     yield THREADS_MAX, reading.tasks_limit

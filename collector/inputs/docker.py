@@ -1,20 +1,22 @@
-"""Whether the Docker daemon answers, endpoint by endpoint.
+"""The Docker daemon: which endpoints answer, which containers it has, how its processes fare.
 
-Source: Docker Engine API. A hung daemon often answers some endpoints and not others (`containers` and `info` hang while
-`images` and `volumes` answer), so each has its own probe, deadline and one call in flight. `stats` is never called.
+Sources: Docker Engine API (`collector.docker_probes`), the daemon's own files (`collector.docker_files`), /proc
+(`collector.docker_processes`). All of it is read in the background: a gathering never waits for the daemon or its disk.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-import docker.errors
-import requests
+import docker
 
-from collector.metrics import Sample, Unit, gauge
+from collector.background import Background
+from collector.docker_files import ContainerState, Status
+from collector.docker_probes import ENDPOINTS, Probe, ProbeState, Verdict, hang_pattern, verdict_of
+from collector.docker_processes import Descriptors
+from collector.metrics import Sample, Unit, counter, gauge
 
 PROBE_SUCCESS = gauge("vdbmon_docker_probe_success", "1 if the endpoint answered within its deadline.", "endpoint")
 PROBE_DURATION = gauge(
@@ -29,114 +31,134 @@ PROBE_LAST_SUCCESS = gauge(
     "endpoint",
     unit=Unit.TIMESTAMP,
 )
+HANG_PATTERN = gauge(
+    "vdbmon_docker_hang_pattern",
+    "1 if containers or info hangs while ping, and images or volumes, answer: the daemon waits for a container.",
+)
+
+STATES = gauge(
+    "engine_daemon_container_states_containers", "Containers by the state that the daemon wrote down.", "state"
+)
+STATES_LAST_SUCCESS = gauge(
+    "vdbmon_docker_files_last_success_timestamp_seconds",
+    "When the daemon's files were last read.",
+    unit=Unit.TIMESTAMP,
+)
+_C = ("name", "image")
+RESTARTS = counter("vdbmon_container_restarts_total", "Restarts by the daemon's restart policy.", *_C)
+HEALTH = gauge(
+    "container_health_state", "1 healthy, 0 unhealthy, -1 without a health check or with one that has not ended.", *_C
+)
+OOM_KILLED = gauge("vdbmon_container_oom_killed", "1 if its last run had a process killed for want of memory.", *_C)
+EXIT_CODE = gauge("vdbmon_container_exit_code", "Exit code of a container that ended within the last hour.", *_C)
+FINISHED = gauge(
+    "vdbmon_container_finished_timestamp_seconds",
+    "When a container ended that did so within the last hour.",
+    *_C,
+    unit=Unit.TIMESTAMP,
+)
+
+OPEN_FDS = gauge("vdbmon_docker_process_open_fds", "Open descriptors of dockerd and containerd.", "process")
+MAX_FDS = gauge("vdbmon_docker_process_max_fds", "Descriptors that the process may open.", "process")
+
+# Ended containers: for how long, and of how many, exit codes are told. The youngest count.
+ENDED_FOR = 3600.0
+ENDED_AT_MOST = 100
+
+FILES_EVERY = 5.0
+PROCESSES_EVERY = 10.0
+
+_HEALTH_VALUES = {"healthy": 1, "unhealthy": 0}
 
 Clock = Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One API call that is probed. `every` is in seconds; dear calls are rarer."""
-
-    name: str
-    every: float
-    call: Callable[[docker.APIClient], Any]
-
-
-# `containers` takes the lock of every container, `info` and `images` walk the storage: what hangs says what is stuck.
-ENDPOINTS = (
-    Endpoint("ping", 5, lambda client: client.ping()),
-    Endpoint("containers", 10, lambda client: client.containers(limit=1)),
-    Endpoint("info", 30, lambda client: client.info()),
-    Endpoint("volumes", 60, lambda client: client.volumes()),
-    Endpoint("networks", 60, lambda client: client.networks()),
-    Endpoint("images", 60, lambda client: client.images()),
-)
-
-RETRY_EVERY = 5.0
-"""Seconds between calls of an endpoint that failed, so that a daemon's return is seen as soon as its fall."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeState:
-    """What is known of an endpoint. Times are Unix seconds; None where nothing happened yet."""
-
-    started: float | None = None
-    finished: float | None = None
-    ok: bool = False
-    last_success: float | None = None
-
-    @property
-    def in_flight(self) -> bool:
-        """A call was sent and has neither been answered nor given up."""
-        return self.started is not None and (self.finished is None or self.finished < self.started)
-
-
-class Probe:
-    """Calls one endpoint in a thread of its own, one call in flight. The socket's deadline ends a call that hangs."""
-
-    def __init__(self, endpoint: Endpoint, connect: Callable[[], docker.APIClient], clock: Clock) -> None:
-        self.endpoint = endpoint
-        self.state = ProbeState()
-        self._connect = connect
-        self._clock = clock
-        self._client: docker.APIClient | None = None
-
-    def start_if_due(self, now: float) -> None:
-        """Send the next call when its time has come and the last one is over."""
-        state = self.state
-        every = self.endpoint.every if state.ok else min(self.endpoint.every, RETRY_EVERY)
-        if state.in_flight or (state.started is not None and now - state.started < every):
-            return
-        self.state = replace(state, started=now)
-        threading.Thread(target=self.run, name=f"docker-{self.endpoint.name}", daemon=True).start()
-
-    def run(self) -> None:
-        """Make one call and record how it ended."""
-        started = self.state.started
-        try:
-            # Connecting asks for the API version, so it hangs like any call and belongs into the thread.
-            self._client = self._client or self._connect()
-            self.endpoint.call(self._client)
-        except (docker.errors.DockerException, requests.RequestException, OSError):
-            self._client = None
-            self.state = ProbeState(started, self._clock(), ok=False, last_success=self.state.last_success)
-        else:
-            now = self._clock()
-            self.state = ProbeState(started, now, ok=True, last_success=now)
-
-
 class DockerInput:
-    """Says what the probes found; never waits for the daemon itself.
+    """Says what was found in the background; never waits for it.
 
-    `deadline` in seconds; it should be the timeout of the client that `connect` makes.
+    Args:
+        deadline: seconds; it should be the timeout of the client that `connect` makes.
+        scan_files: all containers of the daemon; may raise OSError.
+        descriptors: of the daemon's processes, by name; may raise OSError.
     """
 
     name = "docker"
 
-    def __init__(self, connect: Callable[[], docker.APIClient], deadline: float, clock: Clock) -> None:
-        self._probes = [Probe(endpoint, connect, clock) for endpoint in ENDPOINTS]
+    def __init__(
+        self,
+        connect: Callable[[], docker.APIClient],
+        deadline: float,
+        scan_files: Callable[[], Iterable[ContainerState]],
+        descriptors: Callable[[], Mapping[str, Descriptors]],
+        clock: Clock,
+        *,
+        monotonic: Clock = time.monotonic,
+    ) -> None:
+        self._probes = [Probe(endpoint, connect, clock, monotonic) for endpoint in ENDPOINTS]
         self._deadline = deadline
+        self._files = Background("docker-files", FILES_EVERY, scan_files, clock, monotonic=monotonic)
+        self._processes = Background("docker-processes", PROCESSES_EVERY, descriptors, clock, monotonic=monotonic)
         self._clock = clock
+        self._monotonic = monotonic
 
     def gather(self) -> list[Sample]:
-        """State of every endpoint that has been asked once."""
-        now = self._clock()
+        """State of every endpoint that has been asked once, and what the files said last."""
+        now = self._monotonic()
         for probe in self._probes:
             probe.start_if_due(now)
+        self._files.start_if_due()
+        self._processes.start_if_due()
         states = {probe.endpoint.name: probe.state for probe in self._probes}
-        return list(_samples(states, now, self._deadline))
+        samples = list(probe_samples(states, now, self._deadline))
+        if self._files.result is not None and self._files.last_success is not None:
+            samples.append(STATES_LAST_SUCCESS.sample(self._files.last_success))
+            samples.extend(container_samples(self._files.result, self._clock()))
+        for name, descriptors in (self._processes.result or {}).items():
+            samples.append(OPEN_FDS.sample(descriptors.open, name))
+            if descriptors.limit is not None:
+                samples.append(MAX_FDS.sample(descriptors.limit, name))
+        return samples
 
 
-def _samples(states: Mapping[str, ProbeState], now: float, deadline: float) -> Iterator[Sample]:
+def probe_samples(states: Mapping[str, ProbeState], now: float, deadline: float) -> Iterator[Sample]:
+    """Verdict on every endpoint that has one, and on the pattern they make."""
+    verdicts: dict[str, Verdict] = {}
     for name, state in states.items():
-        if state.started is None or (state.in_flight and state.finished is None and now - state.started < deadline):
-            continue  # never answered, and not yet late
-        waiting = now - state.started if state.in_flight else 0.0
-        ok = state.ok and waiting < deadline
-        yield PROBE_SUCCESS.sample(float(ok), name)
-        if not state.in_flight and state.finished is not None:
-            yield PROBE_DURATION.sample(max(state.finished - state.started, 0.0), name)
-        else:
-            yield PROBE_DURATION.sample(max(waiting, 0.0), name)
+        verdict = verdict_of(state, now, deadline)
+        if verdict is None:
+            continue
+        verdicts[name] = verdict
+        yield PROBE_SUCCESS.sample(float(verdict.ok), name)
+        yield PROBE_DURATION.sample(verdict.duration, name)
         if state.last_success is not None:
             yield PROBE_LAST_SUCCESS.sample(state.last_success, name)
+    pattern = hang_pattern(verdicts)
+    if pattern is not None:
+        yield HANG_PATTERN.sample(float(pattern))
+
+
+def container_samples(states: Iterable[ContainerState], now: float) -> Iterator[Sample]:
+    """Counts by state, and series of the containers that run or ended a short while ago; `now` in Unix seconds."""
+    containers = {state.name: state for state in states}.values()
+    counts = Counter(container.status for container in containers)
+    for status in Status:
+        yield STATES.sample(counts[status], status)
+    ended: list[tuple[float, ContainerState]] = []
+    for container in containers:
+        if container.status is not Status.STOPPED:
+            labels = (container.name, container.image)
+            yield Sample(HEALTH, labels, _HEALTH_VALUES.get(container.health, -1))
+            yield from _history(container)
+        elif container.finished_at is not None and now - container.finished_at <= ENDED_FOR:
+            ended.append((container.finished_at, container))
+    for finished_at, container in sorted(ended, key=lambda pair: pair[0], reverse=True)[:ENDED_AT_MOST]:
+        labels = (container.name, container.image)
+        yield Sample(EXIT_CODE, labels, container.exit_code)
+        yield Sample(FINISHED, labels, finished_at)
+        yield from _history(container)
+
+
+def _history(container: ContainerState) -> Iterator[Sample]:
+    labels = (container.name, container.image)
+    yield Sample(RESTARTS, labels, container.restarts)
+    yield Sample(OOM_KILLED, labels, float(container.oom_killed))

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from collector.containers import Container, ContainerIndex
-from collector.kernelfile import GONE, SkippedLines, complete_lines, read_file
+from collector.kernelfile import GONE, SkippedLines, read_file
 from collector.metrics import Sample, Unit, counter, gauge
+from collector.netdev import COLUMNS, LOOPBACK, parse_net_dev
 
 _L = ("name", "image", "interface")
 
@@ -32,34 +33,17 @@ NETNS_SHARED = gauge(
     "mode",
 )
 
-# Columns of /proc/net/dev after the interface's name: 8 for receive, 8 for transmit.
-_COLUMNS = 16
-_METRIC_OF_COLUMN = (
-    (0, RECEIVE_BYTES),
-    (1, RECEIVE_PACKETS),
-    (2, RECEIVE_ERRORS),
-    (3, RECEIVE_DROPPED),
-    (8, TRANSMIT_BYTES),
-    (9, TRANSMIT_PACKETS),
-    (10, TRANSMIT_ERRORS),
-    (11, TRANSMIT_DROPPED),
-)
-_HEADER_LINES = 2
-
-
-def parse_net_dev(data: bytes, skipped: SkippedLines) -> dict[str, tuple[int, ...]]:
-    """Counters by interface, in the file's column order; the loopback interface is left out."""
-    interfaces: dict[str, tuple[int, ...]] = {}
-    for number, line in enumerate(complete_lines(data, skipped)):
-        if number < _HEADER_LINES:
-            continue
-        name, colon, rest = line.rpartition(b":")
-        fields = rest.split()
-        if not colon or len(fields) != _COLUMNS or not all(field.isdigit() for field in fields):
-            skipped.add()
-        elif name.strip() != b"lo":
-            interfaces[name.strip().decode(errors="replace")] = tuple(map(int, fields))
-    return interfaces
+_METRICS = {
+    "receive_bytes": RECEIVE_BYTES,
+    "receive_packets": RECEIVE_PACKETS,
+    "receive_errs": RECEIVE_ERRORS,
+    "receive_drop": RECEIVE_DROPPED,
+    "transmit_bytes": TRANSMIT_BYTES,
+    "transmit_packets": TRANSMIT_PACKETS,
+    "transmit_errs": TRANSMIT_ERRORS,
+    "transmit_drop": TRANSMIT_DROPPED,
+}
+_METRIC_OF_COLUMN = tuple((COLUMNS.index(column), metric) for column, metric in _METRICS.items())
 
 
 class NetworkInput:
@@ -96,6 +80,8 @@ class NetworkInput:
         except (*GONE, OSError):
             return
         for interface, counters in parse_net_dev(data, self._skipped).items():
+            if interface == LOOPBACK:
+                continue
             for column, metric in _METRIC_OF_COLUMN:
                 yield Sample(metric, (container.name, container.image, interface), counters[column])
 

@@ -7,13 +7,15 @@ a database. Counters of a group keep what ended processes have done, so they nev
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector import procfs
 from collector.containers import ContainerIndex
 from collector.kernelfile import SkippedLines, parse_flat_keyed, read_file
 from collector.metrics import Sample, Unit, counter, gauge
+from collector.settings import ProcessGroup
 
 _L = ("name", "image", "group")
 
@@ -35,19 +37,19 @@ OLDEST_START = gauge(
     "vdbmon_process_oldest_start_time_seconds", "Start of the oldest process.", *_L, unit=Unit.TIMESTAMP
 )
 
+CONTAINER_PROCESSES = gauge("container_processes", "Processes in the container.", "name", "image")
+CONTAINER_FDS = gauge("container_file_descriptors", "Open file descriptors in the container.", "name", "image")
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 OTHER = "other"
-
-# Fields of /proc/PID/stat after the closing parenthesis of the command, counted from `state` (proc_pid_stat(5)).
-_UTIME, _STIME, _THREADS, _START, _RSS = 11, 12, 17, 19, 21
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessReading:
     """One process. `start` is in clock ticks since boot and tells a reused pid from the old process.
 
-    `read_bytes` and `write_bytes` are None where /proc/PID/io may not be read.
+    `read_bytes`, `write_bytes` and `open_fds` are None where they may not be read.
     """
 
     pid: int
@@ -61,16 +63,34 @@ class ProcessReading:
     open_fds: int | None
 
 
-def parse_stat(data: bytes) -> tuple[str, list[bytes]] | None:
-    """Command and the fields from `state` on; the command may hold spaces and parentheses. None if torn."""
-    _, opening, rest = data.partition(b"(")
-    command, closing, tail = rest.rpartition(b")")
-    fields = tail.split()
-    if not (opening and closing and data.endswith(b"\n")) or len(fields) <= _RSS:
-        return None
-    if not all(fields[index].isdigit() for index in (_UTIME, _STIME, _THREADS, _START, _RSS)):
-        return None
-    return command.decode(errors="replace"), fields
+class Grouping:
+    """Says which group a process belongs to, and remembers it for as long as the process keeps its name."""
+
+    def __init__(self, groups: Sequence[ProcessGroup]) -> None:
+        self._groups = groups
+        self._by_command_line = any(group.pattern for group in groups)
+        self._known: dict[tuple[int, int, str], str] = {}
+        self._seen: dict[tuple[int, int, str], str] = {}
+
+    def group_of(self, process: ProcessReading, command_line: Callable[[int], str]) -> str:
+        """Name of the first group that fits. `command_line` of a pid is asked at most once in a process's life."""
+        key = (process.pid, process.start, process.command)
+        name = self._known.get(key)
+        if name is None:
+            name = self._match(process, command_line)
+        self._seen[key] = name
+        return name
+
+    def forget_ended(self) -> None:
+        """Drop what was not asked for since the last time."""
+        self._known, self._seen = self._seen, {}
+
+    def _match(self, process: ProcessReading, command_line: Callable[[int], str]) -> str:
+        for group in self._groups:
+            if group.exe and group.exe.fullmatch(process.command):
+                return group.name
+        line = command_line(process.pid) if self._by_command_line else ""
+        return next((group.name for group in self._groups if group.pattern and group.pattern.match(line)), OTHER)
 
 
 @dataclass(slots=True)
@@ -83,41 +103,51 @@ class _Group:
 
 
 class ProcessInput:
-    """Reads the processes of each container and sums them by group."""
+    """Reads the processes of each container and sums them by group.
+
+    Args:
+        folder: where /proc is.
+    """
 
     name = "process"
 
-    def __init__(self, index: ContainerIndex, procfs: Path, groups: Iterable[str], skipped: SkippedLines) -> None:
+    def __init__(
+        self, index: ContainerIndex, folder: Path, groups: Sequence[ProcessGroup], skipped: SkippedLines
+    ) -> None:
         self._index = index
-        self._procfs = procfs
-        self._groups = frozenset(groups)
+        self._procfs = folder
+        self._grouping = Grouping(groups)
         self._skipped = skipped
         self._totals: dict[tuple[str, str, str], _Group] = {}
-        self._last: dict[tuple[int, int], ProcessReading] = {}
+        self._last: dict[int, ProcessReading] = {}
 
     def gather(self) -> list[Sample]:
         """Gauges and counters per container and group; a group ends with its last process."""
         boot = self._boot_time()
         members: dict[tuple[str, str, str], list[ProcessReading]] = {}
-        for container in self._index.containers:
-            for pid in container.pids:
-                process = self._read(pid)
-                if process is not None:
-                    group = process.command if process.command in self._groups else OTHER
-                    members.setdefault((container.name, container.image, group), []).append(process)
-        self._totals = {labels: self._totals.get(labels) or _Group() for labels in members}
-        last: dict[tuple[int, int], ProcessReading] = {}
         samples: list[Sample] = []
-        for labels, processes in members.items():
+        for container in self._index.containers:
+            labels = (container.name, container.image)
+            processes = [process for process in map(self._read, container.pids) if process is not None]
+            samples.extend(_container_samples(labels, processes))
             for process in processes:
-                self._add(self._totals[labels], process)
-                last[process.pid, process.start] = process
-            samples.extend(_samples(labels, processes, self._totals[labels], boot))
+                group = self._grouping.group_of(process, self._command_line)
+                members.setdefault((*labels, group), []).append(process)
+        self._grouping.forget_ended()
+        self._totals = {labels: self._totals.get(labels) or _Group() for labels in members}
+        last: dict[int, ProcessReading] = {}
+        for key, processes in members.items():
+            for process in processes:
+                self._add(self._totals[key], process)
+                last[process.pid] = process
+            samples.extend(_samples(key, processes, self._totals[key], boot))
         self._last = last
         return samples
 
     def _add(self, total: _Group, process: ProcessReading) -> None:
-        before = self._last.get((process.pid, process.start))
+        before = self._last.get(process.pid)
+        if before is not None and before.start != process.start:
+            before = None  # the pid is another process's now
         total.cpu += process.cpu - (before.cpu if before else 0.0)
         total.read_bytes += (process.read_bytes or 0) - ((before.read_bytes or 0) if before else 0)
         total.write_bytes += (process.write_bytes or 0) - ((before.write_bytes or 0) if before else 0)
@@ -125,24 +155,24 @@ class ProcessInput:
     def _read(self, pid: int) -> ProcessReading | None:
         directory = f"{self._procfs}/{pid}"
         try:
-            stat = parse_stat(read_file(f"{directory}/stat"))
+            stat = procfs.parse_stat(read_file(f"{directory}/stat"))
         except OSError:
             return None  # it ended
         if stat is None:
             self._skipped.add()
-            return None
+            return self._last.get(pid)
         command, fields = stat
         io = self._io(directory)
         return ProcessReading(
             pid=pid,
             command=command,
-            start=int(fields[_START]),
-            cpu=(int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS,
-            threads=int(fields[_THREADS]),
-            resident=int(fields[_RSS]) * _PAGE,
+            start=int(fields[procfs.START]),
+            cpu=(int(fields[procfs.UTIME]) + int(fields[procfs.STIME])) / _TICKS,
+            threads=int(fields[procfs.THREADS]),
+            resident=int(fields[procfs.RSS]) * _PAGE,
             read_bytes=io.get(b"read_bytes:"),
             write_bytes=io.get(b"write_bytes:"),
-            open_fds=_count_descriptors(directory),
+            open_fds=procfs.count_descriptors(directory),
         )
 
     def _io(self, directory: str) -> dict[bytes, int]:
@@ -151,25 +181,30 @@ class ProcessInput:
         except OSError:
             return {}
 
+    def _command_line(self, pid: int) -> str:
+        return procfs.read_command_line(f"{self._procfs}/{pid}")
+
     def _boot_time(self) -> float | None:
         try:
-            lines = read_file(self._procfs / "stat").splitlines()
+            _, _, rest = read_file(self._procfs / "stat").partition(b"\nbtime ")
         except OSError:
             return None
-        return next((float(line.split()[1]) for line in lines if line.startswith(b"btime ")), None)
+        seconds = rest.partition(b"\n")[0]
+        return float(seconds) if seconds.isdigit() else None
 
 
-def _count_descriptors(directory: str) -> int | None:
-    try:
-        # Linux 6.2 and newer give the count as the directory's size; older ones give 0 and are listed.
-        return os.stat(f"{directory}/fd").st_size or len(os.listdir(f"{directory}/fd"))  # noqa: PTH116, PTH208
-    except OSError:
-        return None
+def _container_samples(labels: tuple[str, str], processes: Sequence[ProcessReading]) -> Iterator[Sample]:
+    if not processes:
+        return  # it ended since the index was refreshed
+    yield Sample(CONTAINER_PROCESSES, labels, len(processes))
+    descriptors = [process.open_fds for process in processes if process.open_fds is not None]
+    if len(descriptors) == len(processes):
+        yield Sample(CONTAINER_FDS, labels, sum(descriptors))
 
 
 def _samples(
     labels: tuple[str, str, str], processes: list[ProcessReading], total: _Group, boot: float | None
-) -> Iterable[Sample]:
+) -> Iterator[Sample]:
     yield Sample(COUNT, labels, len(processes))
     yield Sample(THREADS, labels, sum(process.threads for process in processes))
     yield Sample(RESIDENT, labels, sum(process.resident for process in processes))

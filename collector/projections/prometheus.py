@@ -1,7 +1,8 @@
 """Samples as Prometheus text, format 0.0.4.
 
 Source of the format: prometheus.io/docs/instrumenting/exposition_formats. The names and units are those of the declared
-metrics; this projection adds the `host` label and nothing else. No timestamps: a series must end with its source.
+metrics; this projection adds the `host` label and the Docker labels that were asked for, nothing else. No timestamps: a
+series must end with its source.
 
 prometheus_client renders the same text and its parser is the oracle in the tests, but it builds its objects and escapes
 every label anew in each scrape: 36-93 ms for 5,000 samples where this module takes 4-5 (measured side by side by
@@ -10,7 +11,7 @@ every label anew in each scrape: 36-93 ms for 5,000 samples where this module ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from collector.metrics import Kind, Metric, Sample
@@ -22,7 +23,11 @@ _LABEL_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 _HELP_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n"})
 _TYPE_WORDS = {Kind.COUNTER: "counter", Kind.GAUGE: "gauge", Kind.INFO: "gauge"}
 
+_CONTAINER = ("name", "image")  # the labels that begin those of every container's series
+
 _Prefixes = dict[tuple[str, ...], str]
+_Pairs = tuple[tuple[str, str], ...]
+_ContainerLabels = Mapping[tuple[str, str], _Pairs]
 
 
 class Exposition:
@@ -39,11 +44,18 @@ class Exposition:
     def __init__(self, host: str) -> None:
         self._host = host
         self._known: dict[Metric, _Prefixes] = {}
+        self._container_labels: _ContainerLabels = {}
         self.duplicates = 0
 
-    def render(self, samples: Iterable[Sample]) -> bytes:
-        """The exposition of these samples, families in the order of their first sample, each in one piece."""
-        before = self._known
+    def render(self, samples: Iterable[Sample], container_labels: _ContainerLabels | None = None) -> bytes:
+        """The exposition of these samples, families in the order of their first sample, each in one piece.
+
+        `container_labels` are added to the series of a container, by its name and image.
+        """
+        more = container_labels or {}
+        # A container made anew under its old name may have other labels: what was kept then doesn't hold any more.
+        before = self._known if more == self._container_labels else {}
+        self._container_labels = more
         families: dict[Metric, _Family] = {}
         duplicates = 0
         for metric, labels, value in samples:
@@ -54,7 +66,7 @@ class Exposition:
             if labels in prefixes:
                 duplicates += 1
                 continue
-            prefix = known.get(labels) or _prefix(metric, labels, self._host)
+            prefix = known.get(labels) or _prefix(metric, labels, self._host, more)
             prefixes[labels] = prefix
             number = repr(value)
             lines.append(prefix + number if number[-1] <= "9" else prefix + _spelled(value))
@@ -76,11 +88,14 @@ def _header(metric: Metric) -> str:
     return f"# HELP {metric.name} {text}\n# TYPE {metric.name} {_TYPE_WORDS[metric.kind]}"
 
 
-def _prefix(metric: Metric, labels: tuple[str, ...], host: str) -> str:
+def _prefix(metric: Metric, labels: tuple[str, ...], host: str, container_labels: _ContainerLabels) -> str:
     """The text before the number. An empty label equals an absent one in Prometheus, so it is left out."""
+    added: _Pairs = ()
+    if container_labels and metric.labels[:2] == _CONTAINER:
+        added = container_labels.get((labels[0], labels[1]), ())
     pairs = [
         f'{name}="{well_formed(value).translate(_LABEL_ESCAPES)}"'
-        for name, value in zip((*metric.labels, "host"), (*labels, host), strict=True)
+        for name, value in (*zip(metric.labels, labels, strict=True), *added, ("host", host))
         if value
     ]
     return f"{metric.name}{{{','.join(pairs)}}} "

@@ -1,9 +1,9 @@
 """What telegraf calls the metrics of the catalogue.
 
-Sources: telegraf's plugins inputs.docker, cpu, mem, swap, system, kernel, kernel_vmstat, disk, diskio, net and
-conntrack; a name is used only where the meaning is telegraf's too. The other metrics go where telegraf's own
-inputs.prometheus (metric_version = 2) would put them: measurement `prometheus`, field = name, tags = labels. Nothing is
-lost.
+Sources: telegraf's plugins inputs.docker, cpu, mem, swap, system, kernel, kernel_vmstat, disk, diskio, net,
+linux_sysctl_fs and conntrack; a name is used only where the meaning is telegraf's too. The other metrics go where
+telegraf's own inputs.prometheus (metric_version = 2) would put them: measurement `prometheus`, field = name, tags =
+labels. Nothing is lost.
 
 Field names that begin with `_` never leave the projection: they are readings that `collector.projections.telegraf`
 computes others from.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collector.catalogue import cgroup, containers, host, network, tables
+from collector.catalogue import cgroup, containers, docker, host, network, tables
 from collector.metrics import Metric
 
 Tags = tuple[tuple[str, str], ...]
@@ -90,6 +90,10 @@ def _container_net(field: str) -> tuple[Rule, ...]:
     return (Rule("docker_container_net", field, (*_CONTAINER, ("network", "{interface}"))),)
 
 
+def _status(field: str, scale: int = 1) -> tuple[Rule, ...]:
+    return (Rule("docker_container_status", field, _CONTAINER, scale),)
+
+
 def _disk(field: str) -> tuple[Rule, ...]:
     return (Rule("disk", field, (("path", "{mountpoint}"), ("device", "{device_name}"), ("fstype", "{fstype}"))),)
 
@@ -108,12 +112,32 @@ _MEMINFO = {
     "MemAvailable": "available",
     "Buffers": "buffered",
     "Cached": "_page_cache",
+    "Active": "active",
+    "Inactive": "inactive",
     "Dirty": "dirty",
     "Writeback": "write_back",
+    "WritebackTmp": "write_back_tmp",
     "Slab": "slab",
     "SReclaimable": "sreclaimable",
+    "SUnreclaim": "sunreclaim",
     "Shmem": "shared",
+    "Mapped": "mapped",
+    "PageTables": "page_tables",
+    "CommitLimit": "commit_limit",
+    "Committed_AS": "committed_as",
+    "SwapCached": "swap_cached",
+    "VmallocTotal": "vmalloc_total",
+    "VmallocUsed": "vmalloc_used",
+    "VmallocChunk": "vmalloc_chunk",
+    "HighTotal": "high_total",
+    "HighFree": "high_free",
+    "LowTotal": "low_total",
+    "LowFree": "low_free",
+    "HugePages_Total": "huge_pages_total",
+    "HugePages_Free": "huge_pages_free",
+    "Hugepagesize": "huge_page_size",
 }
+_GOPSUTIL_PAGE = 4096  # gopsutil takes pages for 4 KiB on every architecture
 
 RULES: dict[Metric, tuple[Rule, ...]] = {
     cgroup.CPU_USAGE: _cpu("usage_total", NANO),
@@ -127,6 +151,9 @@ RULES: dict[Metric, tuple[Rule, ...]] = {
     cgroup.MEMORY_RSS: _memory("rss"),
     cgroup.MEMORY_CACHE: _memory("cache"),
     cgroup.MEMORY_MAPPED_FILE: _memory("mapped_file"),
+    cgroup.MEMORY_ACTIVE_FILE: _memory("total_active_file"),
+    cgroup.MEMORY_INACTIVE_FILE: _memory("total_inactive_file"),
+    cgroup.MEMORY_WRITEBACK: _memory("total_writeback"),
     cgroup.MEMORY_FAILCNT: _memory("fail_count"),
     cgroup.MEMORY_FAILURES: _memory("{total_}{failure_type}"),
     cgroup.SPEC_MEMORY_LIMIT: _memory("limit"),
@@ -134,8 +161,13 @@ RULES: dict[Metric, tuple[Rule, ...]] = {
     cgroup.FS_WRITE_BYTES: _block_io("io_service_bytes_recursive_write"),
     cgroup.FS_READS: _block_io("io_serviced_recursive_read"),
     cgroup.FS_WRITES: _block_io("io_serviced_recursive_write"),
-    cgroup.START_TIME: (Rule("docker_container_status", "started_at", _CONTAINER, NANO),),
+    cgroup.START_TIME: _status("started_at", NANO),
+    # Gathered later, the daemon's own count takes the place of the kernel's where its files can be read.
     containers.RUNNING: (Rule("docker", "n_containers_running"),),
+    docker.STATES: (Rule("docker", "n_containers_{state}"),),
+    docker.RESTARTS: _status("restart_count"),
+    docker.EXIT_CODE: _status("exitcode"),
+    docker.FINISHED: _status("finished_at", NANO),
     network.RECEIVE_BYTES: _container_net("rx_bytes"),
     network.RECEIVE_PACKETS: _container_net("rx_packets"),
     network.RECEIVE_ERRORS: _container_net("rx_errors"),
@@ -153,7 +185,12 @@ RULES: dict[Metric, tuple[Rule, ...]] = {
     host.CONTEXT_SWITCHES: (Rule("kernel", "context_switches"),),
     host.INTERRUPTS: (Rule("kernel", "interrupts"),),
     host.FORKS: (Rule("kernel", "processes_forked"),),
-    host.OOM_KILL: (Rule("kernel_vmstat", "oom_kill"),),
+    **{metric: (Rule("kernel_vmstat", field),) for field, metric in host.VMSTAT.items()},
+    host.VMSTAT["pswpin"]: (Rule("kernel_vmstat", "pswpin"), Rule("swap", "in", scale=_GOPSUTIL_PAGE)),
+    host.VMSTAT["pswpout"]: (Rule("kernel_vmstat", "pswpout"), Rule("swap", "out", scale=_GOPSUTIL_PAGE)),
+    host.CPU_PHYSICAL_CORES: (Rule("system", "n_physical_cpus"),),
+    host.FILES_ALLOCATED: (Rule("linux_sysctl_fs", "file-nr"),),
+    host.FILES_MAXIMUM: (Rule("linux_sysctl_fs", "file-max"),),
     **{host.MEMORY[name]: (Rule("mem", field),) for name, field in _MEMINFO.items()},
     host.MEMORY["SwapTotal"]: (Rule("mem", "swap_total"), Rule("swap", "total")),
     host.MEMORY["SwapFree"]: (Rule("mem", "swap_free"), Rule("swap", "free")),
@@ -169,6 +206,10 @@ RULES: dict[Metric, tuple[Rule, ...]] = {
     host.DISK_READ_TIME: _disk_io("read_time", MILLI),
     host.DISK_WRITE_TIME: _disk_io("write_time", MILLI),
     host.DISK_IO_TIME: _disk_io("io_time", MILLI),
+    host.DISK_IO_TIME_WEIGHTED: _disk_io("weighted_io_time", MILLI),
+    host.DISK_IO_NOW: _disk_io("iops_in_progress"),
+    host.DISK_READS_MERGED: _disk_io("merged_reads"),
+    host.DISK_WRITES_MERGED: _disk_io("merged_writes"),
     host.NET_RECEIVE_BYTES: _net("bytes_recv"),
     host.NET_TRANSMIT_BYTES: _net("bytes_sent"),
     host.NET_RECEIVE_PACKETS: _net("packets_recv"),

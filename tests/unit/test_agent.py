@@ -6,7 +6,7 @@ import pytest
 from collector.agent.agent import Collector
 from collector.agent.runner import InputRunner
 from collector.inputs.host import LOAD1, LOAD5
-from collector.metrics import Metric, Sample
+from collector.metrics import Metric, PartialGathering, Sample
 
 PATIENCE = 10.0
 
@@ -47,6 +47,16 @@ def test_an_input_that_fails_costs_its_own_samples() -> None:
         "bad": (False, 1),
         "good": (True, 0),
     }
+
+
+def test_an_input_that_read_a_part_has_failed_and_gives_the_part() -> None:
+    def half() -> Sequence[Sample]:
+        raise PartialGathering("no meminfo", [LOAD1.sample(1)])
+
+    collector = collector_of(runner_of(half, "half"))
+    assert values(collector.collect().samples) == {LOAD1: 1}
+    (state,) = collector.states()
+    assert (state.up, state.errors, state.samples, state.last_success) == (False, 1, 1, None)
 
 
 def test_an_input_that_hangs_is_left_out_and_comes_back() -> None:

@@ -115,6 +115,104 @@ def test_v1_units_become_seconds_and_bytes(tmp_path: Path) -> None:
     assert reading.memory.limit is None
 
 
+V1_MEMORY_STAT = """\
+cache 2932736
+rss 114016256
+pgfault 34052
+pgmajfault 24
+hierarchical_memory_limit 536870912
+hierarchical_memsw_limit 1073741824
+total_cache 2932736
+total_rss 114016256
+total_shmem 0
+total_mapped_file 339968
+total_dirty 4096
+total_writeback 8192
+total_workingset_refault_anon 3
+total_workingset_refault_file 739
+total_swap 0
+total_pgfault 34060
+total_pgmajfault 25
+total_inactive_file 323584
+total_active_file 2609152
+"""
+
+
+def full_v1_cgroup(folder: Path) -> V1Reader:
+    """Every file that the kernel has, with two busy devices; recorded on Linux 6.18."""
+    operations = {"Read": 48803840, "Write": 118784, "Sync": 48922624, "Async": 0, "Discard": 8192, "Total": 48930816}
+    rows = [f"{device} {name} {count}\n" for device in ("254:0", "254:48") for name, count in operations.items()]
+    throttle = "".join(rows) + "Total 97861632\n"
+    for name, content in {
+        "cpuacct.usage": "1500000000\n",
+        "cpuacct.stat": "user 100\nsystem 50\n",
+        "cpu.stat": "nr_periods 4\nnr_throttled 2\nthrottled_time 250000000\nnr_bursts 1\nburst_time 500000000\n",
+        "cpu.cfs_quota_us": "50000\n",
+        "cpu.cfs_period_us": "100000\n",
+        "cpu.shares": "1024\n",
+        "memory.usage_in_bytes": "117000000\n",
+        "memory.max_usage_in_bytes": "118000000\n",
+        "memory.limit_in_bytes": "536870912\n",
+        "memory.soft_limit_in_bytes": "268435456\n",
+        "memory.kmem.usage_in_bytes": "1671168\n",
+        "memory.failcnt": "7\n",
+        "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n",
+        "memory.stat": V1_MEMORY_STAT,
+        "blkio.throttle.io_service_bytes_recursive": throttle,
+        "blkio.throttle.io_serviced_recursive": throttle,
+        "blkio.throttle.read_bps_device": "254:0 1000\n254:48 1000\n",
+        "blkio.throttle.write_bps_device": "254:0 1000\n254:48 1000\n",
+        "pids.current": "12\n",
+        "pids.max": "max\n",
+    }.items():
+        (folder / name).write_text(content)
+    return V1Reader(dict.fromkeys(("cpu", "cpuacct", "memory", "blkio", "pids"), folder), "", SkippedLines())
+
+
+def test_v1_parts_have_their_own_meanings(tmp_path: Path) -> None:
+    reader = full_v1_cgroup(tmp_path)
+    reading = reader.read()
+    reader.close()
+    assert reader._files.skipped.count == 0
+    assert (reading.cpu.bursts, reading.cpu.burst) == (1, 0.5)
+    memory = reading.memory
+    assert (memory.limit, memory.swap_limit, memory.reservation) == (536870912, 1073741824, 268435456)
+    assert (memory.page_faults, memory.own_page_faults) == (34060, 34052)
+    assert (memory.dirty, memory.writeback, memory.kernel, memory.refaults_file) == (4096, 8192, 1671168, 739)
+    assert memory.pages_scanned is None, "v1 doesn't count it"
+    assert reading.io_operations["254:48", "Discard"] == 8192
+    assert reading.io["254:0"] == DeviceIo(48803840, 118784, 48803840, 118784)
+
+
+def test_v2_parts_have_their_own_meanings() -> None:
+    reading = V2Reader(RECORDED / "t1/sys/fs/cgroup", DB, SkippedLines()).read()
+    memory = reading.memory
+    assert memory.kernel == 425984
+    assert (memory.events_high, memory.events_max, memory.pages_scanned, memory.pages_stolen) == (0, 0, 0, 0)
+    assert (memory.active_file, memory.dirty, memory.writeback) == (81920, 0, 0)
+    assert memory.own_page_faults is None, "v2 counts a cgroup with those beneath it"
+    assert reading.io_operations["254:48", "Write"] == 102760448
+    assert reading.io_costs == {}
+
+
+def test_io_cost_is_in_seconds() -> None:
+    skipped = SkippedLines()
+    line = b"254:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0 cost.usage=2500000 cost.wait=1\n"
+    assert parse_nested_keyed(line, skipped)["254:0"][b"cost.usage"] == 2500000
+    assert skipped.count == 0
+
+
+def test_reading_a_container_opens_as_many_files_as_was_agreed(tmp_path: Path) -> None:
+    """What is read at each scrape is what the agent costs: a new file needs a reason."""
+    v1, v2 = full_v1_cgroup(tmp_path), V2Reader(RECORDED / "t1/sys/fs/cgroup", DB, SkippedLines())
+    v1.read()
+    v2.read()
+    opened = [sum(kept is not None for kept in reader._files._files.values()) for reader in (v1, v2)]
+    v1.close()
+    v2.close()
+    assert opened == [20, 18]
+
+
 def test_a_line_of_an_unknown_device_costs_only_itself() -> None:
     skipped = SkippedLines()
     data = b"254:0 Read 4096\n(unknown) Read 1\n254:0 Write 8192\nTotal 12288\n"
@@ -183,3 +281,27 @@ def test_descriptors_go_with_their_container(tmp_path: Path) -> None:
 def test_a_container_without_metadata_goes_by_its_short_id() -> None:
     container = Container("abcdef" * 10 + "abcd", "/docker/x", None, (1,))
     assert (container.name, container.image) == ("abcdefabcdef", "")
+
+
+# Of the 150 series that a container may have: those of two interfaces, three groups of processes, two volumes and its
+# state in Docker need the rest.
+CGROUP_SERIES_AT_MOST = 95
+
+
+def test_a_container_with_everything_the_kernel_counts_has_a_bounded_number_of_series(tmp_path: Path) -> None:
+    container = tmp_path / "docker" / ("7" * 64)
+    container.mkdir(parents=True)
+    full_v1_cgroup(container).close()
+    (container / "cgroup.procs").write_text("1\n")
+    controllers = dict.fromkeys(("cpu", "cpuacct", "memory", "blkio", "pids"), tmp_path)
+    v1_index = ContainerIndex(
+        Hierarchy(None, controllers), lambda _: Metadata("db", "i:1", started_at=1.0, created_at=1.0)
+    )
+    v1 = CgroupInput(v1_index, BlockDevices(tmp_path), OomKills(), SkippedLines(), lambda: 1.0)
+    v2, v2_index = recorded_input("t1")
+    for source, index in ((v1, v1_index), (v2, v2_index)):
+        index.refresh()
+        series = [sample for sample in source.gather() if sample.labels[0] == "db"]
+        assert 50 < len(series) <= CGROUP_SERIES_AT_MOST
+        assert len({(sample.metric, sample.labels) for sample in series}) == len(series)
+        source.close()

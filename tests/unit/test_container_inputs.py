@@ -1,5 +1,7 @@
+import re
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,10 +9,13 @@ from collector.cgroup.hierarchy import Hierarchy, detect_hierarchy
 from collector.containers import ContainerIndex, Metadata
 from collector.inputs import network, process
 from collector.inputs.containers import INFO, RUNNING, UNNAMED, ContainersInput
-from collector.inputs.network import NetworkInput, parse_net_dev
-from collector.inputs.process import ProcessInput, parse_stat
+from collector.inputs.network import NetworkInput
+from collector.inputs.process import CONTAINER_FDS, CONTAINER_PROCESSES, Grouping, ProcessInput, ProcessReading
 from collector.kernelfile import SkippedLines
 from collector.metrics import Metric, Sample
+from collector.netdev import parse_net_dev
+from collector.procfs import parse_open_files_limit, parse_stat, read_command_line
+from collector.settings import DEFAULT_PROCESS_GROUPS, ProcessGroup
 
 RECORDED = Path(__file__).parents[1] / "fixtures" / "cgroup2"
 
@@ -21,6 +26,10 @@ Inter-|   Receive                                                |  Transmit
   eth0: 2000 20 1 2 0 0 0 0 3000 30 3 4 0 0 0 0
   torn: 2000 20
 """
+
+
+def groups(*names: str) -> list[ProcessGroup]:
+    return [ProcessGroup(name=name, exe=re.compile(name)) for name in names]
 
 
 def by_metric(samples: list[Sample]) -> dict[tuple[Metric, tuple[str, ...]], float]:
@@ -60,7 +69,10 @@ class Host:
 
 def test_interfaces_are_counted_and_a_torn_line_costs_only_itself() -> None:
     skipped = SkippedLines()
-    assert parse_net_dev(NET_DEV, skipped) == {"eth0": (2000, 20, 1, 2, 0, 0, 0, 0, 3000, 30, 3, 4, 0, 0, 0, 0)}
+    assert parse_net_dev(NET_DEV, skipped) == {
+        "lo": (100, 1, 0, 0, 0, 0, 0, 0, 100, 1, 0, 0, 0, 0, 0, 0),
+        "eth0": (2000, 20, 1, 2, 0, 0, 0, 0, 3000, 30, 3, 4, 0, 0, 0, 0),
+    }
     assert skipped.count == 1
 
 
@@ -82,7 +94,7 @@ def test_a_process_that_ended_costs_nothing_but_itself(tmp_path: Path) -> None:
     host = Host(tmp_path)
     host.process(10, "mariadbd", namespace="net:[7]")
     host.container("db", 10, 99)
-    values = by_metric(ProcessInput(host.index, host.procfs, ["mariadbd"], SkippedLines()).gather())
+    values = by_metric(ProcessInput(host.index, host.procfs, groups("mariadbd"), SkippedLines()).gather())
     assert values[process.COUNT, ("db", "image:1", "mariadbd")] == 1
     assert NetworkInput(host.index, host.procfs, SkippedLines()).gather()
 
@@ -92,7 +104,7 @@ def test_group_counters_never_run_backwards_when_a_process_ends(tmp_path: Path) 
     host.process(10, "zstd", namespace="net:[7]", cpu_ticks=1000, read=5000)
     host.process(11, "zstd", namespace="net:[7]", cpu_ticks=200, read=100)
     host.container("db", 10, 11)
-    source = ProcessInput(host.index, host.procfs, ["zstd"], SkippedLines())
+    source = ProcessInput(host.index, host.procfs, groups("zstd"), SkippedLines())
     labels = ("db", "image:1", "zstd")
     first = by_metric(source.gather())
     assert (first[process.CPU, labels], first[process.READ_BYTES, labels]) == (12.0, 5100)
@@ -114,6 +126,7 @@ def test_a_command_with_parentheses_and_spaces_is_read_whole() -> None:
 @given(st.binary(max_size=200))
 def test_hostile_files_raise_nothing(data: bytes) -> None:
     parse_stat(data)
+    parse_open_files_limit(data)
     parse_net_dev(data, SkippedLines())
 
 
@@ -123,7 +136,7 @@ def test_recorded_processes_are_read() -> None:
     index = ContainerIndex(hierarchy, lambda key: Metadata(key[:2], "image:1"))
     index.refresh()
     skipped = SkippedLines()
-    values = by_metric(ProcessInput(index, root / "proc", ["python3"], skipped).gather())
+    values = by_metric(ProcessInput(index, root / "proc", groups("python3"), skipped).gather())
     assert values[process.COUNT, ("b2", "image:1", "python3")] >= 1
     assert values[process.OLDEST_START, ("b2", "image:1", "python3")] > 0
     assert skipped.count == 0
@@ -137,3 +150,110 @@ def test_identity_stands_in_the_info_series_only(tmp_path: Path) -> None:
     assert values[INFO, ("db", "image:1", f"{0:064x}", "10", "", "", "")] == 1
     assert values[RUNNING, ()] == 1
     assert values[UNNAMED, ()] == 0
+
+
+def reading(pid: int, command: str, start: int = 500) -> ProcessReading:
+    return ProcessReading(pid, command, start, 0.0, 1, 0, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("command", "group"),
+    [
+        ("mariadbd", "mariadbd"),
+        ("mysqld", "mysqld"),
+        ("mysqld_exporter", "other"),
+        ("mariabackup", "mariadb-backup"),
+        ("mariadb-backup", "mariadb-backup"),
+        ("xtrabackup", "xtrabackup"),
+        ("sshd-session", "sshd"),
+        ("mydumper", "mydumper"),
+        ("mysqldump", "mysqldump"),
+        ("sh", "other"),
+    ],
+)
+def test_the_default_groups_know_the_tools_of_the_trade(command: str, group: str) -> None:
+    assert Grouping(DEFAULT_PROCESS_GROUPS).group_of(reading(1, command), lambda _: "") == group
+
+
+def test_a_command_line_is_asked_once_for_what_no_name_tells() -> None:
+    asked: list[int] = []
+
+    def command_line(pid: int) -> str:
+        asked.append(pid)
+        return "python3 -m runner backup" if pid == 7 else "python3 other.py -m runner"
+
+    grouping = Grouping([*groups("mariadbd"), ProcessGroup(name="runner", pattern=re.compile(r"python3 -m runner\b"))])
+    for _ in range(3):
+        assert grouping.group_of(reading(7, "python3"), command_line) == "runner"
+        assert grouping.group_of(reading(8, "python3"), command_line) == "other"
+        assert grouping.group_of(reading(9, "mariadbd"), command_line) == "mariadbd"
+        grouping.forget_ended()
+    assert asked == [7, 8]
+    assert grouping.group_of(reading(7, "python3", start=900), command_line) == "runner", "the pid is another process's"
+    assert grouping.group_of(reading(8, "mariadbd"), command_line) == "mariadbd", "it called exec"
+    assert asked == [7, 8, 7]
+
+
+def test_a_group_without_any_expression_is_refused() -> None:
+    with pytest.raises(ValueError, match="neither exe nor pattern"):
+        ProcessGroup(name="all")
+
+
+def test_a_reused_pid_is_a_new_process(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.process(10, "zstd", namespace="net:[7]", cpu_ticks=1000, read=5000)
+    host.container("db", 10)
+    source = ProcessInput(host.index, host.procfs, groups("zstd"), SkippedLines())
+    labels = ("db", "image:1", "zstd")
+    source.gather()
+    stat = host.procfs / "10/stat"
+    host.process(10, "zstd", namespace="net:[7]", cpu_ticks=100, read=50)
+    stat.write_text(stat.read_text().replace(" 500 ", " 900 "))
+    second = by_metric(source.gather())
+    assert (second[process.CPU, labels], second[process.READ_BYTES, labels]) == (11.0, 5050)
+
+
+def test_a_torn_stat_neither_loses_a_process_nor_counts_it_twice(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.process(10, "zstd", namespace="net:[7]", cpu_ticks=1000)
+    host.container("db", 10)
+    skipped = SkippedLines()
+    source = ProcessInput(host.index, host.procfs, groups("zstd"), skipped)
+    stat = host.procfs / "10/stat"
+    whole = stat.read_text()
+    seen = []
+    for text in (whole, whole[:30], whole):
+        stat.write_text(text)
+        seen.append(by_metric(source.gather())[process.CPU, ("db", "image:1", "zstd")])
+    assert seen == [10.0, 10.0, 10.0]
+    assert skipped.count == 1
+
+
+def test_what_may_not_be_read_is_absent_and_the_container_is_counted_whole(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.process(10, "mariadbd", namespace="net:[7]")
+    host.process(11, "sh", namespace="net:[7]")
+    (host.procfs / "11/io").unlink()
+    (host.procfs / "11/fd").rmdir()
+    (host.procfs / "10/fd/0").write_text("")
+    host.container("db", 10, 11)
+    values = by_metric(ProcessInput(host.index, host.procfs, groups("mariadbd"), SkippedLines()).gather())
+    assert values[CONTAINER_PROCESSES, ("db", "image:1")] == 2
+    assert (CONTAINER_FDS, ("db", "image:1")) not in values
+    assert (process.READ_BYTES, ("db", "image:1", "other")) not in values
+    assert (process.READ_BYTES, ("db", "image:1", "mariadbd")) in values
+
+
+def test_a_command_line_is_read_bounded_and_as_text(tmp_path: Path) -> None:
+    (tmp_path / "cmdline").write_bytes(b"python3\0-m\0runner\xff\0" + b"x" * 5000)
+    line = read_command_line(tmp_path)
+    assert line.startswith("python3 -m runner\ufffd x")
+    assert len(line) <= 512
+    assert read_command_line(tmp_path / "gone") == ""
+
+
+def test_the_limit_of_open_files() -> None:
+    limits = b"Limit  Soft  Hard  Units\nMax open files            1024                 524288               files\n"
+    assert parse_open_files_limit(limits) == 1024
+    assert parse_open_files_limit(limits.replace(b"1024", b"unlimited")) is None
+    assert parse_open_files_limit(b"Max open files\n") is None

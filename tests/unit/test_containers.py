@@ -3,7 +3,8 @@ from pathlib import Path
 from typing import Any
 
 from collector.cgroup.hierarchy import Hierarchy
-from collector.containers import ContainerIndex, Metadata, parse_metadata, read_metadata
+from collector.container_labels import container_labels, label_name
+from collector.containers import Container, ContainerIndex, Metadata, parse_metadata, read_metadata
 
 ID = "0123456789abcdef" * 4
 CONFIG: dict[str, Any] = {
@@ -105,3 +106,26 @@ def test_a_pid_of_the_daemon_that_is_no_member_any_more_is_not_believed(tmp_path
     docker.write("db", 999)
     (container,) = docker.index.refresh()
     assert container.pid == 41
+
+
+def test_only_docker_labels_that_were_asked_for_become_labels() -> None:
+    labels = {"org.label-schema.group": "monitoring", "org_label-schema.group": "twin", "secret": "x", "empty": ""}
+    containers = [
+        Container("1", "/1", Metadata("db", "i:1", labels), (1,)),
+        Container("2", "/2", Metadata("web", "i:1"), (2,)),
+        Container("3", "/3", None, (3,)),
+    ]
+    assert container_labels(containers, ()) == {}
+    assert container_labels(containers, ("org.label-schema.group", "org_label-schema.group", "empty")) == {
+        ("db", "i:1"): (("container_label_org_label_schema_group", "monitoring"),)
+    }
+
+
+def test_a_docker_label_becomes_a_name_that_prometheus_takes() -> None:
+    assert label_name("org.label-schema.group") == "container_label_org_label_schema_group"
+    assert label_name("größe/1") == "container_label_gr__e_1"
+
+
+def test_when_a_container_was_created_is_read() -> None:
+    metadata = parse_metadata({**CONFIG, "Created": "2026-11-23T05:09:59Z"}, {})
+    assert metadata.created_at == 1795410599.0

@@ -1,24 +1,34 @@
+import json
 import threading
+from pathlib import Path
+from typing import Any
 
 import docker.errors
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from collector.docker_files import ContainerFiles, ContainerState, Status, parse_state
+from collector.docker_probes import ENDPOINTS, Endpoint, Probe, ProbeState, Verdict, hang_pattern
+from collector.docker_processes import Descriptors
+from collector.inputs import docker as declared
 from collector.inputs.docker import (
+    ENDED_AT_MOST,
+    ENDED_FOR,
     PROBE_DURATION,
     PROBE_LAST_SUCCESS,
     PROBE_SUCCESS,
     DockerInput,
-    Endpoint,
-    Probe,
-    ProbeState,
+    container_samples,
+    probe_samples,
 )
-from collector.inputs.docker import _samples as samples_of
+from collector.kernelfile import SkippedLines
 
 DEADLINE = 5.0
 
 
 def values(state: ProbeState, now: float) -> dict[str, float]:
-    return {sample.metric.name: sample.value for sample in samples_of({"ping": state}, now, DEADLINE)}
+    return {sample.metric.name: sample.value for sample in probe_samples({"ping": state}, now, DEADLINE)}
 
 
 def test_an_endpoint_that_was_never_asked_says_nothing() -> None:
@@ -50,7 +60,7 @@ def test_one_call_in_flight_at_a_time() -> None:
         release.wait(10)
         raise docker.errors.DockerException("refused")
 
-    probe = Probe(Endpoint("ping", 1, lambda client: client.ping()), connect, lambda: 200.0)
+    probe = Probe(Endpoint("ping", 1, lambda client: client.ping()), connect, lambda: 200.0, lambda: 200.0)
     for now in (100.0, 110.0, 120.0):
         probe.start_if_due(now)
     release.set()
@@ -62,7 +72,7 @@ def test_a_daemon_that_refuses_is_a_failed_probe_and_no_exception(error: Excepti
     def connect() -> docker.APIClient:
         raise error
 
-    probe = Probe(Endpoint("ping", 1, lambda client: client.ping()), connect, lambda: 101.0)
+    probe = Probe(Endpoint("ping", 1, lambda client: client.ping()), connect, lambda: 101.0, lambda: 101.0)
     probe.state = ProbeState(started=100.0)
     probe.run()
     assert not probe.state.ok
@@ -77,7 +87,7 @@ def test_an_endpoint_that_failed_is_asked_again_soon(ok: bool, asked_again: bool
         called.set()
         raise docker.errors.DockerException("down")
 
-    probe = Probe(Endpoint("images", 60, lambda client: client.images()), connect, lambda: 107.0)
+    probe = Probe(Endpoint("images", 60, lambda client: client.images()), connect, lambda: 107.0, lambda: 107.0)
     probe.state = ProbeState(started=100.0, finished=101.0, ok=ok)
     probe.start_if_due(106.0)
     assert called.wait(0.5) == asked_again
@@ -90,7 +100,11 @@ def test_gathering_never_waits_for_the_daemon() -> None:
         release.wait(10)
         raise docker.errors.DockerException("hung")
 
-    source = DockerInput(hang, DEADLINE, lambda: 100.0)
+    def hang_too() -> tuple[ContainerState, ...]:
+        release.wait(10)
+        return ()
+
+    source = DockerInput(hang, DEADLINE, hang_too, dict, lambda: 100.0)
     assert source.gather() == []
     release.set()
 
@@ -102,8 +116,212 @@ def test_an_endpoint_that_answered_before_is_never_silent_while_the_next_call_is
         release.wait(10)
         raise docker.errors.DockerException("hung")
 
-    probe = Probe(Endpoint("ping", 1, lambda client: client.ping()), hang, lambda: 200.0)
+    probe = Probe(Endpoint("ping", 1, lambda client: client.ping()), hang, lambda: 200.0, lambda: 200.0)
     probe.state = ProbeState(started=100.0, finished=101.0, ok=False)
     probe.start_if_due(110.0)
     assert values(probe.state, 111.0)[PROBE_SUCCESS.name] == 0.0
     release.set()
+
+
+def test_a_clock_that_is_set_back_delays_no_probe() -> None:
+    wall = 1_000_000.0
+    probe = Probe(Endpoint("ping", 5, lambda _: None), lambda: docker.errors, lambda: wall, lambda: 10.0)  # type: ignore[arg-type, return-value]
+    probe.state = ProbeState(started=10.0)
+    probe.run()
+    wall = 0.0
+    probe.start_if_due(15.0)
+    assert probe.state.started == 15.0
+
+
+def verdicts(**ok: bool) -> dict[str, Verdict]:
+    return {name: Verdict(answers, 0.1) for name, answers in ok.items()}
+
+
+@pytest.mark.parametrize(
+    ("answers", "pattern"),
+    [
+        ({"ping": True, "containers": False, "info": True, "images": True, "volumes": True}, True),
+        ({"ping": True, "containers": True, "info": False, "volumes": True, "images": False}, True),
+        ({"ping": True, "containers": False, "volumes": False, "images": False}, False),
+        ({"ping": True, "containers": True, "info": True, "volumes": False}, False),
+        ({"ping": False, "containers": False, "volumes": True}, False),
+        ({"ping": True, "containers": True, "networks": False, "volumes": True}, False),
+        ({"ping": True, "containers": False}, None),
+        ({"containers": False, "volumes": True}, None),
+        ({}, None),
+    ],
+)
+def test_the_hang_pattern(answers: dict[str, bool], *, pattern: bool | None) -> None:
+    assert hang_pattern(verdicts(**answers)) is pattern
+
+
+@given(st.dictionaries(st.sampled_from([endpoint.name for endpoint in ENDPOINTS]), st.booleans()))
+def test_a_daemon_that_answers_everything_or_nothing_never_shows_the_pattern(answers: dict[str, bool]) -> None:
+    assert not hang_pattern(verdicts(**dict.fromkeys(answers, True)))
+    assert not hang_pattern(verdicts(**dict.fromkeys(answers, False)))
+
+
+STATE: dict[str, Any] = {
+    "Running": False,
+    "Paused": False,
+    "Restarting": False,
+    "OOMKilled": True,
+    "ExitCode": 137,
+    "FinishedAt": "2026-11-23T05:55:16.089543271Z",
+    "Health": None,
+}
+CONFIG: dict[str, Any] = {
+    "Name": "/demo-backup",
+    "Config": {"Image": "vdbmon/backup:0.1.0"},
+    "RestartCount": 2,
+    "State": STATE,
+}
+
+
+def test_a_state_is_read_as_docker_writes_it() -> None:
+    assert parse_state(CONFIG) == ContainerState(
+        name="demo-backup",
+        image="vdbmon/backup:0.1.0",
+        status=Status.STOPPED,
+        restarts=2,
+        exit_code=137,
+        oom_killed=True,
+        health="",
+        finished_at=1795413316.089543,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"Running": True}, Status.RUNNING),
+        ({"Running": True, "Paused": True}, Status.PAUSED),
+        ({"Running": True, "Restarting": True}, Status.STOPPED),
+        ({"Running": False, "Dead": True}, Status.STOPPED),
+    ],
+)
+def test_states_are_counted_as_docker_counts_them(changes: dict[str, bool], status: Status) -> None:
+    assert parse_state({**CONFIG, "State": {**STATE, **changes}}).status is status
+
+
+def write_config(root: Path, container_id: str, config: object) -> None:
+    folder = root / "containers" / container_id
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / "part"
+    part.write_text(config if isinstance(config, str) else json.dumps(config))
+    part.replace(folder / "config.v2.json")
+
+
+def test_files_are_read_again_only_when_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    whole = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        read.append(path)
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    files = ContainerFiles(lambda: tmp_path, SkippedLines())
+    write_config(tmp_path, "a", CONFIG)
+    write_config(tmp_path, "b", {**CONFIG, "Name": "/other"})
+    assert {state.name for state in files.scan()} == {"demo-backup", "other"}
+    write_config(tmp_path, "b", {**CONFIG, "Name": "/renamed"})
+    assert {state.name for state in files.scan()} == {"demo-backup", "renamed"}
+    assert len(read) == 3
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"Name": 1}', '{"State": []}', "9" * 5000, "[" * 100_000, "\0"])
+def test_a_file_that_is_not_understood_costs_its_container_and_is_counted(tmp_path: Path, content: str) -> None:
+    skipped = SkippedLines()
+    write_config(tmp_path, "a", CONFIG)
+    write_config(tmp_path, "bad", content)
+    (tmp_path / "containers" / "empty").mkdir()
+    assert [state.name for state in ContainerFiles(lambda: tmp_path, skipped).scan()] == ["demo-backup"]
+    assert skipped.count == 1
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["Name", "State", "Config", "Image", "Running", "FinishedAt", "Health", "ExitCode", "OOMKilled"]
+                ),
+                inner,
+            )
+        ),
+    )
+)
+def test_no_json_escapes_the_ways_to_fail(value: Any) -> None:
+    try:
+        parse_state(value)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return
+
+
+def test_a_root_that_cannot_be_read_is_an_error_and_not_a_host_without_containers(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        ContainerFiles(lambda: tmp_path, SkippedLines()).scan()
+
+
+def container(
+    name: str, status: Status = Status.STOPPED, finished_at: float | None = None, **more: Any
+) -> ContainerState:
+    defaults = {"restarts": 0, "exit_code": 0, "oom_killed": False, "health": ""}
+    return ContainerState(name=name, image="i:1", status=status, finished_at=finished_at, **{**defaults, **more})
+
+
+def by_name(samples: Any) -> dict[tuple[str, ...], float]:
+    return {(sample.metric.name, *sample.labels): sample.value for sample in samples}
+
+
+def test_running_containers_tell_their_health_and_ended_ones_their_end() -> None:
+    now = 10_000.0
+    seen = by_name(
+        container_samples(
+            [
+                container("up", Status.RUNNING, health="unhealthy", restarts=3),
+                container("starting", Status.PAUSED, health="starting"),
+                container("failed", finished_at=now - 60, exit_code=137, oom_killed=True),
+                container("old", finished_at=now - ENDED_FOR - 1, exit_code=1),
+                container("never-started"),
+            ],
+            now,
+        )
+    )
+    counts = {status: seen[declared.STATES.name, status] for status in Status}
+    assert counts == {Status.RUNNING: 1, Status.PAUSED: 1, Status.STOPPED: 3}
+    assert seen[declared.HEALTH.name, "up", "i:1"] == 0
+    assert seen[declared.HEALTH.name, "starting", "i:1"] == -1
+    assert seen[declared.RESTARTS.name, "up", "i:1"] == 3
+    assert seen[declared.EXIT_CODE.name, "failed", "i:1"] == 137
+    assert seen[declared.OOM_KILLED.name, "failed", "i:1"] == 1
+    assert {key[1] for key in seen if key[0] == declared.EXIT_CODE.name} == {"failed"}
+
+
+def test_the_number_of_ended_containers_is_bounded_and_the_youngest_stay() -> None:
+    ended = [container(f"c{number}", finished_at=float(number)) for number in range(1000)]
+    seen = by_name(container_samples(ended, 1000.0))
+    names = {key[1] for key in seen if key[0] == declared.FINISHED.name}
+    assert names == {f"c{number}" for number in range(1000 - ENDED_AT_MOST, 1000)}
+    assert seen[declared.STATES.name, "stopped"] == 1000
+
+
+def test_what_was_read_in_the_background_is_told_with_its_time() -> None:
+    source = DockerInput(
+        lambda: docker.APIClient(base_url="unix:///nonexistent"),
+        DEADLINE,
+        lambda: (container("up", Status.RUNNING),),
+        lambda: {"dockerd": Descriptors(open=12, limit=100), "containerd": Descriptors(open=5, limit=None)},
+        lambda: 100.0,
+    )
+    source._files.run()
+    source._processes.run()
+    seen = by_name(source.gather())
+    assert seen[declared.STATES_LAST_SUCCESS.name,] == 100.0
+    assert seen[declared.STATES.name, "running"] == 1
+    assert seen[declared.OPEN_FDS.name, "dockerd"] == 12
+    assert seen[declared.MAX_FDS.name, "dockerd"] == 100
+    assert (declared.MAX_FDS.name, "containerd") not in seen

@@ -119,6 +119,24 @@ def test_wrong_number_of_label_values_is_a_bug_that_shows() -> None:
 def test_every_declared_metric_can_be_rendered() -> None:
     samples = [Sample(metric, ("x",) * len(metric.labels), 1.5) for metric in catalogue.METRICS.values()]
     # The reference parser gives the counters of other exporters that lack `_total` one.
-    historic = {f"{name}_total": name for name, metric in catalogue.METRICS.items() if metric.kind is Kind.COUNTER}
+    suffixless = [
+        m.name for m in catalogue.METRICS.values() if m.kind is Kind.COUNTER and not m.name.endswith("_total")
+    ]
+    historic = {f"{name}_total": name for name in suffixless}
     found = [name for name, _, _ in parsed(Exposition("h").render(samples))]
     assert [historic.get(name, name) for name in found] == list(catalogue.METRICS)
+
+
+def test_wanted_docker_labels_stand_on_a_containers_series_and_on_no_other() -> None:
+    usage, load = catalogue.cgroup.MEMORY_USAGE, catalogue.host.LOAD1
+    samples = [usage.sample(1, "db", "i:1"), usage.sample(2, "web", "i:1"), load.sample(3)]
+    exposition = Exposition("h")
+    plain = exposition.render(samples)
+    assert b"container_label" not in plain
+    labels = {("db", "i:1"): (("container_label_team", 'a"b\n'),)}
+    text = exposition.render(samples, labels).decode()
+    assert 'container_memory_usage_bytes{name="db",image="i:1",container_label_team="a\\"b\\n",host="h"} 1' in text
+    assert text.count("container_label_team") == 1
+    changed = exposition.render(samples, {("db", "i:1"): (("container_label_team", "c"),)}).decode()
+    assert 'container_label_team="c"' in changed
+    assert exposition.render(samples) == plain

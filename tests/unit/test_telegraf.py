@@ -167,7 +167,7 @@ def test_host_memory_with_telegrafs_meanings() -> None:
 
 
 def test_filesystem_free_is_what_others_than_root_may_fill() -> None:
-    labels = ("/dev/vda1", "/srv", "ext4")
+    labels = ("/dev/vda1", "/srv", "ext4", "")
     points = project(
         host.FS_SIZE.sample(100, *labels),
         host.FS_FREE.sample(40, *labels),

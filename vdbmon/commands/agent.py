@@ -1,4 +1,4 @@
-"""`vdbmon agent run|test|check-config`."""
+"""`vdbmon agent run|test|metrics|compat|check-config`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from collector.agent.service import AgentService, collect_once
 from collector.catalogue import METRICS
+from collector.compat import compat_page
 from collector.docs import metrics_page
 from vdbmon.config import Config, find_config, load_config
 from vdbmon.logging import configure_logging
@@ -51,6 +52,12 @@ def print_collection(config: ConfigOption = None) -> None:
 def metrics() -> None:
     """Print the page of all metrics, docs/metrics.md."""
     typer.echo(metrics_page(METRICS), nl=False)
+
+
+@app.command()
+def compat() -> None:
+    """Print the page of names of other programs, docs/compat.md."""
+    typer.echo(compat_page(), nl=False)
 
 
 @app.command("check-config")

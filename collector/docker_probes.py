@@ -1,0 +1,127 @@
+"""Probes of the Docker Engine API: one per endpoint, each with its own thread, deadline and one call in flight.
+
+A hung daemon often answers some endpoints and not others. `stats` is never called.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import docker.errors
+import requests
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One API call that is probed. `every` is in seconds; dear calls are rarer."""
+
+    name: str
+    every: float
+    call: Callable[[docker.APIClient], Any]
+
+
+# `containers` takes the lock of every container, `info` and `images` walk the storage: what hangs says what is stuck.
+ENDPOINTS = (
+    Endpoint("ping", 5, lambda client: client.ping()),
+    Endpoint("containers", 10, lambda client: client.containers(limit=1)),
+    Endpoint("info", 30, lambda client: client.info()),
+    Endpoint("volumes", 60, lambda client: client.volumes()),
+    Endpoint("networks", 60, lambda client: client.networks()),
+    Endpoint("images", 60, lambda client: client.images()),
+)
+# Seconds between calls of an endpoint that failed, so that a daemon's return is seen as soon as its fall.
+RETRY_EVERY = 5.0
+_NEED_CONTAINER_LOCKS = ("containers", "info")
+_NEED_NO_LOCKS = ("images", "volumes")
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeState:
+    """What is known of an endpoint; None where nothing happened yet.
+
+    Attributes:
+        started: of the last call, monotonic seconds, as `finished`.
+        last_success: Unix seconds.
+    """
+
+    started: float | None = None
+    finished: float | None = None
+    ok: bool = False
+    last_success: float | None = None
+
+    @property
+    def in_flight(self) -> bool:
+        """A call was sent and has neither been answered nor given up."""
+        return self.started is not None and (self.finished is None or self.finished < self.started)
+
+
+class Probe:
+    """Calls one endpoint in a thread of its own, one call in flight. The socket's deadline ends a call that hangs."""
+
+    def __init__(
+        self, endpoint: Endpoint, connect: Callable[[], docker.APIClient], clock: Clock, monotonic: Clock
+    ) -> None:
+        self.endpoint = endpoint
+        self.state = ProbeState()
+        self._connect = connect
+        self._clock = clock
+        self._monotonic = monotonic
+        self._client: docker.APIClient | None = None
+
+    def start_if_due(self, now: float) -> None:
+        """Send the next call when its time has come and the last one is over; `now` in monotonic seconds."""
+        state = self.state
+        every = self.endpoint.every if state.ok else min(self.endpoint.every, RETRY_EVERY)
+        if state.in_flight or (state.started is not None and now - state.started < every):
+            return
+        self.state = replace(state, started=now)
+        threading.Thread(target=self.run, name=f"docker-{self.endpoint.name}", daemon=True).start()
+
+    def run(self) -> None:
+        """Make one call and record how it ended."""
+        started = self.state.started
+        try:
+            # Connecting asks for the API version, so it hangs like any call and belongs into the thread.
+            self._client = self._client or self._connect()
+            self.endpoint.call(self._client)
+        except (docker.errors.DockerException, requests.RequestException, OSError):
+            self._client = None
+            self.state = ProbeState(started, self._monotonic(), ok=False, last_success=self.state.last_success)
+        else:
+            self.state = ProbeState(started, self._monotonic(), ok=True, last_success=self._clock())
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an endpoint answers, how many seconds its last finished call took, or the one under way if longer."""
+
+    ok: bool
+    duration: float
+
+
+def verdict_of(state: ProbeState, now: float, deadline: float) -> Verdict | None:
+    """What a probe's state says at `now`; None while its first call is neither answered nor late."""
+    if state.started is None or (state.in_flight and state.finished is None and now - state.started < deadline):
+        return None
+    if state.finished is not None and not state.in_flight:
+        return Verdict(state.ok, max(state.finished - state.started, 0.0))
+    waiting = now - state.started
+    return Verdict(state.ok and waiting < deadline, max(waiting, 0.0))
+
+
+def hang_pattern(verdicts: Mapping[str, Verdict]) -> bool | None:
+    """Whether the daemon hangs on a container: what needs its lock hangs, what needs no lock answers.
+
+    A daemon that stops altogether fails `ping` first: `images` and `volumes` are asked once a minute and have not
+    noticed. None while an endpoint that it takes has not been heard of.
+    """
+    locked = [verdicts[name].ok for name in _NEED_CONTAINER_LOCKS if name in verdicts]
+    lock_free = [verdicts[name].ok for name in _NEED_NO_LOCKS if name in verdicts]
+    if not locked or not lock_free or "ping" not in verdicts:
+        return None
+    return verdicts["ping"].ok and any(lock_free) and not all(locked)

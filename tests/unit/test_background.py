@@ -1,0 +1,45 @@
+import threading
+
+import pytest
+
+from collector.background import Background
+from tests.support.wait import wait_until
+
+
+def test_the_last_good_result_stays_with_its_time(caplog: pytest.LogCaptureFixture) -> None:
+    wall, answers = [100.0], [1]
+
+    def work() -> int:
+        if not answers:
+            raise OSError("no disk")
+        return answers.pop()
+
+    source = Background("files", 5, work, lambda: wall[0])
+    source.run()
+    wall[0] = 200.0
+    source.run()
+    source.run()
+    assert (source.result, source.last_success) == (1, 100.0)
+    assert caplog.text.count("no disk") == 1, "said once, not at every run"
+
+
+def test_one_run_at_a_time_and_the_next_when_it_is_due() -> None:
+    now, release, runs = [0.0], threading.Event(), []
+
+    def work() -> int:
+        runs.append(1)
+        release.wait(10)
+        return len(runs)
+
+    source = Background("slow", 5, work, lambda: 0.0, monotonic=lambda: now[0])
+    source.start_if_due()
+    now[0] = 60.0
+    source.start_if_due()
+    release.set()
+    wait_until(lambda: source.result == 1 and not source._running, deadline=10, what="the run ends")
+    assert len(runs) == 1
+    source.start_if_due()
+    wait_until(lambda: source.result == 2 and not source._running, deadline=10, what="the second run")
+    now[0] = 64.0
+    source.start_if_due()
+    assert len(runs) == 2
