@@ -54,7 +54,8 @@ class KeptFile:
         Raises:
             OSError: ENODEV where its cgroup has been removed.
         """
-        return _read_all(self._descriptor)
+        data = os.pread(self._descriptor, _CHUNK, 0)
+        return data if len(data) < _CHUNK else _read_all(self._descriptor)
 
     def close(self) -> None:
         """Give the descriptor back."""
