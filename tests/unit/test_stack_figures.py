@@ -42,7 +42,7 @@ def test_the_figures_say_size_rate_limit_checksum_and_position() -> None:
     lines = list(backup_lines(make_record(), AMOUNTS, Path("/v/demo-backup-1")))
     text = "\n".join(lines)
     for part in (
-        "400.0 MB, 50.0 MB/s; read limit 50.0 MB/s",
+        "400.0 MB, 50.0 MB/s; disk read limit 50.0 MB/s, cached pages are free",
         "160.0 MB, 20.0 MB/s; write limit 50.0 MB/s",
         "ab" * 32,
         "0 to 277670488",
