@@ -2,7 +2,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEV := $(VENV)/.dev-installed
 
-.PHONY: up down test lint bench
+.PHONY: up down test lint bench bench-collector
 
 up: ## install what is missing, start the local stack, run one backup
 	@deploy/local/bootstrap.sh
@@ -26,3 +26,7 @@ test:
 
 bench: $(DEV)
 	@$(BIN)/python -m tests.bench
+
+bench-collector: $(DEV) ## the agent with 5, 50 and 200 containers, about 15 minutes
+	@deploy/local/bootstrap.sh --test
+	@$(BIN)/python -m tests.bench.collector

@@ -58,7 +58,7 @@ def own_dockerd_online() -> Iterator[OwnDockerd]:
     bridge = f"vdbmon{os.getpid() % 10**8}"  # a bridge of another name leaves docker0 alone
     subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
     try:
-        subprocess.run(["ip", "address", "add", "192.0.2.1/24", "dev", bridge], check=True)
+        subprocess.run(["ip", "address", "add", "169.254.213.1/28", "dev", bridge], check=True)
         with _daemon(["dockerd", f"--bridge={bridge}"]) as daemon:
             yield daemon
     finally:
