@@ -161,8 +161,8 @@ def test_io_limits_are_read_back_and_hold(under_load: tuple[Gathering, Gathering
 def test_other_limits_are_read_back(under_load: tuple[Gathering, Gathering]) -> None:
     gathering = under_load[0]
     assert gathering.of("web")["container_threads_max",] == 64
-    assert gathering.of("filled")["container_spec_memory_limit_bytes",] == 48 * MIB
-    assert gathering.of("filled")["container_memory_rss",] >= 32 * MIB
+    assert gathering.of("filled")["container_spec_memory_limit_bytes",] == 24 * MIB
+    assert gathering.of("filled")["container_memory_rss",] >= 16 * MIB
     assert gathering.of("noio")["container_spec_cpu_shares",] == 1286  # runc's inverse of weight 50
     assert "container_threads_max" not in gathering.metrics("filled")
     assert "container_spec_memory_limit_bytes" not in gathering.metrics("web")

@@ -14,12 +14,26 @@ _FLAT = {
     "container_cpu_cfs_periods_total": ("cpu.stat", "nr_periods", 1),
     "container_cpu_cfs_throttled_periods_total": ("cpu.stat", "nr_throttled", 1),
     "container_cpu_cfs_throttled_seconds_total": ("cpu.stat", "throttled_usec", 1e6),
+    "container_cpu_cfs_burst_periods_total": ("cpu.stat", "nr_bursts", 1),
+    "container_cpu_cfs_burst_seconds_total": ("cpu.stat", "burst_usec", 1e6),
+    "container_memory_events_high_total": ("memory.events", "high", 1),
+    "container_memory_events_max_total": ("memory.events", "max", 1),
+    "container_memory_pgscan_total": ("memory.stat", "pgscan", 1),
+    "container_memory_pgsteal_total": ("memory.stat", "pgsteal", 1),
+    "container_memory_workingset_refault_anon_total": ("memory.stat", "workingset_refault_anon", 1),
+    "container_memory_workingset_refault_file_total": ("memory.stat", "workingset_refault_file", 1),
     "container_memory_failcnt": ("memory.events", "max", 1),
     "container_oom_events_total": ("memory.events", "oom_kill", 1),
     "container_memory_usage_bytes": ("memory.current", "", 1),
     "container_memory_max_usage_bytes": ("memory.peak", "", 1),
     "container_memory_rss": ("memory.stat", "anon", 1),
     "container_memory_cache": ("memory.stat", "file", 1),
+    "container_memory_kernel_usage": ("memory.stat", "kernel", 1),
+    "container_memory_file_dirty_bytes": ("memory.stat", "file_dirty", 1),
+    "container_memory_file_writeback_bytes": ("memory.stat", "file_writeback", 1),
+    "container_memory_total_active_file_bytes": ("memory.stat", "active_file", 1),
+    "container_memory_total_inactive_file_bytes": ("memory.stat", "inactive_file", 1),
+    "container_memory_swap": ("memory.swap.current", "", 1),
     "container_memory_mapped_file": ("memory.stat", "file_mapped", 1),
     "vdbmon_container_memory_shmem_bytes": ("memory.stat", "shmem", 1),
     "vdbmon_container_memory_slab_bytes": ("memory.stat", "slab", 1),
@@ -67,6 +81,8 @@ def read_beside(files: Files, metric: str, labels: Sequence[str]) -> float:
         return (int(_keyed(files[file])[key]) if key else int(files[file])) / scale
     if metric in _BY_DEVICE:
         return int(_devices(files["io.stat"])[labels[0]][_BY_DEVICE[metric]])
+    if metric == "container_blkio_device_usage_total":
+        return int(_devices(files["io.stat"])[labels[0]]["rbytes" if labels[-1] == "Read" else "wbytes"])
     if metric in _PRESSURE:
         file, kind = _PRESSURE[metric]
         return int(_keyed(files[file], "total=")[kind]) / 1e6

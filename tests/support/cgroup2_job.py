@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import itertools
 import json
 import os
@@ -41,6 +40,7 @@ PATIENCE = 30.0
 APART = 2.0  # seconds between the two gatherings under load
 
 MIB = 2**20
+FILLED, FILLED_LIMIT = 16 * MIB, 24 * MIB
 CHURNED = 5
 READ_BESIDE = ("cpu.", "io.", "memory.", "pids.")
 WRITE_ONLY = {"memory.reclaim"}
@@ -73,7 +73,7 @@ class Box:
 
 
 def container_id(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
+    return name.encode().hex().ljust(64, "0")
 
 
 def make(name: str, pattern: str, limits: dict[str, str] | None = None, network_mode: str = "host") -> Box:
@@ -212,8 +212,8 @@ def make_boxes() -> list[Box]:
     return [
         make("web", "docker/{}", {"cpu.max": "20000 100000", "pids.max": "64"}, network_mode="bridge"),
         make("writer", scope, {"io.max": f"{numbers} rbps={2 * MIB} wbps={MIB}"}),
-        make("filled", "docker/{}", {"memory.max": str(48 * MIB)}),
-        make("hungry", scope, {"memory.max": str(16 * MIB)}),
+        make("filled", "docker/{}", {"memory.max": str(FILLED_LIMIT)}),
+        make("hungry", scope, {"memory.max": str(8 * MIB)}),
         make("noio", "noio.slice/docker-{}.scope", {"cpu.weight": "50"}, f"container:{container_id('web')}"),
         make("bare", "bare.slice/docker-{}.scope"),
     ]
@@ -227,17 +227,17 @@ def load(boxes: dict[str, Box]) -> None:
     start(inner, "sleep", "600")
     writing = f"while :; do dd if=/dev/zero of={SCRATCH} bs=64k oflag=direct conv=notrunc 2>/dev/null; done"
     start(boxes["writer"].folder, "sh", "-c", writing)
-    fill(boxes["filled"].folder, 32 * MIB)
+    fill(boxes["filled"].folder, FILLED)
     for name in ("hungry", "bare"):
         start(boxes[name].folder, "sleep", "600")
-    _, status = os.waitpid(fill(boxes["hungry"].folder, 64 * MIB), 0)
+    _, status = os.waitpid(fill(boxes["hungry"].folder, 16 * MIB), 0)
     assert os.WTERMSIG(status) == signal.SIGKILL, status
     connect(web)
     start(boxes["noio"].folder, "nsenter", f"--net=/proc/{web}/ns/net", "sleep", "600")
     shown = (
         ("web", "cpu.stat", "nr_throttled", 3),
         ("writer", "io.stat", "wbytes", MIB),
-        ("filled", "memory.stat", "anon", 32 * MIB),
+        ("filled", "memory.stat", "anon", FILLED),
     )
     wait_until(
         lambda: all(number(boxes[name], file, key) >= least for name, file, key, least in shown),
@@ -250,12 +250,11 @@ def connect(pid: int) -> None:
     """A veth pair into the namespace of `pid`, and datagrams that arrive there."""
     own = Path("/proc/self/ns/net").readlink()
     wait_until(lambda: Path(f"/proc/{pid}/ns/net").readlink() != own, deadline=PATIENCE, what="its own namespace")
-    script = """\
-ip link add veth0 type veth peer name eth0 netns "$0"
-ip addr add 10.0.0.1/24 dev veth0 && ip link set veth0 up
-nsenter --net="/proc/$0/ns/net" sh -c 'ip addr add 10.0.0.2/24 dev eth0 && ip link set eth0 up'
-"""
-    subprocess.run(["sh", "-ec", script, str(pid)], check=True)
+    ours = f"link add veth0 type veth peer name eth0 netns {pid}\naddr add 10.0.0.1/24 dev veth0\nlink set veth0 up\n"
+    theirs = "addr add 10.0.0.2/24 dev eth0\nlink set eth0 up\n"
+    batch = ["ip", "-batch", "-"]
+    subprocess.run(batch, input=ours, text=True, check=True)
+    subprocess.run(["nsenter", f"--net=/proc/{pid}/ns/net", *batch], input=theirs, text=True, check=True)
     received = Path(f"/proc/{pid}/net/dev")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
 

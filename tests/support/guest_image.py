@@ -28,8 +28,8 @@ OTHER_MODULES = ("veth",)
 ROOT_SIZE = "400M"
 PREPARE_SECONDS = 170
 
-# What python3 reads at its start, compiled here: the guest's processor is emulated.
-WARM_UP = "import contextlib, dataclasses, datetime, json, mmap, pathlib, socket, subprocess, threading, typing"
+# Compiled here, because the guest's processor is emulated.
+COMPILED = "import contextlib, dataclasses, datetime, functools, json, pathlib, socket, subprocess, threading, typing"
 
 # The kernel starts this in the initramfs; it goes on to /init of the root disk.
 FIRST_INIT = f"""\
@@ -119,7 +119,7 @@ def _make(folder: Path) -> None:
     _script(root / "init", GUEST_INIT)
     for name in ("dev", "proc", "run", "sys", "tmp"):
         (root / name).mkdir(exist_ok=True)
-    _run("chroot", str(root), "python3", "-c", WARM_UP)
+    _run("chroot", str(root), "/usr/bin/env", "-i", "/usr/bin/python3", "-c", COMPILED)
     _run("truncate", f"--size={ROOT_SIZE}", str(image.root_disk))
     _run("mkfs.ext4", "-q", "-d", str(root), str(image.root_disk))
 
