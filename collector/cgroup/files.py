@@ -22,25 +22,23 @@ class _OpenFile:
 
 
 class CgroupFiles:
-    """Opens each file once and re-reads it; parses it only where it has changed. What isn't there stays absent.
+    """Opens each file once and re-reads it; parses it only where it has changed. What isn't there is looked for again.
 
     Most files of a container say the same for minutes (limits, fail counts, devices that rest), and parsing costs more
     than reading. What a parser returns is therefore shared between readings and must not be changed.
 
     A cgroup that was removed answers ENODEV; the files are then closed, and a new cgroup of the same path (a container
-    started again) is opened at the next reading.
+    started again) is opened at the next reading. The files of a controller answer the same when the parent switches it
+    off, and appear when it switches it on, which systemd does for a whole slice as soon as one unit of it asks.
     """
 
     def __init__(self, skipped: SkippedLines) -> None:
         self.skipped = skipped
-        self._files: dict[str, _OpenFile | None] = {}
+        self._files: dict[str, _OpenFile] = {}
 
     def read(self, path: str, parse: Callable[[bytes, SkippedLines], Parsed]) -> Parsed | None:
         """The parsed content; None where the file does not exist or is gone. A path goes with one parser."""
-        try:
-            file = self._files[path]
-        except KeyError:
-            file = self._files[path] = _open(path)
+        file = self._files.get(path) or self._open(path)
         if file is None:
             return None
         try:
@@ -56,13 +54,12 @@ class CgroupFiles:
     def close(self) -> None:
         """Give all descriptors back."""
         for file in self._files.values():
-            if file is not None:
-                file.kept.close()
+            file.kept.close()
         self._files.clear()
 
-
-def _open(path: str) -> _OpenFile | None:
-    try:
-        return _OpenFile(KeptFile(path))
-    except OSError:
-        return None
+    def _open(self, path: str) -> _OpenFile | None:
+        try:
+            file = self._files[path] = _OpenFile(KeptFile(path))
+        except OSError:
+            return None
+        return file

@@ -10,12 +10,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from collector import procfs
 from collector.containers import ContainerIndex
 from collector.kernelfile import SkippedLines, parse_flat_keyed, read_file
 from collector.metrics import Sample, Unit, counter, gauge
-from collector.settings import ProcessGroup
+
+if TYPE_CHECKING:  # the settings' library isn't needed to read files
+    from collector.settings import ProcessGroup
 
 _L = ("name", "image", "group")
 

@@ -65,6 +65,7 @@ find_missing() {
     [ "$mode" = --test ] || return 0
     need busybox busybox-static
     need prometheus-node-exporter prometheus-node-exporter
+    need qemu-system-x86_64 qemu-system-x86
 }
 
 forbid_service_starts() {

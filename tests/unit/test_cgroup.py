@@ -100,6 +100,14 @@ def test_an_absent_controller_is_absent_and_not_zero(tmp_path: Path) -> None:
     assert not reading.io
 
 
+def test_a_controller_that_is_switched_on_later_is_read(tmp_path: Path) -> None:
+    reader = V2Reader(tmp_path, "", SkippedLines())
+    assert reader.read().memory.usage is None
+    (tmp_path / "memory.current").write_text("4096\n")
+    assert reader.read().memory.usage == 4096
+    reader.close()
+
+
 def test_v1_units_become_seconds_and_bytes(tmp_path: Path) -> None:
     for name, content in {
         "cpuacct.usage": "1500000000\n",
