@@ -26,7 +26,7 @@ def children() -> list[int]:
     found = []
     for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
         with contextlib.suppress(OSError):
-            if b"statvfs_child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"filesystem_child" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 found.append(int(pid))
     return found
 
