@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,24 @@ _SHORT_ID = 12
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerMount:
+    """A volume or a folder of the host that a container sees.
+
+    Attributes:
+        kind: `volume`, `bind`, `tmpfs`.
+        name: of the Docker volume; empty for a bind mount.
+        source: path on the host; empty where it has none (tmpfs).
+        destination: path in the container.
+    """
+
+    kind: str
+    name: str
+    source: str
+    destination: str
+    writable: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Metadata:
     """What Docker knows of a container and the kernel does not.
 
@@ -29,6 +47,7 @@ class Metadata:
         started_at: Unix time in seconds; None where unknown.
         created_at: likewise.
         network_mode: `bridge`, `none`, `host`, `container:ID`, a network's name; empty where unknown.
+        mounts: sorted by destination.
     """
 
     name: str
@@ -38,6 +57,7 @@ class Metadata:
     started_at: float | None = None
     network_mode: str = ""
     created_at: float | None = None
+    mounts: tuple[ContainerMount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +82,11 @@ class Container:
     def label(self, key: str) -> str:
         """A Docker label's value; empty where it has none."""
         return self.metadata.labels.get(key, "") if self.metadata else ""
+
+    @property
+    def mounts(self) -> tuple[ContainerMount, ...]:
+        """Its mounts from the host; none while they are not known."""
+        return self.metadata.mounts if self.metadata else ()
 
     @property
     def pid(self) -> int | None:
@@ -108,7 +133,18 @@ def parse_metadata(config: Mapping[str, Any], host_config: Mapping[str, Any]) ->
         started_at=unix_time(state["StartedAt"]),
         network_mode=str(host_config.get("NetworkMode", "")),
         created_at=unix_time(config["Created"]) if "Created" in config else None,
+        mounts=tuple(_mounts(config.get("MountPoints") or {})),
     )
+
+
+def _mounts(mount_points: Mapping[str, Any]) -> Iterator[ContainerMount]:
+    """The mounts that Docker keeps by destination (moby, volume/mounts/mounts.go, MountPoint)."""
+    for destination, mount in sorted(mount_points.items()):
+        # Daemons before 17.04 wrote no type; only a volume has a name.
+        kind = mount.get("Type") or ("volume" if mount["Name"] else "bind")
+        yield ContainerMount(
+            str(kind), str(mount["Name"]), str(mount["Source"]), str(destination), writable=bool(mount["RW"])
+        )
 
 
 def unix_time(text: str) -> float | None:

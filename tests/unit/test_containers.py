@@ -4,7 +4,7 @@ from typing import Any
 
 from collector.cgroup.hierarchy import Hierarchy
 from collector.container_labels import container_labels, label_name
-from collector.containers import Container, ContainerIndex, Metadata, parse_metadata, read_metadata
+from collector.containers import Container, ContainerIndex, ContainerMount, Metadata, parse_metadata, read_metadata
 
 ID = "0123456789abcdef" * 4
 CONFIG: dict[str, Any] = {
@@ -45,6 +45,34 @@ def test_metadata_is_read_as_docker_writes_it() -> None:
         started_at=1795410600.123456,
         network_mode="none",
     )
+
+
+def test_mounts_are_read_as_docker_writes_them() -> None:
+    mount_points = {
+        "/t": {"Source": "", "Destination": "/t", "RW": True, "Name": "", "Type": "tmpfs"},
+        "/backup": {"Source": "/volumes/b1", "Destination": "/backup", "RW": True, "Name": "", "Type": "bind"},
+        "/data": {
+            "Source": "/var/lib/docker/volumes/v1/_data",
+            "Destination": "/data",
+            "RW": False,
+            "Name": "v1",
+            "Driver": "local",
+            "Type": "volume",
+            "Spec": {"Type": "volume", "Source": "v1", "Target": "/data"},
+        },
+    }
+    assert parse_metadata({**CONFIG, "MountPoints": mount_points}, {}).mounts == (
+        ContainerMount("bind", "", "/volumes/b1", "/backup", writable=True),
+        ContainerMount("volume", "v1", "/var/lib/docker/volumes/v1/_data", "/data", writable=False),
+        ContainerMount("tmpfs", "", "", "/t", writable=True),
+    )
+    assert parse_metadata({**CONFIG, "MountPoints": None}, {}).mounts == ()
+
+
+def test_a_mount_of_an_old_daemon_has_its_kind_from_its_name() -> None:
+    old = {"Source": "/s", "Destination": "/d", "RW": True, "Name": "v1"}
+    points = {"/d": old, "/e": {**old, "Name": ""}}
+    assert [mount.kind for mount in parse_metadata({**CONFIG, "MountPoints": points}, {}).mounts] == ["volume", "bind"]
 
 
 def test_a_container_that_was_never_started_has_no_start() -> None:
