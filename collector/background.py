@@ -24,6 +24,7 @@ class Background(Generic[Result]):
     Attributes:
         result: of the last run that ended well; None before that.
         last_success: when that was, Unix seconds.
+        duration: of the last run that ended, well or not, in seconds; None before that.
     """
 
     def __init__(
@@ -37,26 +38,38 @@ class Background(Generic[Result]):
     ) -> None:
         self.result: Result | None = None
         self.last_success: float | None = None
+        self.duration: float | None = None
         self._name = name
         self._every = every
         self._work = work
         self._clock = clock
         self._monotonic = monotonic
         self._started: float | None = None
-        self._running = False
+        self._idle = threading.Event()
+        self._idle.set()
         self._failing = False
+
+    @property
+    def running_for(self) -> float:
+        """Seconds since the run under way began; 0 where there is none."""
+        return 0.0 if self._started is None or self._idle.is_set() else self._monotonic() - self._started
 
     def start_if_due(self) -> None:
         """Start the next run when its time has come and the last one is over."""
         now = self._monotonic()
-        if self._running or (self._started is not None and now - self._started < self._every):
+        if not self._idle.is_set() or (self._started is not None and now - self._started < self._every):
             return
         self._started = now
-        self._running = True
+        self._idle.clear()
         threading.Thread(target=self.run, name=self._name, daemon=True).start()
+
+    def wait(self, seconds: float) -> None:
+        """Give the run under way that much time: one that is quick is then no scrape behind."""
+        self._idle.wait(seconds)
 
     def run(self) -> None:
         """One run; what fails keeps the last result, whose age then tells."""
+        began = self._monotonic()
         try:
             self.result = self._work()
         except (OSError, ValueError) as error:
@@ -67,4 +80,5 @@ class Background(Generic[Result]):
             self._failing = False
             self.last_success = self._clock()
         finally:
-            self._running = False
+            self.duration = self._monotonic() - began
+            self._idle.set()

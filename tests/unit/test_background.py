@@ -36,10 +36,30 @@ def test_one_run_at_a_time_and_the_next_when_it_is_due() -> None:
     now[0] = 60.0
     source.start_if_due()
     release.set()
-    wait_until(lambda: source.result == 1 and not source._running, deadline=10, what="the run ends")
+    wait_until(lambda: source.result == 1 and source.running_for == 0, deadline=10, what="the run ends")
     assert len(runs) == 1
     source.start_if_due()
-    wait_until(lambda: source.result == 2 and not source._running, deadline=10, what="the second run")
+    wait_until(lambda: source.result == 2 and source.running_for == 0, deadline=10, what="the second run")
     now[0] = 64.0
     source.start_if_due()
     assert len(runs) == 2
+
+
+def test_a_run_that_is_quick_can_be_waited_for() -> None:
+    source = Background("quick", 60, lambda: 7, lambda: 100.0)
+    source.start_if_due()
+    source.wait(10)
+    assert (source.result, source.last_success) == (7, 100.0)
+    assert source.duration is not None
+
+
+def test_a_run_tells_how_long_it_takes() -> None:
+    now, release = [0.0], threading.Event()
+    source = Background("slow", 5, lambda: release.wait(10), lambda: 100.0, monotonic=lambda: now[0])
+    source.start_if_due()
+    now[0] = 7.0
+    source.wait(0.01)
+    assert (source.running_for, source.duration, source.result) == (7.0, None, None)
+    release.set()
+    source.wait(10)
+    assert (source.running_for, source.duration) == (0.0, 7.0)
