@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from collector.quantities import Seconds
+
+
+class DataFormat(StrEnum):
+    """What a command's output is; telegraf's words."""
+
+    INFLUX = "influx"
+    PROMETHEUS = "prometheus"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +128,56 @@ class OvsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeInputSettings:
+    """Volumes of containers.
+
+    Attributes:
+        du: what is measured by du, as `container:destination` with shell wildcards (`dr-*:/backup`); `name:/` is what a
+            container wrote outside its volumes. du reads every folder, so nothing is measured unless it is named.
+        du_interval: from one round of du to the next; at least 10 minutes.
+        du_timeout: for a whole round.
+    """
+
+    du: tuple[str, ...] = ()
+    du_interval: Annotated[Seconds, Field(ge=600)] = 600.0
+    du_timeout: Seconds = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSettings:
+    """Metrics that jobs write. `volumes_dir` is None for the `dir` of `[volumes]`."""
+
+    volumes_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecSettings:
+    """Commands that print metrics.
+
+    Attributes:
+        commands: each a text that is split as a shell would, or a list of program and arguments; there is no shell.
+        name_prefix: put before every name.
+        alias: the name that labels the series of the command; None for the program's.
+    """
+
+    commands: Annotated[tuple[str | tuple[str, ...], ...], Field(min_length=1)]
+    data_format: DataFormat = DataFormat.INFLUX
+    timeout: Seconds = 5.0
+    interval: Seconds = 60.0
+    name_prefix: str = ""
+    alias: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputSettings:
     """Settings of single inputs."""
 
     process: ProcessSettings = field(default_factory=ProcessSettings)
     docker: DockerSettings = field(default_factory=DockerSettings)
     ovs: OvsSettings = field(default_factory=OvsSettings)
+    volume: VolumeInputSettings = field(default_factory=VolumeInputSettings)
+    job: JobSettings = field(default_factory=JobSettings)
+    exec: tuple[ExecSettings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
