@@ -7,7 +7,7 @@ nothing is undone and nothing is given back; `vdbmon rm NAME` clears it when the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -27,8 +27,8 @@ STARTED_AFTER_SECONDS = 1.0
 class Volumes(Protocol):
     """Sized volumes of a host."""
 
-    def create(self, name: str, size_bytes: int) -> SizedVolume:
-        """Make and mount one."""
+    def create(self, name: str, size_bytes: int, volume_labels: Mapping[str, str] | None = None) -> SizedVolume:
+        """Make and mount one; its labels say whose it is when its container is gone."""
 
     def get(self, name: str) -> SizedVolume | None:
         """The one of that name."""
@@ -128,7 +128,8 @@ class Launch:
         return Launched(container_id=self._container_id, volume=self._spec.volume, limits=self._limits)
 
     def _make_volume(self) -> None:
-        self._volume = self._volumes.create(self._spec.volume, self._spec.volume_size)
+        volume_labels = {**self._labels, labels.IMAGE: self._spec.image}
+        self._volume = self._volumes.create(self._spec.volume, self._spec.volume_size, volume_labels)
 
     def _remove_volume(self) -> None:
         self._volumes.remove(self._spec.volume)

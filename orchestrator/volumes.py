@@ -12,12 +12,13 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from collector.errors import VdbmonError
+from collector.volume_labels import labels_file, write_volume_labels
 
 SMALLEST_BYTES = 8 << 20  # below it mke2fs leaves out the journal
 _BLOCK_BYTES = 4096
@@ -105,8 +106,10 @@ class LoopVolumes:
         self._mountinfo = mountinfo
         self._sleep = sleep
 
-    def create(self, name: str, size_bytes: int) -> SizedVolume:
+    def create(self, name: str, size_bytes: int, volume_labels: Mapping[str, str] | None = None) -> SizedVolume:
         """Make and mount a volume; one of this name and size that is there already is the answer.
+
+        `volume_labels` are kept beside it, where its container can't write: they say whose it is.
 
         Raises:
             VdbmonError: `volume.bad_name`, `volume.bad_size`, `volume.exists` with another size,
@@ -119,6 +122,8 @@ class LoopVolumes:
             )
         size = -(-size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
         with self._lock():
+            if volume_labels:
+                write_volume_labels(self._root, name, volume_labels)
             if not image.exists():
                 self._make_image(image, size)
             elif image.stat().st_size != size:
@@ -163,6 +168,7 @@ class LoopVolumes:
             self._await_detached(name, image)
             image.unlink(missing_ok=True)
             _new_image(image).unlink(missing_ok=True)
+            labels_file(self._root, name).unlink(missing_ok=True)
             if mountpoint.is_dir():
                 mountpoint.rmdir()
 

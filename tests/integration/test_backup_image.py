@@ -182,7 +182,12 @@ def steady_rate(container: Container, volume: SizedVolume) -> float:
 
 
 def left_in(volume: SizedVolume) -> list[str]:
-    return sorted(path.name for path in volume.mountpoint.iterdir() if path.name != "lost+found")
+    """What a backup leaves, besides what it says of itself."""
+    return sorted({path.name for path in volume.mountpoint.iterdir()} - {"lost+found", "metrics"})
+
+
+def says(volume: SizedVolume) -> set[str]:
+    return set((volume.mountpoint / "metrics" / "backup.prom").read_text().splitlines())
 
 
 def test_an_image_that_is_up_to_date_is_not_built_again(docker_client: docker.DockerClient, backup_image: str) -> None:
@@ -257,6 +262,7 @@ def test_a_backup_keeps_its_write_limit_and_restores_to_the_same_rows(
 
     folder = volume.mountpoint / "b1"
     assert left_in(volume) == ["b1"]
+    assert 'vdbmon_backup_state{state="done"} 1' in says(volume)
     assert Record.from_json((folder / "record.json").read_text()) == record
     assert (folder / "backup.xb.zst").stat().st_size == record.bytes_stored
     with (folder / "backup.xb.zst").open("rb") as stream:
@@ -290,6 +296,7 @@ def test_a_volume_too_small_is_the_reason_and_nothing_is_left(volumes: LoopVolum
     assert (status, record.state) == (1, State.FAILED)
     assert (record.reason or "").startswith("no space left in /backup after ")
     assert left_in(volume) == []
+    assert 'vdbmon_backup_state{state="failed"} 1' in says(volume)
 
 
 def test_a_stopped_backup_cleans_up_and_lets_the_server_go(demo: Demo, volumes: LoopVolumes, launch: Launch) -> None:

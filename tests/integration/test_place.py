@@ -16,6 +16,7 @@ import pytest
 from alerts.thresholds import GATE_FOR
 from collector import labels
 from collector.errors import VdbmonError
+from collector.volume_labels import read_volume_labels
 from orchestrator.backup.runner.record import RECORD_NAME, Record, State
 from orchestrator.decision import Decision
 from orchestrator.engines.docker_engine import DockerEngine
@@ -229,8 +230,8 @@ class HeldVolumes(LoopVolumes):
 
     holder: IO[str]
 
-    def create(self, name: str, size_bytes: int) -> SizedVolume:
-        volume = super().create(name, size_bytes)
+    def create(self, name: str, size_bytes: int, volume_labels: Mapping[str, str] | None = None) -> SizedVolume:
+        volume = super().create(name, size_bytes, volume_labels)
         self.holder = (volume.mountpoint / "held").open("w")
         return volume
 
@@ -254,6 +255,17 @@ def test_unsafe_credentials_stop_a_launch_before_its_intent(here: Place, demo: S
         here.place("b1", "sleep", "600")
     assert here.leftovers() == NOTHING
     assert here.scheduler.ledger.launches_named("b1") == ()
+
+
+def test_a_volume_says_whose_backup_is_in_it_when_its_container_is_gone(here: Place) -> None:
+    placement = here.place("b1", "true")
+    here.scheduler.await_end(placement.decision.request_id)
+    assert placement.launched is not None
+    folder = here.scheduler.fleet.volumes.dir
+    ((path, given),) = read_volume_labels(folder)
+    assert path == str(folder / placement.launched.volume)
+    assert (given[labels.NAME], given[labels.SOURCE], given[labels.JOB]) == ("b1", "demo", "backup")
+    assert given[labels.IMAGE] == here.image
 
 
 def test_ended_job_gives_back_all_but_its_disk_space(here: Place) -> None:

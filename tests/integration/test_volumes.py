@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import VdbmonError
+from collector.volume_labels import read_volume_labels
 from orchestrator.backup.runner.directio import DirectIOUnsupportedError, DirectWriter
 from orchestrator.volumes import LoopVolumes, SizedVolume, device_of, read_mounts, run_command
 
@@ -94,6 +95,16 @@ def test_a_volume_is_made_found_and_removed(root: Path) -> None:
     assert (volumes.list(), volumes.get("b1")) == ((), None)
     assert sorted(path.name for path in root.iterdir()) == [".lock"]
     volumes.remove("b1")
+
+
+def test_labels_live_and_end_with_the_volume(root: Path) -> None:
+    volumes = LoopVolumes(root)
+    volumes.create("b1", SIZE, {"io.vdbmon.name": "nightly"})
+    volumes.create("b2", SIZE)
+    assert list(read_volume_labels(root)) == [(str(root / "b1"), {"io.vdbmon.name": "nightly"})]
+    volumes.remove("b1")
+    assert sorted(path.name for path in root.iterdir()) == [".lock", "b2", "b2.img"]
+    volumes.remove("b2")
 
 
 def test_another_size_is_refused_and_the_volume_kept(root: Path) -> None:

@@ -19,10 +19,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from collector.inputs.job import BYTES, DURATION, LAST_SUCCESS, PROGRESS, START, STATE, Values, parse_job_text
 from orchestrator.backup import runner
 from orchestrator.backup.runner.directio import BLOCK_BYTES, DirectWriter
 from orchestrator.backup.runner.facts import last_message, parse_facts, parse_zstd_version, succeeded
 from orchestrator.backup.runner.job import BackupJob, ProgressLine, run_backup
+from orchestrator.backup.runner.metrics import MetricsFiles
 from orchestrator.backup.runner.pipeline import PipelineError, run_pipeline
 from orchestrator.backup.runner.record import Record, State
 
@@ -325,6 +327,61 @@ def test_progress_is_written_every_five_seconds() -> None:
     assert lines == ["40.0 MB read, 20.0 MB stored, 4.0 MB/s\n", "80.0 MB read, 40.0 MB stored, 2.0 MB/s\n"]
 
 
+def said(job: BackupJob) -> Values:
+    """What the agent's job input takes from the files in the volume; it refuses none of it."""
+    found = [parse_job_text(path.read_text()) for path in sorted((job.target / "metrics").iterdir())]
+    assert [text.refused for text in found] == [{}] * len(found)
+    return {key: value for text in found for key, value in text.values.items()}
+
+
+def states(values: Values) -> set[str]:
+    return {labels[0] for (metric, labels), value in values.items() if metric is STATE and value}
+
+
+def test_a_good_backup_is_told_with_its_time_and_sizes(job: BackupJob) -> None:
+    metrics = MetricsFiles(job.target, datetime(2026, 11, 23, 4, 59, tzinfo=UTC))
+    metrics.progress(0, 0)
+    assert states(said(job)) == {"started"}
+    metrics.ended(back_up(job))
+    values = said(job)
+    assert states(values) == {"done"}
+    assert values[LAST_SUCCESS, ()] == datetime(2026, 11, 23, 5, 0, tzinfo=UTC).timestamp()
+    assert values[START, ()] == values[LAST_SUCCESS, ()] - 60
+    assert values[DURATION, ()] == 1.0
+    assert values[BYTES, ("raw",)] == values[PROGRESS, ("stored",)] == 3000000
+
+
+def test_an_attempt_that_fails_takes_nothing_from_the_last_good_one(job: BackupJob) -> None:
+    MetricsFiles(job.target, datetime(2026, 11, 23, 4, 0, tzinfo=UTC)).ended(back_up(job))
+    before = said(job)
+    MetricsFiles(job.target, datetime(2026, 11, 23, 6, 0, tzinfo=UTC)).ended(back_up(job))
+    values = said(job)
+    assert states(values) == {"failed"}
+    for key in ((LAST_SUCCESS, ()), (DURATION, ()), (BYTES, ("raw",))):
+        assert values[key] == before[key]
+
+
+def test_progress_is_told_at_the_start_and_then_every_five_seconds(job: BackupJob) -> None:
+    now = [10.0]
+    metrics = MetricsFiles(job.target, datetime.now(UTC), monotonic=lambda: now[0])
+    told = []
+    for second in range(12):
+        now[0] = 10.0 + second
+        metrics.progress(second, second)
+        told.append(said(job)[PROGRESS, ("raw",)])
+    assert told == [0.0] * 5 + [5.0] * 5 + [10.0] * 2
+
+
+def test_a_volume_that_takes_no_metrics_costs_no_backup(job: BackupJob) -> None:
+    (job.target / "metrics").write_text("in the way")
+    metrics = MetricsFiles(job.target, datetime.now(UTC))
+    metrics.progress(1, 1)
+    metrics.ended(back_up(job))
+    MetricsFiles(job.target / "missing", datetime.now(UTC)).progress(1, 1)
+    assert (job.target / "metrics").read_text() == "in the way"
+    assert not (job.target / "missing").exists()
+
+
 def test_sigterm_ends_children_removes_the_partial_folder_and_says_so(job: BackupJob, tmp_path: Path) -> None:
     write_program(Path(job.programs[0]), f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec sleep 60\n")
     arguments = ["--source=demo", "--backup-id=b1", f"--target={job.target}", f"--socket={job.socket}"]
@@ -341,5 +398,6 @@ def test_sigterm_ends_children_removes_the_partial_folder_and_says_so(job: Backu
     assert process.returncode == 1, errors
     record = Record.from_json(output.decode().splitlines()[-1])
     assert (record.state, record.reason) == (State.FAILED, "terminated")
-    assert list(job.target.iterdir()) == []
+    assert [path.name for path in job.target.iterdir()] == ["metrics"]
+    assert 'state="failed"} 1' in (job.target / "metrics/backup.prom").read_text()
     assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from .job import BackupFailedError, BackupJob, ProgressLine, run_backup
+from .metrics import MetricsFiles
 from .pipeline import STOP_SIGNALS
 from .record import State
 
@@ -20,9 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one backup; 0 if it is done, 1 if it failed (the record says why), 2 for a wrong command line."""
     job = parse_arguments(arguments)
     os.umask(0o077)
+    metrics = MetricsFiles(job.target, datetime.now(UTC))
+    metrics.progress(0, 0)
     for number in STOP_SIGNALS:
         signal.signal(number, _terminate)
-    record = run_backup(job, ProgressLine(_say), commit=_ignore_signals, now=lambda: datetime.now(UTC))
+    progress = ProgressLine(_say, also=metrics.progress)
+    record = run_backup(job, progress, commit=_ignore_signals, now=lambda: datetime.now(UTC))
+    _ignore_signals()
+    metrics.ended(record)
     if record.reason is not None:
         _say(f"backup {record.backup_id} of {record.source} failed: {record.reason}\n")
     sys.stdout.write(record.to_json() + "\n")

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .facts import INFO_NAMES, last_message, parse_facts, parse_zstd_version, succeeded
-from .pipeline import PipelineError, Stream, run_pipeline
+from .pipeline import PipelineError, Progress, Stream, run_pipeline
 from .record import RECORD_NAME, STREAM_NAME, Record, ServerFacts, State
 
 LOG_NAME = "backup.log"
@@ -64,18 +64,26 @@ class BackupJob:
 
 
 class ProgressLine:
-    """Counts of the bytes so far, and a line about them every few seconds."""
+    """Counts of the bytes so far, and a line about them every few seconds; `also` is told every time."""
 
-    def __init__(self, write: Callable[[str], object], *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], object],
+        *,
+        also: Progress = lambda _raw, _stored: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.bytes_raw = 0
         self.bytes_stored = 0
         self._write = write
+        self._also = also
         self._monotonic = monotonic
         self._last = (monotonic(), 0)
 
     def __call__(self, bytes_raw: int, bytes_stored: int) -> None:
         """Take new counts."""
         self.bytes_raw, self.bytes_stored = bytes_raw, bytes_stored
+        self._also(bytes_raw, bytes_stored)
         then, stored_then = self._last
         elapsed = self._monotonic() - then
         if elapsed >= _PROGRESS_SECONDS:

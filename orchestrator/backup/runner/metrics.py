@@ -1,0 +1,75 @@
+"""Metrics of a backup, as files in its volume that the agent reads: `metrics/*.prom`, Prometheus text.
+
+`backup.prom` tells of the attempt under way and then of its end; `success.prom` of the last good backup, and an attempt
+that fails leaves it as it is. Both are replaced as a whole. Names are those that the agent knows (its job input).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+
+from .record import Record, State
+
+FOLDER = "metrics"
+ATTEMPT_FILE = "backup.prom"
+SUCCESS_FILE = "success.prom"
+_STARTED = "started"
+_STATES = (_STARTED, *State)
+_PROGRESS_SECONDS = 5.0
+
+
+class MetricsFiles:
+    """Writes them; a volume that is full or missing costs metrics and never the backup.
+
+    Args:
+        target: root of the volume.
+        started_at: of the attempt.
+    """
+
+    def __init__(self, target: Path, started_at: datetime, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._folder = target / FOLDER
+        self._started_at = started_at
+        self._monotonic = monotonic
+        self._next = monotonic()
+
+    def progress(self, bytes_raw: int, bytes_stored: int) -> None:
+        """Take new counts; they are written every few seconds."""
+        now = self._monotonic()
+        if now >= self._next:
+            self._next = now + _PROGRESS_SECONDS
+            self._attempt(_STARTED, bytes_raw, bytes_stored)
+
+    def ended(self, record: Record) -> None:
+        """Tell how it ended."""
+        if record.state is State.DONE:
+            finished = datetime.fromisoformat(record.finished_at).timestamp()
+            lines = [
+                f"vdbmon_backup_last_success_timestamp_seconds {finished:.0f}",
+                f"vdbmon_backup_duration_seconds {record.seconds}",
+                *_by_kind("vdbmon_backup_bytes", record.bytes_raw, record.bytes_stored),
+            ]
+            self._write(SUCCESS_FILE, lines)
+        self._attempt(record.state, record.bytes_raw, record.bytes_stored)
+
+    def _attempt(self, state: str, bytes_raw: int, bytes_stored: int) -> None:
+        lines = [
+            f"vdbmon_backup_start_timestamp_seconds {self._started_at.timestamp():.0f}",
+            *(f'vdbmon_backup_state{{state="{name}"}} {int(name == state)}' for name in _STATES),
+            *_by_kind("vdbmon_backup_progress_bytes", bytes_raw, bytes_stored),
+        ]
+        self._write(ATTEMPT_FILE, lines)
+
+    def _write(self, name: str, lines: Iterable[str]) -> None:
+        new = self._folder / f".{name}.new"
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            new.write_text("".join(f"{line}\n" for line in lines))
+            new.rename(self._folder / name)
+
+
+def _by_kind(name: str, bytes_raw: int, bytes_stored: int) -> tuple[str, str]:
+    return f'{name}{{kind="raw"}} {bytes_raw}', f'{name}{{kind="stored"}} {bytes_stored}'
