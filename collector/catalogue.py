@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from collector.inputs import cgroup, containers, docker, host, internal, network, ovs, process, tables
+from collector.inputs import (
+    cgroup,
+    containers,
+    docker,
+    exec,  # noqa: A004 - telegraf's word
+    host,
+    internal,
+    job,
+    network,
+    ovs,
+    process,
+    tables,
+    volume,
+)
 from collector.metrics import Metric, declared
 
 __all__ = [
@@ -16,16 +29,32 @@ __all__ = [
     "cgroup",
     "containers",
     "docker",
+    "exec",
     "gather_declarations",
     "host",
     "internal",
+    "job",
     "network",
     "ovs",
     "process",
     "tables",
+    "volume",
 ]
 
-INPUT_MODULES: tuple[ModuleType, ...] = (host, containers, cgroup, network, process, docker, ovs, tables, internal)
+INPUT_MODULES: tuple[ModuleType, ...] = (
+    host,
+    containers,
+    cgroup,
+    network,
+    process,
+    volume,
+    job,
+    exec,
+    docker,
+    ovs,
+    tables,
+    internal,
+)
 
 
 def gather_declarations(modules: tuple[ModuleType, ...]) -> dict[str, Metric]:

@@ -45,7 +45,7 @@ def _missing(prefix: str, *names: str, why: str) -> tuple[Name, ...]:
 
 
 _CFQ = "the kernel's files for it went with the CFQ scheduler in Linux 5.0; cgroup v2 never had them"
-_WALK = "takes a walk over the writable layer (cAdvisor runs du); databases write to volumes, whose usage is measured"
+_WALK = "of containers that `[inputs.volume] du` names: it takes a walk over the writable layer and the logs"
 _HOSTS = "says nothing of the container: it is the host's file system, which node_filesystem_* has"
 _SOCKETS = "takes a walk over all sockets of the container at each scrape; cAdvisor has it off by default"
 _TASKSTATS = "takes a netlink call per container that iterates over its tasks; cAdvisor has it off by default"
@@ -72,7 +72,7 @@ CADVISOR = Reference(
         *_emitted("container_memory_", "pgscan_total", "pgsteal_total", note="cgroup v2"),
         *_emitted("container_memory_", "workingset_refault_file_total", "workingset_refault_anon_total"),
         *_emitted("container_memory_", "failures_total", note='`scope="container"` on cgroup v1 only'),
-        *_missing("container_fs_", "usage_bytes", why=_WALK),
+        *_emitted("container_fs_", "usage_bytes", note=_WALK),
         *_missing("container_fs_", "limit_bytes", "inodes_free", "inodes_total", why=_HOSTS),
         *_emitted("container_fs_", "reads_bytes_total", "writes_bytes_total", "reads_total", "writes_total"),
         *_missing("container_fs_", "reads_merged_total", "writes_merged_total", why=_CFQ),
@@ -162,7 +162,7 @@ DOCKPROM = Reference(
     (
         *_emitted("container_", "cpu_user_seconds_total", "cpu_usage_seconds_total", "memory_usage_bytes"),
         *_emitted("container_", "memory_cache"),
-        *_missing("container_", "fs_usage_bytes", why=_WALK),
+        *_emitted("container_", "fs_usage_bytes", note=_WALK),
         *_emitted("container_network_", "receive_bytes_total", "transmit_bytes_total"),
         *_emitted("", "machine_cpu_cores", "node_cpu_seconds_total"),
         *_emitted("node_memory_", "MemTotal_bytes", "MemFree_bytes", "Buffers_bytes", "Cached_bytes"),

@@ -10,7 +10,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -52,6 +52,11 @@ class Config:
     volumes: VolumeSettings = field(default_factory=VolumeSettings)
     hosts: tuple[HostSettings, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
+
+    def agent_inputs(self) -> InputSettings:
+        """What the agent reads: its own sections, and where the scheduler keeps the volumes of jobs."""
+        job = replace(self.inputs.job, volumes_dir=self.inputs.job.volumes_dir or self.volumes.dir)
+        return replace(self.inputs, job=job)
 
     def fleet(self) -> FleetSettings:
         """What the scheduler reads."""

@@ -12,29 +12,39 @@ from pathlib import Path
 from collector.agent.agent import Collector
 from collector.agent.runner import Input, InputRunner
 from collector.blockdevices import BlockDevices
+from collector.catalogue import METRICS
 from collector.cgroup.hierarchy import detect_hierarchy
+from collector.child import ChildPool
 from collector.containers import ContainerIndex, DockerFiles
+from collector.diskusage import DiskUsage
 from collector.docker_api import connect, engine_address
 from collector.docker_events import EventFollower
 from collector.docker_files import ContainerFiles
 from collector.docker_processes import DaemonProcesses
+from collector.foreign import ForeignMetrics
 from collector.inputs.cgroup import CgroupInput
 from collector.inputs.containers import ContainersInput
 from collector.inputs.docker import DockerInput
+from collector.inputs.exec import ExecInput, commands_of
 from collector.inputs.host import HostInput
 from collector.inputs.internal import InternalInput, OutputState
+from collector.inputs.job import JobInput
 from collector.inputs.network import NetworkInput
 from collector.inputs.ovs import OvsInput
 from collector.inputs.process import ProcessInput
 from collector.inputs.tables import TablesInput
+from collector.inputs.volume import VolumeInput
 from collector.kernelfile import SkippedLines
 from collector.oom import OomKills
 from collector.settings import AgentSettings, InputSettings
-from collector.statvfs import StatvfsPool
+from collector.statvfs import FILESYSTEM_CHILD, StatvfsPool
 
 # Seconds that a whole collection may take; below Prometheus' usual scrape timeout of 10 s, above any healthy gathering.
 COLLECTION_DEADLINE = 3.0
 DEFAULT_DOCKER_ROOT = Path("/var/lib/docker")
+
+VOLUME_DEADLINE = 1.0  # seconds for one question to one volume
+VOLUME_CHILDREN = 4  # so many volumes may hang before the others are no longer asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +55,13 @@ class Inputs:
     index: ContainerIndex
     events: EventFollower
     filesystems: StatvfsPool
+    volumes: ChildPool
 
     def close(self) -> None:
         """Stop following events and end the child processes."""
         self.events.stop()
         self.filesystems.close()
+        self.volumes.close()
 
 
 def build_inputs(
@@ -59,7 +71,8 @@ def build_inputs(
     clock: Callable[[], float] = time.time,
 ) -> Inputs:
     """All inputs in their stages. `outputs` tells how the outputs fare, for the agent's own metrics."""
-    skipped = {name: SkippedLines() for name in ("host", "cgroup", "network", "process", "docker", "ovs", "tables")}
+    names = ("host", "cgroup", "network", "process", "volume", "job", "docker", "ovs", "tables")
+    skipped = {name: SkippedLines() for name in names}
     files = DockerFiles(inputs.docker.root or DEFAULT_DOCKER_ROOT)
     index = _index(agent, files)
     address = engine_address(inputs.docker.address)
@@ -68,7 +81,9 @@ def build_inputs(
     docker_processes = DaemonProcesses(agent.procfs, address)
     oom_kills = OomKills()
     filesystems = StatvfsPool()
+    volumes = ChildPool(FILESYSTEM_CHILD, deadline=VOLUME_DEADLINE, limit=VOLUME_CHILDREN)
     devices = BlockDevices(agent.procfs)
+    du = DiskUsage(inputs.volume.du, inputs.volume.du_interval, inputs.volume.du_timeout, clock)
 
     measured: list[list[Input]] = [
         [ContainersInput(index)],
@@ -77,6 +92,24 @@ def build_inputs(
             CgroupInput(index, devices, oom_kills, skipped["cgroup"], clock),
             NetworkInput(index, agent.procfs, skipped["network"]),
             ProcessInput(index, agent.procfs, inputs.process.groups, skipped["process"]),
+            VolumeInput(
+                index,
+                procfs=agent.procfs,
+                docker_root=lambda: files.root,
+                children=volumes,
+                disk_usage=du,
+                skipped=skipped["volume"],
+                clock=clock,
+            ),
+            JobInput(
+                index,
+                procfs=agent.procfs,
+                volumes_dir=inputs.job.volumes_dir,
+                children=volumes,
+                skipped=skipped["job"],
+                clock=clock,
+            ),
+            ExecInput(commands_of(inputs.exec), ForeignMetrics(METRICS), clock),
             DockerInput(engine, inputs.docker.timeout, docker_files.scan, docker_processes.descriptors, clock),
             OvsInput(inputs.ovs, index, skipped["ovs"], clock),
             TablesInput(agent.procfs, inputs.ovs, skipped["tables"], clock),
@@ -93,7 +126,7 @@ def build_inputs(
         if inputs.docker.root is None:
             files.root = root
 
-    return Inputs(collector, index, EventFollower(engine, index, oom_kills, clock, found_root), filesystems)
+    return Inputs(collector, index, EventFollower(engine, index, oom_kills, clock, found_root), filesystems, volumes)
 
 
 def _index(agent: AgentSettings, files: DockerFiles) -> ContainerIndex:

@@ -134,7 +134,7 @@ class VolumeInput:
         index: ContainerIndex,
         *,
         procfs: Path,
-        docker_root: Path,
+        docker_root: Callable[[], Path],
         children: ChildPool,
         disk_usage: DiskUsage,
         skipped: SkippedLines,
@@ -195,7 +195,7 @@ class VolumeInput:
         upper = root.option("upperdir")
         if upper is not None:
             holder = max((mount for mount in host if _holds(mount, upper)), key=lambda mount: len(mount.point))
-            yield Layer(container, holder.device, (upper, str(self._docker_root / "containers" / container.id)))
+            yield Layer(container, holder.device, (upper, str(self._docker_root() / "containers" / container.id)))
 
     def _ask(self, container: Container, mount: ContainerMount, mounted: Mount, *, shared: bool) -> Volume | None:
         """How a volume fares; None for an interface of the kernel (proc, sysfs), which has no size."""

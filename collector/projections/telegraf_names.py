@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from collector.catalogue import cgroup, containers, docker, host, network, tables
+from collector.foreign import ForeignMetric
 from collector.metrics import Metric
 
 Tags = tuple[tuple[str, str], ...]
@@ -43,13 +44,17 @@ class Rule:
 
 def label_context(metric: Metric, labels: tuple[str, ...]) -> dict[str, str]:
     """The words that the templates of rules may use: the sample's labels and what telegraf makes of them."""
-    context = dict(zip(metric.labels, labels, strict=True))
-    context["image_name"], context["image_version"] = split_image(context.get("image", ""))
-    cpu = context.get("cpu", "total")
-    context["cpu_tag"] = "cpu-total" if cpu == "total" else f"cpu{cpu}"
-    context["device_name"] = context.get("device", "").removeprefix("/dev/")
-    context["total_"] = "total_" if context.get("scope") == "hierarchy" else ""
-    return context
+    given = dict(zip(metric.labels, labels, strict=True))
+    image_name, image_version = split_image(given.get("image", ""))
+    cpu = given.get("cpu", "total")
+    made = {
+        "image_name": image_name,
+        "image_version": image_version,
+        "cpu_tag": "cpu-total" if cpu == "total" else f"cpu{cpu}",
+        "device_name": given.get("device", "").removeprefix("/dev/"),
+        "total_": "total_" if given.get("scope") == "hierarchy" else "",
+    }
+    return made | given
 
 
 def split_image(image: str) -> tuple[str, str]:
@@ -228,8 +233,19 @@ RULES: dict[Metric, tuple[Rule, ...]] = {
 
 
 def rules_of(metric: Metric) -> tuple[Rule, ...]:
-    """Where this metric goes; what telegraf has no name for goes where its inputs.prometheus would put it."""
+    """Where this metric goes; what telegraf has no name for goes where its inputs.prometheus would put it.
+
+    What a command printed as line protocol goes back to the measurement and field that it came as.
+    """
     known = RULES.get(metric)
     if known is not None:
         return known
-    return (Rule("prometheus", metric.name, tuple((name, f"{{{name}}}") for name in metric.labels), whole=False),)
+    tags = tuple((name, f"{{{name}}}") for name in metric.labels)
+    if isinstance(metric, ForeignMetric) and metric.measurement:
+        return (Rule(metric.measurement, _literal(metric.field), tags, whole=metric.whole),)
+    return (Rule("prometheus", metric.name, tags, whole=False),)
+
+
+def _literal(text: str) -> str:
+    """A template that gives the text itself."""
+    return text.replace("{", "{{").replace("}", "}}")

@@ -4,61 +4,20 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from docker.models.containers import Container
-from prometheus_client.parser import text_string_to_metric_families
 
 from collector.catalogue import docker
-from tests.support.dockerd import OwnDockerd, import_busybox
-from tests.support.servers import free_port, http_get, process
+from tests.support.agent import VDBMON, Agent, run_container
+from tests.support.dockerd import OwnDockerd
+from tests.support.servers import process
 from tests.support.wait import wait_until
 
-VDBMON = str(Path(sys.executable).with_name("vdbmon"))
 PATIENCE = 20.0
-
-Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
-Start = Callable[[], subprocess.Popen[bytes]]
-
-
-class Agent:
-    """An agent on a free port that watches one Docker daemon."""
-
-    def __init__(self, daemon: OwnDockerd, folder: Path) -> None:
-        self.port = free_port()
-        self.config = folder / "vdbmon.toml"
-        self.log = folder / "agent.log"
-        self.config.write_text(
-            f'[host]\nname = "testhost"\n'
-            f'[agent]\nlisten = "127.0.0.1:{self.port}"\nmin_age = "10ms"\n'
-            f'[inputs.docker]\naddress = "{daemon.address}"\ntimeout = "1s"\n'
-        )
-
-    def scrape(self) -> Series | None:
-        """All series by name and labels; None while nobody answers."""
-        text = http_get(f"http://127.0.0.1:{self.port}/metrics")
-        if text is None:
-            return None
-        return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
-
-    def value(self, series: str, **labels: str) -> float | None:
-        """The value of the one series that has these labels."""
-        wanted = labels.items()
-        found = [
-            value
-            for (key, have), value in (self.scrape() or {}).items()
-            if key == series and wanted <= dict(have).items()
-        ]
-        assert len(found) <= 1, found
-        return found[0] if found else None
 
 
 @pytest.fixture
@@ -67,11 +26,6 @@ def agent(own_dockerd: OwnDockerd, tmp_path: Path) -> Iterator[Agent]:
     with process([VDBMON, "agent", "run", "--config", str(watcher.config)], watcher.log):
         wait_until(watcher.scrape, deadline=PATIENCE, what="agent answers")
         yield watcher
-
-
-def run_container(daemon: OwnDockerd, name: str, *command: str, **options: object) -> Container:
-    client = daemon.client()
-    return client.containers.run(import_busybox(client), list(command), name=name, detach=True, **options)  # type: ignore[call-overload, no-any-return]
 
 
 def cgroup_cpu_seconds(container: Container) -> float:

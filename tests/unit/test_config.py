@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import ConfigError
+from collector.settings import DataFormat
 from orchestrator.settings import Reach
 from vdbmon.config import find_config, load_config
 
@@ -78,6 +79,46 @@ def test_what_is_wrong_is_named_with_what_would_be_right(
     with pytest.raises(ConfigError) as raised:
         load_config(path)
     assert str(path) in str(raised.value)
+    for word in words:
+        assert word in str(raised.value)
+
+
+def test_inputs_of_the_agent_are_read_and_it_knows_where_the_volumes_are(write: Write) -> None:
+    config = load_config(
+        write(
+            WHOLE
+            + """
+[volumes]
+dir = "/srv/volumes"
+[inputs.volume]
+du = ["dr-*:/backup"]
+du_interval = "1h"
+[[inputs.exec]]
+commands = ["/opt/a.sh 'x y'", ["/opt/b.sh", "x y"]]
+data_format = "prometheus"
+timeout = "2s"
+"""
+        )
+    )
+    inputs = config.agent_inputs()
+    assert inputs.job.volumes_dir == Path("/srv/volumes")
+    assert (inputs.volume.du, inputs.volume.du_interval) == (("dr-*:/backup",), 3600.0)
+    assert inputs.exec[0].commands == ("/opt/a.sh 'x y'", ("/opt/b.sh", "x y"))
+    assert (inputs.exec[0].data_format, inputs.exec[0].timeout) == (DataFormat.PROMETHEUS, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ('[inputs.volume]\ndu_interval = "1m"', ["inputs.volume.du_interval", "600"]),
+        ("[[inputs.exec]]\ncommands = []", ["inputs.exec[0].commands"]),
+        ('[[inputs.exec]]\ncommand = "a"', ["inputs.exec[0].command", "did you mean commands?"]),
+        ('[[inputs.exec]]\ncommands = ["a"]\ndata_format = "json"', ["'influx' or 'prometheus'"]),
+    ],
+)
+def test_what_is_wrong_in_an_input_is_named(write: Write, section: str, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_config(write(WHOLE + section))
     for word in words:
         assert word in str(raised.value)
 

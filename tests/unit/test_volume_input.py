@@ -49,7 +49,7 @@ class Host:
         return VolumeInput(
             self.index,
             procfs=self.procfs,
-            docker_root=self.folder / "docker",
+            docker_root=lambda: self.folder / "docker",
             children=self.children,
             disk_usage=DiskUsage(du, every=600.0, budget=PATIENCE),
             skipped=self.skipped,

@@ -35,7 +35,7 @@ def run(config: ConfigOption = None) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with AgentService(loaded.host.name, loaded.agent, loaded.inputs, loaded.outputs) as service:
+    with AgentService(loaded.host.name, loaded.agent, loaded.agent_inputs(), loaded.outputs) as service:
         typer.echo(f"vdbmon agent of {loaded.host.name}: {service.url}", err=True)
         stop.wait()
 
@@ -44,7 +44,7 @@ def run(config: ConfigOption = None) -> None:
 def print_collection(config: ConfigOption = None) -> None:
     """Print one collection as line protocol, write nothing anywhere."""
     loaded = _load(config)
-    for line in collect_once(loaded.host.name, loaded.agent, loaded.inputs):
+    for line in collect_once(loaded.host.name, loaded.agent, loaded.agent_inputs()):
         typer.echo(line)
 
 
