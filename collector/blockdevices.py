@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from collector.kernelfile import SkippedLines, complete_lines, is_number, read_file
+
 
 class BlockDevices:
     """Maps `254:0` to `/dev/vda`; reads the table again when it meets a number that it does not know."""
@@ -20,8 +22,12 @@ class BlockDevices:
 
     def _read(self) -> dict[str, str]:
         try:
-            lines = self._diskstats.read_text(encoding="ascii").splitlines()
+            data = read_file(self._diskstats)
         except OSError:
             return {}
-        rows = (line.split() for line in lines)
-        return {f"{row[0]}:{row[1]}": f"/dev/{row[2]}" for row in rows if len(row) > 2}  # noqa: PLR2004
+        rows = (line.split() for line in complete_lines(data, SkippedLines()))  # the host input counts them
+        return {
+            f"{row[0].decode()}:{row[1].decode()}": f"/dev/{row[2].decode(errors='replace')}"
+            for row in rows
+            if len(row) > 2 and is_number(row[0]) and is_number(row[1])  # noqa: PLR2004
+        }

@@ -20,6 +20,9 @@ from collector.cgroup.hierarchy import ContainerCgroup, Hierarchy, find_containe
 
 _SHORT_ID = 12
 
+# What reading a JSON file of another shape raises: other types, numbers and times beyond all bounds, endless nesting.
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerMount:
@@ -114,7 +117,7 @@ def read_metadata(docker_root: Path, container_id: str) -> Metadata | None:
         config = json.loads((folder / "config.v2.json").read_bytes())
         host_config = json.loads((folder / "hostconfig.json").read_bytes())
         return parse_metadata(config, host_config)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, *MALFORMED):
         return None
 
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from collector.containers import unix_time
+from collector.containers import MALFORMED, unix_time
 from collector.kernelfile import SkippedLines
 
 
@@ -57,12 +57,18 @@ def parse_state(config: Mapping[str, Any]) -> ContainerState:
         name=str(config["Name"]).removeprefix("/"),
         image=str(config["Config"]["Image"]),
         status=_status(state),
-        restarts=int(config.get("RestartCount", 0)),
-        exit_code=int(state["ExitCode"]),
+        restarts=_whole(config.get("RestartCount", 0), 0, 2**31),
+        exit_code=_whole(state["ExitCode"], -(2**31), 2**32),
         oom_killed=bool(state["OOMKilled"]),
         health=str((state.get("Health") or {}).get("Status", "")),
         finished_at=unix_time(state["FinishedAt"]),
     )
+
+
+def _whole(value: Any, low: int, high: int) -> int:
+    if not isinstance(value, int) or not low <= value < high:
+        raise ValueError(f"{value!r} is no number that Docker writes here")
+    return value
 
 
 def _status(state: Mapping[str, Any]) -> Status:
@@ -99,7 +105,7 @@ class ContainerFiles:
                     known[container_id] = (version, parse_state(json.loads(path.read_bytes())))
             except OSError:
                 continue  # being made or removed
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            except MALFORMED:
                 self._skipped.add()
         self._known = known
         return tuple(state for _, state in known.values())

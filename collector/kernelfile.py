@@ -13,6 +13,7 @@ from pathlib import Path
 
 _CHUNK = 16 * 1024
 _LARGEST = 4 * 1024 * 1024
+LONGEST_NUMBER = len(str(2**64 - 1))
 
 # What a kernel file answers when its cgroup, process or device is gone.
 GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
@@ -95,9 +96,14 @@ def complete_lines(data: bytes, skipped: SkippedLines) -> Iterator[bytes]:
     return iter(lines)
 
 
+def is_number(field: bytes) -> bool:
+    """Whether this is a number of 0 or more that the kernel could have written: no counter of it has over 64 bits."""
+    return field.isdigit() and len(field) <= LONGEST_NUMBER
+
+
 def parse_count(data: bytes, skipped: SkippedLines) -> int | None:
     """A file of one non-negative number; None (counted) where it is something else."""
-    if data.endswith(b"\n") and data[:-1].isdigit():
+    if data.endswith(b"\n") and is_number(data[:-1]):
         return int(data)
     skipped.add()
     return None
@@ -115,7 +121,7 @@ def parse_flat_keyed(data: bytes, skipped: SkippedLines) -> dict[bytes, int]:
     values: dict[bytes, int] = {}
     for line in complete_lines(data, skipped):
         key, _, value = line.partition(b" ")
-        if key and value.isdigit():
+        if key and value.isdigit() and len(value) <= LONGEST_NUMBER:  # is_number, in line: this is the hot path
             values[key] = int(value)
         else:
             skipped.add()
@@ -128,7 +134,7 @@ def parse_pressure(data: bytes, skipped: SkippedLines) -> dict[str, float]:
     for line in complete_lines(data, skipped):
         kind, _, rest = line.partition(b" ")
         _, marker, total = rest.partition(b"total=")
-        if kind in (b"some", b"full") and marker and total.isdigit():
+        if kind in (b"some", b"full") and marker and is_number(total):
             totals[kind.decode()] = int(total) / 1e6
         else:
             skipped.add()

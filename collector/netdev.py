@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collector.kernelfile import SkippedLines, complete_lines
+import re
+
+from collector.kernelfile import SkippedLines, complete_lines, is_number
 
 # Columns after the interface's name: 8 for receive, 8 for transmit.
 COLUMNS = (
@@ -13,6 +15,8 @@ COLUMNS = (
 )
 LOOPBACK = "lo"
 _HEADER_LINES = 2
+# As dev_valid_name of the kernel has it: the name becomes a folder of sysfs.
+_NAME = re.compile(rb"(?!\.\.?$)[^/:\s\0]{1,15}")
 
 
 def parse_net_dev(data: bytes, skipped: SkippedLines) -> dict[str, tuple[int, ...]]:
@@ -23,8 +27,9 @@ def parse_net_dev(data: bytes, skipped: SkippedLines) -> dict[str, tuple[int, ..
             continue
         name, colon, rest = line.rpartition(b":")
         fields = rest.split()
-        if colon and len(fields) == len(COLUMNS) and all(map(bytes.isdigit, fields)):
-            interfaces[name.strip().decode(errors="replace")] = tuple(map(int, fields))
+        name = name.strip()
+        if colon and _NAME.fullmatch(name) and len(fields) == len(COLUMNS) and all(map(is_number, fields)):
+            interfaces[name.decode(errors="replace")] = tuple(map(int, fields))
         else:
             skipped.add()
     return interfaces

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from collector.kernelfile import is_number
+
 # What a pattern is matched against at the most: the first words of a command line, never a query or a list of files.
 COMMAND_LINE = 512
 
@@ -21,7 +23,7 @@ def parse_stat(data: bytes) -> tuple[str, list[bytes]] | None:
     fields = tail.split()
     if not (opening and closing and data.endswith(b"\n")) or len(fields) <= RSS:
         return None
-    if not all(fields[index].isdigit() for index in _NUMBERS):
+    if not all(is_number(fields[index]) for index in _NUMBERS):
         return None
     return command.decode(errors="replace"), fields
 
@@ -31,7 +33,7 @@ def parse_open_files_limit(data: bytes) -> int | None:
     for line in data.splitlines():
         if line.startswith(b"Max open files"):
             words = line.split()
-            return int(words[_SOFT_LIMIT]) if len(words) > _SOFT_LIMIT and words[_SOFT_LIMIT].isdigit() else None
+            return int(words[_SOFT_LIMIT]) if len(words) > _SOFT_LIMIT and is_number(words[_SOFT_LIMIT]) else None
     return None
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from collector.kernelfile import is_number
+
 MOUNT_POINT = "/sys/fs/cgroup"
 
 _CONTAINER = re.compile(r"(?:docker-)?([0-9a-f]{64})(?:\.scope)?")
@@ -101,10 +103,11 @@ def member_pids(hierarchy: Hierarchy, path: str) -> list[int]:
         directory = pending.pop()
         try:
             with open(f"{directory}/cgroup.procs", "rb") as file:  # noqa: PTH123 - hot path
-                pids.extend(int(line) for line in file if line[:-1].isdigit())
+                pids.extend(int(line) for line in file if line.endswith(b"\n") and is_number(line[:-1]))
             # The link count of a cgroup directory is two plus its children: no need to list a leaf.
             if os.stat(directory).st_nlink > 2:  # noqa: PLR2004, PTH116
                 pending.extend(entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False))
         except OSError:
             continue
-    return pids
+    # The kernel may list a process twice (cgroup-v2.rst, cgroup.procs).
+    return list(dict.fromkeys(pids))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from collector.cgroup.files import CgroupFiles, Parsed
 from collector.cgroup.reading import CgroupReading, CpuLimits, CpuReading, DeviceIo, DeviceLimit, MemoryReading
-from collector.kernelfile import SkippedLines, complete_lines, parse_count, parse_flat_keyed, parse_limit
+from collector.kernelfile import SkippedLines, complete_lines, is_number, parse_count, parse_flat_keyed, parse_limit
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 # The kernel writes "no limit" as the largest multiple of the page size below 2**63 (memory.rst).
@@ -28,7 +28,7 @@ def parse_blkio(data: bytes, skipped: SkippedLines) -> Numbers:
     values: Numbers = {}
     for line in complete_lines(data, skipped):
         fields = line.split()
-        if len(fields) == 3 and fields[2].isdigit() and fields[1].isalpha() and _is_device(fields[0]):  # noqa: PLR2004
+        if len(fields) == 3 and is_number(fields[2]) and fields[1].isalpha() and _is_device(fields[0]):  # noqa: PLR2004
             values[fields[0].decode(), fields[1]] = int(fields[2])
         elif not (len(fields) == 2 and fields[0] == b"Total"):  # noqa: PLR2004
             skipped.add()
@@ -40,7 +40,7 @@ def parse_throttle(data: bytes, skipped: SkippedLines) -> dict[str, int]:
     values: dict[str, int] = {}
     for line in complete_lines(data, skipped):
         device, _, value = line.partition(b" ")
-        if _is_device(device) and value.isdigit():
+        if _is_device(device) and is_number(value):
             values[device.decode()] = int(value)
         else:
             skipped.add()
@@ -49,7 +49,7 @@ def parse_throttle(data: bytes, skipped: SkippedLines) -> dict[str, int]:
 
 def _is_device(field: bytes) -> bool:
     major, colon, minor = field.partition(b":")
-    return bool(colon) and major.isdigit() and minor.isdigit()
+    return bool(colon) and is_number(major) and is_number(minor)
 
 
 def _limit(limit: int | None) -> int | None:

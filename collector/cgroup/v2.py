@@ -14,6 +14,7 @@ from collector.cgroup.reading import CgroupReading, CpuLimits, CpuReading, Devic
 from collector.kernelfile import (
     SkippedLines,
     complete_lines,
+    is_number,
     parse_count,
     parse_flat_keyed,
     parse_limit,
@@ -37,8 +38,8 @@ def parse_nested_keyed(data: bytes, skipped: SkippedLines) -> Nested:
         device, _, rest = line.partition(b" ")
         pairs = [field.partition(b"=") for field in rest.split()]
         major, colon, minor = device.partition(b":")
-        well_formed = all(mark and key and (value.isdigit() or value == b"max") for key, mark, value in pairs)
-        if not (colon and major.isdigit() and minor.isdigit() and pairs and well_formed):
+        well_formed = all(mark and key and (is_number(value) or value == b"max") for key, mark, value in pairs)
+        if not (colon and is_number(major) and is_number(minor) and pairs and well_formed):
             skipped.add()
             continue
         values[device.decode()] = {key: int(value) for key, _, value in pairs if value != b"max"}
@@ -48,8 +49,8 @@ def parse_nested_keyed(data: bytes, skipped: SkippedLines) -> Nested:
 def parse_cpu_max(data: bytes, skipped: SkippedLines) -> tuple[int | None, int | None]:
     """`QUOTA PERIOD` in microseconds; the quota is None for `max`."""
     fields = data.removesuffix(b"\n").split(b" ")
-    if len(fields) == 2 and data.endswith(b"\n") and fields[1].isdigit():  # noqa: PLR2004
-        if fields[0].isdigit():
+    if len(fields) == 2 and data.endswith(b"\n") and is_number(fields[1]):  # noqa: PLR2004
+        if is_number(fields[0]):
             return int(fields[0]), int(fields[1])
         if fields[0] == b"max":
             return None, int(fields[1])

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from collector.kernelfile import SkippedLines, complete_lines
+from collector.kernelfile import SkippedLines, complete_lines, is_number
 
 MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
@@ -37,13 +37,13 @@ def parse_stat(data: bytes, skipped: SkippedLines) -> Stat:
         key, _, rest = line.partition(b" ")
         if key in _COUNTS:
             count = rest.partition(b" ")[0]
-            if count.isdigit():
+            if is_number(count):
                 counts[key] = int(count)
             else:
                 skipped.add()
         elif key.startswith(b"cpu") and len(key) > len(b"cpu"):
             ticks = rest.split()[: len(MODES)]
-            if key[3:].isdigit() and len(ticks) > _IDLE and all(map(bytes.isdigit, ticks)):
+            if is_number(key[3:]) and len(ticks) > _IDLE and all(map(is_number, ticks)):
                 cpus[key[3:].decode()] = tuple(int(tick) / _TICKS for tick in ticks)
             else:
                 skipped.add()
@@ -59,23 +59,27 @@ def never_backwards(before: Times | None, now: Times) -> Times:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Cores and sockets; 0 where the architecture doesn't tell (/proc/cpuinfo of ARM)."""
+    """Logical CPUs, cores and sockets; 0 where the architecture doesn't tell (/proc/cpuinfo of ARM)."""
 
+    processors: int
     physical_cores: int
     sockets: int
 
 
 def parse_cpuinfo(data: bytes) -> Topology:
-    """Counts of different cores and packages; fields of lines that are no `KEY : VALUE` don't count."""
-    sockets: set[bytes] = set()
-    cores: set[tuple[bytes, bytes]] = set()
-    socket = b""
-    for line in data.splitlines():
+    """Counts of CPUs, and of different cores and packages where every CPU names its own; a torn file has none."""
+    processors = 0
+    sockets: list[bytes] = []
+    cores: list[tuple[bytes, bytes]] = []
+    for line in data.splitlines(keepends=True):
         key, _, value = line.partition(b":")
         name = key.strip()
-        if name == b"physical id":
-            socket = value.strip()
-            sockets.add(socket)
+        if name == b"processor":
+            processors += 1
+        elif name == b"physical id":
+            sockets.append(value)
         elif name == b"core id":
-            cores.add((socket, value.strip()))
-    return Topology(len(cores), len(sockets))
+            cores.append((sockets[-1] if sockets else b"", value))
+    if len(cores) not in (0, processors) or len(sockets) not in (0, processors) or not data.endswith(b"\n"):
+        return Topology(0, 0, 0)
+    return Topology(processors, len(set(cores)), len(set(sockets)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from collector.kernelfile import SkippedLines, complete_lines
+from collector.kernelfile import SkippedLines, complete_lines, is_number
 
 # node_exporter's default: partitions repeat their disk. Its `loop` is not ignored: sized volumes are loop devices.
 IGNORED = re.compile(r"(?:ram|fd|(?:h|s|v|xv)d[a-z]+|nvme\d+n\d+p)\d+")
@@ -28,7 +28,7 @@ def parse_diskstats(data: bytes, skipped: SkippedLines) -> Mapping[str, tuple[in
     for line in complete_lines(data, skipped):
         fields = line.split()
         numbers = fields[_FIRST:]
-        if len(numbers) < _FIELDS_BEFORE_4_18 or not all(map(bytes.isdigit, numbers)):
+        if len(numbers) < _FIELDS_BEFORE_4_18 or not all(map(is_number, numbers)):
             skipped.add()
             continue
         name = fields[_NAME].decode(errors="replace")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from collector.host.files import KeptFiles
+from collector.kernelfile import SkippedLines, parse_limit
 
 # Seconds. Reading `speed` takes the kernel's one lock for all network configuration and may ask the card's firmware.
 SPEED_EVERY = 60.0
+
+_WORD = re.compile(rb"[a-z]+\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +32,27 @@ class Link:
     speed: int | None
 
 
-def parse_attribute(data: bytes | None) -> int | None:
+def parse_attribute(data: bytes | None, skipped: SkippedLines) -> int | None:
     """A number of 0 or more; a speed of -1 says that it isn't known."""
-    text = (data or b"").strip()
-    return int(text) if text.isdigit() else None
+    return None if data is None else parse_limit(data, skipped)
+
+
+def parse_word(data: bytes | None, skipped: SkippedLines) -> str | None:
+    """A single word."""
+    if data is None:
+        return None
+    if _WORD.fullmatch(data):
+        return data[:-1].decode()
+    skipped.add()
+    return None
 
 
 class LinkReader:
     """Reads the attributes of interfaces; gives the files of those back that are gone."""
 
-    def __init__(self, folder: Path, monotonic: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, skipped: SkippedLines, monotonic: Callable[[], float]) -> None:
         self._folder = folder
+        self._skipped = skipped
         self._monotonic = monotonic
         self._files: dict[str, KeptFiles] = {}
         self._links: dict[str, Link] = {}
@@ -66,12 +80,12 @@ class LinkReader:
         files = self._files.get(device)
         if files is None:
             files = self._files[device] = KeptFiles(self._folder / device)
-        operstate = (files.read_optional("operstate") or b"").strip().decode(errors="replace") or None
-        carrier = parse_attribute(files.read_optional("carrier"))
-        mtu = parse_attribute(files.read_optional("mtu"))
+        operstate = parse_word(files.read_optional("operstate"), self._skipped)
+        carrier = parse_attribute(files.read_optional("carrier"), self._skipped)
+        mtu = parse_attribute(files.read_optional("mtu"), self._skipped)
         before = self._links.get(device)
         if read_speed or before is None or (before.operstate, before.carrier) != (operstate, carrier):
-            speed = parse_attribute(files.read_optional("speed"))
+            speed = parse_attribute(files.read_optional("speed"), self._skipped)
         else:
             speed = before.speed
         return Link(operstate, carrier, mtu, speed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from collector.kernelfile import SkippedLines, complete_lines
+from collector.kernelfile import SkippedLines, complete_lines, is_number
 
 # In the order of fs/proc/meminfo.c and its architectures, kernels 4.x to 6.x.
 MEMINFO_BYTES = (
@@ -33,7 +33,7 @@ def parse_meminfo(data: bytes, skipped: SkippedLines) -> dict[str, int]:
     values: dict[str, int] = {}
     for line in complete_lines(data, skipped):
         fields = line.split()
-        if len(fields) not in (_WITHOUT_UNIT, _WITH_UNIT) or fields[0][-1:] != b":" or not fields[1].isdigit():
+        if len(fields) not in (_WITHOUT_UNIT, _WITH_UNIT) or fields[0][-1:] != b":" or not is_number(fields[1]):
             skipped.add()
         elif len(fields) == _WITHOUT_UNIT:
             values[fields[0][:-1].decode(errors="replace")] = int(fields[1])
@@ -50,7 +50,7 @@ def parse_vmstat(data: bytes, wanted: Collection[bytes], skipped: SkippedLines) 
     for line in complete_lines(data, skipped):
         key, _, value = line.partition(b" ")
         if key in wanted:
-            if value.isdigit():
+            if is_number(value):
                 values[key] = int(value)
             else:
                 skipped.add()

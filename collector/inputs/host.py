@@ -7,6 +7,7 @@ formats are in `collector.host`; sizes of file systems are asked in a child proc
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from collector.host.files import KeptFiles
 from collector.host.filesystems import Mount, parse_mounts
 from collector.host.links import LinkReader
 from collector.host.memory import MEMINFO_BYTES, MEMINFO_COUNTS, VMSTAT_FIELDS, parse_meminfo, parse_vmstat
-from collector.kernelfile import SkippedLines, parse_pressure
+from collector.kernelfile import SkippedLines, is_number, parse_pressure
 from collector.metrics import Metric, PartialGathering, Sample, Unit, counter, gauge
 from collector.netdev import COLUMNS, parse_net_dev
 from collector.statvfs import FilesystemUsage, StatvfsPool
@@ -153,6 +154,8 @@ _MEGABIT = 10**6 // 8  # bytes per second
 _TIMED_OUT = "mountpoint timeout"  # node_exporter's words
 _FAILED = "statfs failed"
 
+_LOAD_AVERAGES = re.compile(rb"(\d{1,9}\.\d\d) (\d{1,9}\.\d\d) (\d{1,9}\.\d\d) \d+/\d+ \d+\n")
+
 Clock = Callable[[], float]
 log = logging.getLogger(__name__)
 
@@ -177,12 +180,12 @@ class HostInput:
         monotonic: Clock = time.monotonic,
     ) -> None:
         self._files = KeptFiles(procfs)
-        self._links = LinkReader(sysfs / "class/net", monotonic)
+        self._links = LinkReader(sysfs / "class/net", skipped, monotonic)
         self._filesystems = filesystems
         self._skipped = skipped
         self._clock = clock
         self._cpu_times: dict[str, Times] = {}
-        self._topology = Topology(0, 0)
+        self._topology = Topology(0, 0, 0)
         self._mount_table = b""
         self._mounts: list[Mount] = []
         # Those that one file gives are read together and have one outcome.
@@ -236,25 +239,28 @@ class HostInput:
         yield from self._cpus(stat)
 
     def _cpus(self, stat: Stat) -> Iterator[Sample]:
-        if stat.cpus.keys() != self._cpu_times.keys():  # at the first reading, and when CPUs come or go
+        if self._topology.processors != len(stat.cpus):  # at the first reading, and when CPUs come or go
             self._topology = parse_cpuinfo(self._files.read_optional("cpuinfo") or b"")
         self._cpu_times = {cpu: never_backwards(self._cpu_times.get(cpu), now) for cpu, now in stat.cpus.items()}
-        yield Sample(CPU_CORES, (), len(self._cpu_times))
-        if self._topology.physical_cores:
-            yield Sample(CPU_PHYSICAL_CORES, (), self._topology.physical_cores)
-        if self._topology.sockets:
-            yield Sample(CPU_SOCKETS, (), self._topology.sockets)
+        if stat.counts:  # they follow the CPUs: the list of CPUs was not cut off
+            yield Sample(CPU_CORES, (), len(self._cpu_times))
+        if self._topology.processors == len(stat.cpus):
+            if self._topology.physical_cores:
+                yield Sample(CPU_PHYSICAL_CORES, (), self._topology.physical_cores)
+            if self._topology.sockets:
+                yield Sample(CPU_SOCKETS, (), self._topology.sockets)
         for cpu, times in self._cpu_times.items():
             for mode, seconds in zip(MODES, times, strict=False):
                 yield Sample(CPU_SECONDS, (cpu, mode), seconds)
 
     def _load(self) -> Iterator[Sample]:
-        words = self._files.read("loadavg").split()
-        for metric, word in zip((LOAD1, LOAD5, LOAD15), words, strict=False):
-            try:
-                yield Sample(metric, (), float(word))
-            except ValueError:
-                self._skipped.add()
+        # Three averages, tasks that run and exist, the youngest pid: proc_loadavg(5).
+        match = _LOAD_AVERAGES.match(self._files.read("loadavg"))
+        if match is None:
+            self._skipped.add()
+            return
+        for metric, average in zip((LOAD1, LOAD5, LOAD15), match.groups(), strict=True):
+            yield Sample(metric, (), float(average))
 
     def _memory(self) -> Iterator[Sample]:
         values = parse_meminfo(self._files.read("meminfo"), self._skipped)
@@ -279,8 +285,9 @@ class HostInput:
 
     def _file_handles(self) -> Iterator[Sample]:
         # Allocated, unused (always 0 since Linux 2.6), maximum: Documentation/admin-guide/sysctl/fs.rst.
-        words = self._files.read("sys/fs/file-nr").split()
-        if len(words) == 3 and all(map(bytes.isdigit, words)):  # noqa: PLR2004 - as above
+        data = self._files.read("sys/fs/file-nr")
+        words = data.split()
+        if data.endswith(b"\n") and len(words) == 3 and all(map(is_number, words)):  # noqa: PLR2004 - as above
             yield Sample(FILES_ALLOCATED, (), int(words[0]))
             yield Sample(FILES_MAXIMUM, (), int(words[2]))
         else:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector import procfs
 from collector.containers import ContainerIndex
-from collector.kernelfile import SkippedLines, parse_flat_keyed, read_file
+from collector.kernelfile import SkippedLines, is_number, parse_flat_keyed, read_file
 from collector.metrics import Sample, Unit, counter, gauge
 
 if TYPE_CHECKING:  # the settings' library isn't needed to read files
@@ -101,8 +101,42 @@ class _Group:
     """What the processes of a group have done, ended ones included."""
 
     cpu: float = 0.0
-    read_bytes: float = 0.0
-    write_bytes: float = 0.0
+    read_bytes: int = 0
+    write_bytes: int = 0
+
+    def add(self, process: ProcessReading, before: ProcessReading | None) -> ProcessReading:
+        """Add what the process did since `before`; what couldn't be read this time is taken over from there."""
+        if before is None:
+            before = replace(process, cpu=0.0, read_bytes=0, write_bytes=0)
+        if process.read_bytes is None or process.write_bytes is None:
+            process = replace(
+                process,
+                read_bytes=before.read_bytes if process.read_bytes is None else process.read_bytes,
+                write_bytes=before.write_bytes if process.write_bytes is None else process.write_bytes,
+            )
+        self.cpu += process.cpu - before.cpu
+        self.read_bytes += (process.read_bytes or 0) - (before.read_bytes or 0)
+        self.write_bytes += (process.write_bytes or 0) - (before.write_bytes or 0)
+        return process
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What a gathering leaves to the next one, by group and by pid.
+
+    What is missing from one gathering is remembered for one more: a list that was torn, or descriptors that had run
+    out, must not make a process count twice.
+    """
+
+    totals: dict[tuple[str, str, str], _Group] = field(default_factory=dict)
+    processes: dict[int, ProcessReading] = field(default_factory=dict)
+
+    def without(self, other: _Memory) -> _Memory:
+        """What `other` does not have."""
+        return _Memory(
+            {key: total for key, total in self.totals.items() if key not in other.totals},
+            {pid: process for pid, process in self.processes.items() if pid not in other.processes},
+        )
 
 
 class ProcessInput:
@@ -121,8 +155,8 @@ class ProcessInput:
         self._procfs = folder
         self._grouping = Grouping(groups)
         self._skipped = skipped
-        self._totals: dict[tuple[str, str, str], _Group] = {}
-        self._last: dict[int, ProcessReading] = {}
+        self._last = _Memory()
+        self._lost = _Memory()
 
     def gather(self) -> list[Sample]:
         """Gauges and counters per container and group; a group ends with its last process."""
@@ -137,23 +171,19 @@ class ProcessInput:
                 group = self._grouping.group_of(process, self._command_line)
                 members.setdefault((*labels, group), []).append(process)
         self._grouping.forget_ended()
-        self._totals = {labels: self._totals.get(labels) or _Group() for labels in members}
-        last: dict[int, ProcessReading] = {}
+        seen = _Memory()
         for key, processes in members.items():
+            total = seen.totals[key] = self._last.totals.get(key) or self._lost.totals.get(key) or _Group()
             for process in processes:
-                self._add(self._totals[key], process)
-                last[process.pid] = process
-            samples.extend(_samples(key, processes, self._totals[key], boot))
-        self._last = last
+                seen.processes[process.pid] = total.add(process, self._before(process))
+            samples.extend(_samples(key, processes, total, boot))
+        self._lost, self._last = self._last.without(seen), seen
         return samples
 
-    def _add(self, total: _Group, process: ProcessReading) -> None:
-        before = self._last.get(process.pid)
-        if before is not None and before.start != process.start:
-            before = None  # the pid is another process's now
-        total.cpu += process.cpu - (before.cpu if before else 0.0)
-        total.read_bytes += (process.read_bytes or 0) - ((before.read_bytes or 0) if before else 0)
-        total.write_bytes += (process.write_bytes or 0) - ((before.write_bytes or 0) if before else 0)
+    def _before(self, process: ProcessReading) -> ProcessReading | None:
+        before = self._last.processes.get(process.pid) or self._lost.processes.get(process.pid)
+        # With another start the pid is another process's now.
+        return before if before is not None and before.start == process.start else None
 
     def _read(self, pid: int) -> ProcessReading | None:
         directory = f"{self._procfs}/{pid}"
@@ -163,7 +193,7 @@ class ProcessInput:
             return None  # it ended
         if stat is None:
             self._skipped.add()
-            return self._last.get(pid)
+            return self._last.processes.get(pid)
         command, fields = stat
         io = self._io(directory)
         return ProcessReading(
@@ -192,8 +222,8 @@ class ProcessInput:
             _, _, rest = read_file(self._procfs / "stat").partition(b"\nbtime ")
         except OSError:
             return None
-        seconds = rest.partition(b"\n")[0]
-        return float(seconds) if seconds.isdigit() else None
+        seconds, end, _ = rest.partition(b"\n")
+        return float(seconds) if end and is_number(seconds) else None
 
 
 def _container_samples(labels: tuple[str, str], processes: Sequence[ProcessReading]) -> Iterator[Sample]:
@@ -214,6 +244,7 @@ def _samples(
     yield Sample(CPU, labels, total.cpu)
     if all(process.read_bytes is not None for process in processes):
         yield Sample(READ_BYTES, labels, total.read_bytes)
+    if all(process.write_bytes is not None for process in processes):
         yield Sample(WRITE_BYTES, labels, total.write_bytes)
     descriptors = [process.open_fds for process in processes if process.open_fds is not None]
     if len(descriptors) == len(processes):

@@ -138,9 +138,9 @@ def test_modes_that_an_old_kernel_lacks_are_absent() -> None:
 
 
 def test_two_sockets_with_equal_core_numbers_are_two_cores() -> None:
-    data = b"physical id\t: 0\ncore id\t\t: 0\n\nphysical id\t: 1\ncore id\t\t: 0\n"
-    assert parse_cpuinfo(data) == Topology(physical_cores=2, sockets=2)
-    assert parse_cpuinfo(b"processor : 0\nBogoMIPS : 50\n") == Topology(0, 0)
+    data = b"processor : 0\nphysical id\t: 0\ncore id\t\t: 0\n\nprocessor : 1\nphysical id\t: 1\ncore id\t\t: 0\n"
+    assert parse_cpuinfo(data) == Topology(processors=2, physical_cores=2, sockets=2)
+    assert parse_cpuinfo(b"processor : 0\nBogoMIPS : 50\n") == Topology(1, 0, 0)
 
 
 def test_meminfo_is_in_bytes_and_counts_of_pages_are_counts() -> None:
@@ -190,7 +190,7 @@ def test_a_speed_is_read_again_when_the_link_changed_or_a_minute_later(tmp_path:
     link.mkdir()
     for name, text in (("operstate", "up\n"), ("carrier", "1\n"), ("mtu", "1500\n"), ("speed", "1000\n")):
         (link / name).write_text(text)
-    reader = LinkReader(tmp_path, lambda: now)
+    reader = LinkReader(tmp_path, SkippedLines(), lambda: now)
     assert reader.read(["eth0"]) == {"eth0": Link("up", 1, 1500, 1000)}
     (link / "speed").write_text("2500\n")
     assert reader.read(["eth0"])["eth0"].speed == 1000
@@ -205,7 +205,7 @@ def test_a_speed_is_read_again_when_the_link_changed_or_a_minute_later(tmp_path:
 
 @pytest.mark.parametrize(("data", "value"), [(b"-1\n", None), (b"", None), (None, None), (b"0\n", 0), (b"x\n", None)])
 def test_an_attribute_that_is_no_number_is_unknown(data: bytes | None, value: int | None) -> None:
-    assert parse_attribute(data) == value
+    assert parse_attribute(data, SkippedLines()) == value
 
 
 def test_a_file_that_vanished_is_opened_anew_when_it_is_back(tmp_path: Path) -> None:

@@ -1,0 +1,237 @@
+"""Every input that reads files, as the fault tests see it: the explicit list of inputs, their files, how to build them.
+
+A new input is one line in `SOURCES`: a recorded tree, a function that builds the input on a copy of it, and the files
+that it reads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from collector.blockdevices import BlockDevices
+from collector.cgroup.hierarchy import detect_hierarchy
+from collector.containers import ContainerIndex, Metadata, read_metadata
+from collector.docker_files import ContainerFiles
+from collector.inputs import containers, docker, host, process
+from collector.inputs.cgroup import CgroupInput
+from collector.inputs.containers import ContainersInput
+from collector.inputs.host import HostInput
+from collector.inputs.network import NetworkInput
+from collector.inputs.process import ProcessInput
+from collector.kernelfile import SkippedLines
+from collector.metrics import Metric, PartialGathering, Sample
+from collector.oom import OomKills
+from collector.settings import DEFAULT_PROCESS_GROUPS
+from collector.statvfs import FilesystemUsage, StatvfsPool
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+NOW = 1_795_410_700.0
+
+Gather = Callable[[], Sequence[Sample]]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An input on a copy of its tree."""
+
+    gather: Gather
+    close: Callable[[], object] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One input on one recorded tree.
+
+    Attributes:
+        tree: copies what the input reads into an empty folder.
+        build: the input on that copy.
+        files: patterns below the tree of the files it reads.
+        sums: metrics whose value is a sum or a count over lines or processes. Where one of them is missing from a
+            list that has no end mark (cgroup.procs), such a value is lower. It is never higher.
+        minima: likewise, but the value is a minimum, and higher.
+        about: metrics about the reading itself; what they say of a torn file is another test's business.
+        uncounted: patterns of files in which a torn line isn't counted, because what is wrong shows elsewhere.
+        stand_ins: label values that stand for a name which can't be read: a container's short id, a device's numbers,
+            another pid.
+    """
+
+    name: str
+    tree: Callable[[Path], object]
+    build: Callable[[Path, SkippedLines], Opened]
+    files: tuple[str, ...]
+    sums: frozenset[Metric] = frozenset()
+    minima: frozenset[Metric] = frozenset()
+    about: frozenset[Metric] = frozenset()
+    uncounted: tuple[str, ...] = ()
+    stand_ins: frozenset[str] = frozenset()
+
+    def paths(self, root: Path) -> list[Path]:
+        """The files of a copy, sorted."""
+        return sorted({path for pattern in self.files for path in root.glob(pattern) if path.is_file()})
+
+    def counts_torn_lines_of(self, path: Path) -> bool:
+        """Whether a torn line of this file must raise the count of skipped lines."""
+        return not any(path.match(pattern) for pattern in self.uncounted)
+
+
+def samples_of(gather: Gather) -> Sequence[Sample]:
+    """What a gathering brings; the part that it could read where it says that a part could not be read."""
+    try:
+        return gather()
+    except PartialGathering as partial:
+        return partial.samples
+
+
+class NoFilesystems(StatvfsPool):
+    """Answers at once, and the same for all: the fault tests are about files, not about child processes."""
+
+    def usage(self, paths: Sequence[str]) -> dict[str, FilesystemUsage]:
+        return dict.fromkeys(paths, FilesystemUsage(100, 50, 40, 10, 5))
+
+
+def _recorded(*parts: str) -> Callable[[Path], object]:
+    def copy(root: Path) -> None:
+        shutil.copytree(FIXTURES.joinpath(*parts), root, symlinks=True, dirs_exist_ok=True)
+
+    return copy
+
+
+def one_container_of_v2(root: Path) -> None:
+    """The recorded v2 tree with `db` alone, and with the links to network namespaces that the recording lacks."""
+    _recorded("cgroup2", "t1")(root)
+    for other in (root / "sys/fs/cgroup/docker").iterdir():
+        if other.is_dir() and not other.name.startswith("b2"):
+            shutil.rmtree(other)
+    for folder in (root / "proc").glob("[0-9]*"):
+        (folder / "ns").mkdir()
+        (folder / "ns/net").symlink_to(f"net:[{folder.name}]")
+
+
+def _index(root: Path) -> ContainerIndex:
+    hierarchy = detect_hierarchy((root / "proc/mounts").read_text(), root / "sys/fs/cgroup")
+    index = ContainerIndex(hierarchy, lambda key: Metadata(key[:2], "image:1", network_mode="bridge"))
+    index.refresh()
+    return index
+
+
+def _cgroup(root: Path, skipped: SkippedLines) -> Opened:
+    source = CgroupInput(_index(root), BlockDevices(root / "proc"), OomKills(), skipped, lambda: NOW)
+    return Opened(source.gather, source.close)
+
+
+def _network(root: Path, skipped: SkippedLines) -> Opened:
+    return Opened(NetworkInput(_index(root), root / "proc", skipped).gather)
+
+
+def _process(root: Path, skipped: SkippedLines) -> Opened:
+    index = _index(root)
+    source = ProcessInput(index, root / "proc", DEFAULT_PROCESS_GROUPS, skipped)
+
+    def gather() -> Sequence[Sample]:
+        index.refresh()
+        return source.gather()
+
+    return Opened(gather)
+
+
+def _host(root: Path, skipped: SkippedLines) -> Opened:
+    # A minute passes between two gatherings, so that nothing is kept for being young.
+    minutes = itertools.count(0, 60)
+    source = HostInput(
+        root / "proc", root / "sys", NoFilesystems(), skipped, lambda: NOW, monotonic=lambda: float(next(minutes))
+    )
+    return Opened(source.gather, source.close)
+
+
+def _containers(root: Path, _: SkippedLines) -> Opened:
+    hierarchy = detect_hierarchy((root / "proc/mounts").read_text(), root / "sys/fs/cgroup")
+    index = ContainerIndex(hierarchy, lambda key: read_metadata(root / "docker", key))
+    source = ContainersInput(index)
+
+    def gather() -> Sequence[Sample]:
+        index.invalidate_all()  # as after an event: the daemon's files are read again
+        return source.gather()
+
+    return Opened(gather)
+
+
+def _docker(root: Path, skipped: SkippedLines) -> Opened:
+    files = ContainerFiles(root / "docker", skipped)
+    return Opened(lambda: list(docker.container_samples(files.scan(), NOW)))
+
+
+_PROCESS_SUMS = frozenset(
+    metric for metric in vars(process).values() if isinstance(metric, Metric) and metric is not process.OLDEST_START
+)
+
+SOURCES = (
+    Source(
+        "cgroup v1",
+        _recorded("cgroup1"),
+        _cgroup,
+        ("sys/fs/cgroup/*/docker/*/[!c]*.*", "sys/fs/cgroup/*/docker/*/cpu*.*", "proc/diskstats"),
+        uncounted=("proc/diskstats",),
+        stand_ins=frozenset({"254:0"}),
+    ),
+    Source(
+        "cgroup v2",
+        one_container_of_v2,
+        _cgroup,
+        (
+            *(f"sys/fs/cgroup/docker/*/cpu.{name}" for name in ("stat", "max", "weight", "pressure")),
+            *(f"sys/fs/cgroup/docker/*/memory.{name}" for name in ("stat", "events", "current", "peak", "max")),
+            *(f"sys/fs/cgroup/docker/*/memory.{name}" for name in ("swap.current", "pressure")),
+            *(f"sys/fs/cgroup/docker/*/io.{name}" for name in ("stat", "max", "pressure")),
+            *(f"sys/fs/cgroup/docker/*/pids.{name}" for name in ("current", "max")),
+        ),
+    ),
+    Source("network", _recorded("cgroup1"), _network, ("proc/[0-9]*/net/dev",)),
+    Source(
+        "process",
+        _recorded("cgroup1"),
+        _process,
+        ("proc/[0-9]*/stat", "proc/[0-9]*/io", "proc/stat", "sys/fs/cgroup/memory/docker/*/cgroup.procs"),
+        sums=_PROCESS_SUMS,
+        minima=frozenset({process.OLDEST_START}),
+        uncounted=("proc/stat", "cgroup.procs"),
+    ),
+    Source(
+        "host",
+        _recorded("host"),
+        _host,
+        (
+            *("proc/stat", "proc/loadavg", "proc/meminfo", "proc/vmstat", "proc/diskstats", "proc/cpuinfo"),
+            *("proc/pressure/*", "proc/sys/fs/file-nr", "proc/net/dev", "proc/1/mounts", "sys/class/net/*/*"),
+        ),
+        sums=frozenset({host.CPU_CORES}),
+        about=frozenset({host.COLLECTOR_DURATION, host.COLLECTOR_SUCCESS}),
+        uncounted=("proc/cpuinfo",),
+    ),
+    Source(
+        "containers",
+        _recorded("cgroup1"),
+        _containers,
+        ("sys/fs/cgroup/memory/docker/*/cgroup.procs", "docker/containers/*/*.json"),
+        sums=frozenset({containers.RUNNING}),
+        about=frozenset({containers.UNNAMED}),
+        uncounted=("cgroup.procs", "*.json"),
+        stand_ins=frozenset({"c1" * 6, "20786", "20787"}),
+    ),
+    Source(
+        "docker",
+        _recorded("cgroup1"),
+        _docker,
+        ("docker/containers/*/config.v2.json",),
+        sums=frozenset({docker.STATES}),
+        uncounted=("*.json",),
+    ),
+)
+
+
+def values_of(samples: Iterable[Sample]) -> dict[tuple[Metric, tuple[str, ...]], float]:
+    """Values by series."""
+    return {(sample.metric, sample.labels): sample.value for sample in samples}
