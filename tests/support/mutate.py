@@ -1,7 +1,7 @@
 """Torn and hostile versions of a recorded file, from a seed: the same seed gives the same versions.
 
-Lossy versions only lose or repeat what stood there, so what a reader still finds in them must be true. Hostile ones hold
-things that no kernel writes: a reader may find anything in them, but must neither fail nor run away.
+Lossy versions only lose or repeat what stood there, so what a reader still finds in them must be true. Hostile ones
+hold things that no kernel writes: a reader may find anything in them, but must neither fail nor run away.
 """
 
 from __future__ import annotations

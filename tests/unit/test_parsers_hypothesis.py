@@ -1,4 +1,4 @@
-"""Every parser of kernel files on anything at all, 2,000 examples each: no exception, no number that no kernel counts."""
+"""Every parser of kernel files on anything at all, 2,000 examples each: no exception, no number beyond 64 bits."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
