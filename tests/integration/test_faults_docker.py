@@ -1,4 +1,4 @@
-"""A Docker daemon that is killed and comes back, and containers with labels that no format likes, seen by a real agent."""
+"""A Docker daemon that is killed and comes back, and labels that no format likes, seen by a real agent."""
 
 import contextlib
 import os
@@ -63,13 +63,13 @@ def start_sleeper(daemon: OwnDockerd, name: str, **options: object) -> None:
         client.containers.run(image, ["sleep", "600"], name=name, detach=True, network_mode="none", **options)  # type: ignore[call-overload]
 
 
-def kill_and_start_again(daemon: OwnDockerd, log: Path) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
-    """SIGKILL for the daemon, its containerd and its pid file; then the same daemon on the same folders."""
-    command = Path(f"/proc/{daemon.process.pid}/cmdline").read_bytes().split(b"\0")[:-1]
+def kill(daemon: OwnDockerd) -> list[str]:
+    """SIGKILL for the daemon and its containerd; the command that starts the same daemon on the same folders again."""
+    command = Path(f"/proc/{daemon.process.pid}/cmdline").read_text().split("\0")[:-1]
     os.killpg(daemon.process.pid, signal.SIGKILL)
     daemon.process.wait(PATIENCE)
     (daemon.root.parent / "dockerd.pid").unlink(missing_ok=True)
-    return process(["unshare", "--net", *(word.decode() for word in command), "--live-restore"], log)
+    return ["unshare", "--net", *command, "--live-restore"]
 
 
 def test_a_daemon_that_was_killed_is_followed_again(own_dockerd: OwnDockerd, watcher: Watcher, tmp_path: Path) -> None:
@@ -78,12 +78,12 @@ def test_a_daemon_that_was_killed_is_followed_again(own_dockerd: OwnDockerd, wat
         lambda: "survivor" in watcher.series("container_last_seen", "name"), deadline=PATIENCE, what="the container"
     )
     wait_until(lambda: watcher.answers("ping"), deadline=PATIENCE, what="the daemon answers")
-    with kill_and_start_again(own_dockerd, tmp_path / "dockerd-again.log") as again:
+    command = kill(own_dockerd)
+    wait_until(lambda: not watcher.answers("ping"), deadline=PATIENCE, what="the fall")
+    assert watcher.series("vdbmon_input_up", "input")["cgroup"][1] == 1
+    assert "survivor" in watcher.series("container_last_seen", "name"), "the container has outlived its daemon"
+    with process(command, tmp_path / "dockerd-again.log") as again:
         own_dockerd.process = again
-        wait_until(
-            lambda: not watcher.answers("ping") or own_dockerd.client().ping(), deadline=PATIENCE, what="the fall"
-        )
-        assert watcher.series("vdbmon_input_up", "input")["cgroup"][1] == 1
         wait_until(lambda: watcher.answers("ping"), deadline=PATIENCE, what="the daemon answers again")
         start_sleeper(own_dockerd, "newborn")
         wait_until(

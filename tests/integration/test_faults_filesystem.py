@@ -1,4 +1,4 @@
-"""A file system that hangs in the kernel, where SIGKILL ends no process: the agent goes on, and so does the next one."""
+"""A file system that hangs in the kernel, where SIGKILL ends no process: the agent goes on, and so does the next."""
 
 import contextlib
 import os
