@@ -2,7 +2,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEV := $(VENV)/.dev-installed
 
-.PHONY: up down test lint bench bench-collector
+.PHONY: up down test lint bench bench-collector soak
 
 up: ## install what is missing, start the local stack, run one backup
 	@deploy/local/bootstrap.sh
@@ -30,3 +30,6 @@ bench: $(DEV)
 bench-collector: $(DEV) ## the agent with 5, 50 and 200 containers, about 15 minutes
 	@deploy/local/bootstrap.sh --test
 	@$(BIN)/python -m tests.bench.collector
+
+soak: $(DEV) ## the agent under churn of real containers; MINUTES=240
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),240)

@@ -7,6 +7,7 @@ silent and the index goes on with the cgroup tree.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from collector.oom import OomKills
 
 _NANOSECONDS = 10**9
 _FIRST_WAIT = 0.5
+_KEPT_BY_DAEMON = 256
 _LONGEST_WAIT = 30.0
 
 
@@ -40,7 +42,8 @@ class EventFollower:
         self._connect = connect
         self._index = index
         self._oom_kills = oom_kills
-        self._heard = int(clock() * _NANOSECONDS)
+        self._started = self._heard = int(clock() * _NANOSECONDS)
+        self._counted: deque[tuple[str, int]] = deque(maxlen=_KEPT_BY_DAEMON)
         self._found_root = found_root
         self._stop = threading.Event()
 
@@ -53,18 +56,26 @@ class EventFollower:
         self._stop.set()
 
     def handle(self, event: Mapping[str, Any]) -> None:
-        """Take one event of type `container`; events of another shape, and those heard before, are ignored."""
+        """Take one event of type `container`; events of another shape, and kills heard of before, are ignored."""
         actor, moment = event.get("Actor"), event.get("timeNano")
         if event.get("Type") != "container" or not isinstance(actor, dict) or not isinstance(moment, int):
-            return
-        if moment <= self._heard:
             return
         self._heard = moment
         container_id, attributes = str(actor.get("ID", "")), actor.get("Attributes") or {}
         if event.get("Action") == "oom":
+            if not self._is_new(container_id, moment):
+                return
             self._oom_kills.event(container_id, (attributes.get("name", ""), attributes.get("image", "")))
         else:
             self._index.invalidate(container_id)
+
+    def _is_new(self, container_id: str, moment: int) -> bool:
+        """Not by its time alone: that of an event is before the last one's where the clock was set back."""
+        before_start = self._started // _NANOSECONDS == moment // _NANOSECONDS and moment <= self._started
+        if before_start or (container_id, moment) in self._counted:
+            return False
+        self._counted.append((container_id, moment))
+        return True
 
     def _follow(self) -> None:
         wait = 0.0

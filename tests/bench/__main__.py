@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import exposition, gather
+from tests.bench import churn, exposition, gather
 
-BENCHMARKS = {"exposition": exposition.run, "gather": gather.run}
+BENCHMARKS = {"exposition": exposition.run, "gather": gather.run, "churn": churn.run}
 RESULTS = Path("build/bench.json")
 
 

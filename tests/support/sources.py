@@ -160,7 +160,7 @@ def _containers(root: Path, _: SkippedLines) -> Opened:
 
 
 def _docker(root: Path, skipped: SkippedLines) -> Opened:
-    files = ContainerFiles(root / "docker", skipped)
+    files = ContainerFiles(lambda: root / "docker", skipped)
     return Opened(lambda: list(docker.container_samples(files.scan(), NOW)))
 
 

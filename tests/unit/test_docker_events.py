@@ -17,7 +17,7 @@ def follower(kills: OomKills) -> EventFollower:
         raise docker.errors.DockerException
 
     return EventFollower(
-        never, ContainerIndex(Hierarchy(Path("/"), {}), lambda _: None), kills, lambda: 100.0, lambda _: None
+        never, ContainerIndex(Hierarchy(Path("/"), {}), lambda _: None), kills, lambda: 100.5, lambda _: None
     )
 
 
@@ -36,8 +36,16 @@ def test_an_event_that_is_sent_again_counts_once() -> None:
 
 def test_events_of_before_the_start_do_not_count() -> None:
     kills = OomKills()
-    follower(kills).handle(oom(99_000_000_000))
+    follower(kills).handle(oom(100_200_000_000))
     assert dict(kills.totals(set())) == {}
+
+
+def test_events_go_on_when_the_clock_is_set_back() -> None:
+    kills = OomKills()
+    events = follower(kills)
+    for moment in (200_000_000_000, 50_000_000_000, 51_000_000_000, 51_000_000_000):
+        events.handle(oom(moment))
+    assert dict(kills.totals(set())) == {DB: 3}
 
 
 def test_events_of_another_shape_are_ignored() -> None:
