@@ -57,6 +57,7 @@ class Source:
         uncounted: patterns of files in which a torn line isn't counted, because what is wrong shows elsewhere.
         stand_ins: label values that stand for a name which can't be read: a container's short id, a device's numbers,
             another pid.
+        weight: its share of the versions, less for an input that takes long.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Source:
     about: frozenset[Metric] = frozenset()
     uncounted: tuple[str, ...] = ()
     stand_ins: frozenset[str] = frozenset()
+    weight: int = 4
 
     def paths(self, root: Path) -> list[Path]:
         """The files of a copy, sorted."""
@@ -198,6 +200,7 @@ SOURCES = (
         sums=_PROCESS_SUMS,
         minima=frozenset({process.OLDEST_START}),
         uncounted=("proc/stat", "cgroup.procs"),
+        weight=2,
     ),
     Source(
         "host",
@@ -210,6 +213,7 @@ SOURCES = (
         sums=frozenset({host.CPU_CORES}),
         about=frozenset({host.COLLECTOR_DURATION, host.COLLECTOR_SUCCESS}),
         uncounted=("proc/cpuinfo",),
+        weight=1,
     ),
     Source(
         "containers",

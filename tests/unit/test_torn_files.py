@@ -134,7 +134,7 @@ def test_torn_and_hostile_files_give_nothing_false(source: Source, in_memory: Pa
     torn = Torn(source, in_memory)
     random = Random(f"{SEED} {source.name}")  # noqa: S311 - a seed, no secret
     paths = list(torn.contents)
-    for number in range(VERSIONS // len(SOURCES) + 1):
+    for number in range(VERSIONS * source.weight // sum(other.weight for other in SOURCES) + 1):
         path = random.choice(paths)
         version: Callable[[Torn, Path, Random], str] = random.choice((lossy_version, hostile_version))
         state = random.getstate()
