@@ -68,6 +68,10 @@ class Ward:
         errors = self.scrape().get("node_filesystem_device_error", [])
         return any(labels["mountpoint"] == self.mount_point and value == 1 for labels, value in errors)
 
+    def root_has_a_size(self) -> bool:
+        sizes = self.scrape().get("node_filesystem_size_bytes", [])
+        return any(labels["mountpoint"] == "/" and value > 0 for labels, value in sizes)
+
 
 @pytest.fixture
 def ward(tmp_path: Path) -> Iterator[Ward]:
@@ -88,7 +92,7 @@ def check_others_go_on(ward: Ward) -> None:
     series = ward.scrape()
     up = {labels["input"]: value for labels, value in series["vdbmon_input_up"]}
     assert up["cgroup"] == up["network"] == up["process"] == up["containers"] == 1
-    assert any(labels["mountpoint"] == "/" and value > 0 for labels, value in series["node_filesystem_size_bytes"])
+    wait_until(ward.root_has_a_size, deadline=PATIENCE, what="the size of another file system")
     assert series["node_memory_MemTotal_bytes"][0][1] > 0
 
 
