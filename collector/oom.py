@@ -14,6 +14,8 @@ Labels = tuple[str, str]
 
 # Ended containers that are remembered: enough for late events, bounded under churn.
 _REMEMBERED = 512
+# Names of ended containers whose kills are told: a series each, which names that never come again must not pile up.
+_ENDED_AT_MOST = 100
 
 
 @dataclass(slots=True)
@@ -53,9 +55,11 @@ class OomKills:
             self._credit(labels, witnesses.credited() - before)
 
     def totals(self, running: set[Labels]) -> Iterator[tuple[Labels, int]]:
-        """Counts of the running containers, zeros included, and of the ended ones that had a kill."""
+        """Counts of the running containers, zeros included, and of the last ended ones that had a kill."""
         with self._lock:
-            self._totals = {key: count for key, count in self._totals.items() if count or key in running}
+            ended = [key for key, count in self._totals.items() if count and key not in running][-_ENDED_AT_MOST:]
+            kept = running.union(ended)
+            self._totals = {key: count for key, count in self._totals.items() if key in kept}
             return iter(list(self._totals.items()))
 
     def _of(self, container_id: str) -> _Witnesses:
@@ -67,4 +71,5 @@ class OomKills:
         return witnesses
 
     def _credit(self, labels: Labels, kills: int) -> None:
-        self._totals[labels] = self._totals.get(labels, 0) + kills
+        # Moved to the end at each use, as above: those that ended first come first.
+        self._totals[labels] = self._totals.pop(labels, 0) + kills

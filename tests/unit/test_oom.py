@@ -36,6 +36,16 @@ def test_a_name_without_kills_ends_with_its_container() -> None:
     assert dict(kills.totals(set())) == {}
 
 
+def test_names_that_never_come_again_do_not_pile_up() -> None:
+    kills = OomKills()
+    for number in range(1000):
+        kills.kernel_count(str(number), (f"job-{number}", "image:1"), 1)
+        kills.kernel_count("db", DB, 1)
+    told = dict(kills.totals({DB}))
+    assert told.pop(DB) == 1, "one that runs is always told"
+    assert list(told) == [(f"job-{number}", "image:1") for number in range(900, 1000)]
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.one_of(st.none(), st.integers(0, 5)))))
 def test_the_count_never_falls(steps: list[tuple[str, int | None]]) -> None:
     kills, before = OomKills(), 0
