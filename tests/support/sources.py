@@ -92,7 +92,7 @@ class NoFilesystems(StatvfsPool):
     """Answers at once, and the same for all: the fault tests are about files, not about child processes."""
 
     def usage(self, paths: Sequence[str]) -> dict[str, FilesystemUsage]:
-        return dict.fromkeys(paths, FilesystemUsage(100, 50, 40, 10, 5))
+        return dict.fromkeys(paths, FilesystemUsage(100, 50, 40, 10, 5, device="8:1"))
 
 
 def _recorded(*parts: str) -> Callable[[Path], object]:
