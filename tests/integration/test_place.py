@@ -5,12 +5,10 @@ import json
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-import docker
 import pytest
 
 from alerts.thresholds import GATE_FOR
@@ -18,56 +16,23 @@ from collector import labels
 from collector.errors import VdbmonError
 from collector.volume_labels import read_volume_labels
 from orchestrator.backup.runner.record import RECORD_NAME, Record, State
-from orchestrator.decision import Decision
 from orchestrator.engines.docker_engine import DockerEngine
-from orchestrator.jobs import Job
 from orchestrator.launch import LaunchFailedError, LaunchUnknownError
 from orchestrator.ledger import Event, LaunchState, NameTakenError
 from orchestrator.limits import DeviceLimits, Limits, read_limits
-from orchestrator.placement import Placement, Scheduler, open_scheduler
+from orchestrator.placement import open_scheduler
 from orchestrator.resources import ResourceClass
-from orchestrator.settings import Endpoint, FleetSettings, SourceSettings
+from orchestrator.settings import Endpoint, SourceSettings
 from orchestrator.volumes import LoopVolumes, SizedVolume
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.fleet import HOST, SMALL, Exporter, exporter, fleet, gate_prometheus, source
+from tests.support.place import Place, opened
 from tests.support.servers import Server
 from tests.support.wait import wait_until
 from vdbmon.tables import state_text
 
 WARM = GATE_FOR + 30.0
 CGROUP_V1 = Path("/sys/fs/cgroup/memory").is_dir()
-
-
-@dataclass
-class Place:
-    """A scheduler whose job a test chooses."""
-
-    scheduler: Scheduler
-    client: docker.DockerClient
-    image: str
-
-    def job(self, *command: str, image: str | None = None) -> Scheduler:
-        run = Job(image=image or self.image, command=lambda _source, _id: command)
-        return replace(self.scheduler, jobs={"backup": run})
-
-    def place(self, name: str, *command: str, image: str | None = None) -> Placement:
-        scheduler = self.job(*command, image=image)
-        request = scheduler.request(name, source="demo", job="backup", amounts=SMALL)
-        return scheduler.place(request, decided=lambda _: None)
-
-    def decide(self) -> Decision:
-        request = self.scheduler.request("probe", source="demo", job="backup", amounts=SMALL)
-        return self.scheduler.decide(request)
-
-    def leftovers(self) -> tuple[list[str], list[str], tuple[str, ...], Mapping[str, object]]:
-        """Containers, live launches, volumes, allocations."""
-        view = self.scheduler.ledger.view()
-        return (
-            [str(item.name) for item in self.client.containers.list(all=True)],
-            [record.name for record in self.scheduler.ledger.launches()],
-            self.scheduler.volumes.list(),  # type: ignore[attr-defined]
-            view.allocated,
-        )
 
 
 NOTHING: tuple[list[str], list[str], tuple[str, ...], dict[str, object]] = ([], [], (), {})
@@ -89,27 +54,6 @@ def monitoring(tmp_path_factory: pytest.TempPathFactory, metrics: Exporter) -> I
 def demo(tmp_path: Path) -> Iterator[SourceSettings]:
     with source(tmp_path / "source") as settings:
         yield settings
-
-
-@contextlib.contextmanager
-def opened(settings: FleetSettings, daemon: OwnDockerd, image: str) -> Iterator[Place]:
-    with open_scheduler(settings, HOST) as scheduler, contextlib.closing(daemon.client()) as client:
-        place = Place(scheduler, client, image)
-        try:
-            yield place
-        finally:
-            for container in client.containers.list(all=True):
-                container.remove(force=True)
-            for volume in scheduler.volumes.list():  # type: ignore[attr-defined]
-                wait_until(partial(removed, scheduler, volume), deadline=60.0, what=f"{volume} is removed")
-
-
-def removed(scheduler: Scheduler, volume: str) -> bool:
-    """Whether a volume could be removed; a process that copies all mounts of the host may hold it for a moment."""
-    with contextlib.suppress(VdbmonError):
-        scheduler.volumes.remove(volume)
-        return True
-    return False
 
 
 @pytest.fixture

@@ -1,0 +1,70 @@
+"""A scheduler on a test's own daemon and Prometheus, whose job the test chooses."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import docker
+
+from collector.errors import VdbmonError
+from orchestrator.decision import Decision
+from orchestrator.jobs import Job
+from orchestrator.placement import Placement, Scheduler, open_scheduler
+from orchestrator.settings import FleetSettings
+from tests.support.dockerd import OwnDockerd
+from tests.support.fleet import HOST, SMALL
+from tests.support.wait import wait_until
+
+
+@dataclass
+class Place:
+    """A scheduler whose job a test chooses."""
+
+    scheduler: Scheduler
+    client: docker.DockerClient
+    image: str
+
+    def job(self, *command: str, image: str | None = None) -> Scheduler:
+        run = Job(image=image or self.image, command=lambda _source, _id: command)
+        return replace(self.scheduler, jobs={"backup": run})
+
+    def place(self, name: str, *command: str, image: str | None = None) -> Placement:
+        scheduler = self.job(*command, image=image)
+        request = scheduler.request(name, source="demo", job="backup", amounts=SMALL)
+        return scheduler.place(request, decided=lambda _: None)
+
+    def decide(self) -> Decision:
+        request = self.scheduler.request("probe", source="demo", job="backup", amounts=SMALL)
+        return self.scheduler.decide(request)
+
+    def leftovers(self) -> tuple[list[str], list[str], tuple[str, ...], Mapping[str, object]]:
+        """Containers, live launches, volumes, allocations."""
+        view = self.scheduler.ledger.view()
+        return (
+            [str(item.name) for item in self.client.containers.list(all=True)],
+            [record.name for record in self.scheduler.ledger.launches()],
+            self.scheduler.volumes.list(),  # type: ignore[attr-defined]
+            view.allocated,
+        )
+
+
+@contextlib.contextmanager
+def opened(settings: FleetSettings, daemon: OwnDockerd, image: str) -> Iterator[Place]:
+    with open_scheduler(settings, HOST) as scheduler, contextlib.closing(daemon.client()) as client:
+        place = Place(scheduler, client, image)
+        try:
+            yield place
+        finally:
+            for container in client.containers.list(all=True):
+                container.remove(force=True)
+            for volume in scheduler.volumes.list():  # type: ignore[attr-defined]
+                wait_until(partial(removed, scheduler, volume), deadline=60.0, what=f"{volume} is removed")
+
+
+def removed(scheduler: Scheduler, volume: str) -> bool:
+    """Whether a volume could be removed; a process that copies all mounts of the host may hold it for a moment."""
+    with contextlib.suppress(VdbmonError):
+        scheduler.volumes.remove(volume)
+        return True
+    return False
