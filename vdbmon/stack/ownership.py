@@ -49,13 +49,25 @@ def own_processes(layout: Layout) -> list[tuple[str, psutil.Process]]:
 
 
 def own_supervisors(layout: Layout) -> list[psutil.Process]:
-    """The stack's supervisor; several only if somebody started one by hand."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            command = process.cmdline()
-        except psutil.Error:
-            continue
-        if SUPERVISOR_MODULE in command and str(layout.supervisor_conf) in command:
-            found.append(process)
-    return found
+    """The stack's supervisor; several only if somebody started one by hand.
+
+    A program that supervisor has forked carries its command line until its own is executed: no supervisor yet.
+    """
+    found = [process for process in psutil.process_iter() if _supervises(process, layout)]
+    pids = {process.pid for process in found}
+    return [process for process in found if _parent(process) not in pids]
+
+
+def _supervises(process: psutil.Process, layout: Layout) -> bool:
+    try:
+        command = process.cmdline()
+    except psutil.Error:
+        return False
+    return SUPERVISOR_MODULE in command and str(layout.supervisor_conf) in command
+
+
+def _parent(process: psutil.Process) -> int | None:
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return None
