@@ -24,29 +24,6 @@ class DataFormat(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InfluxV2Settings:
-    """One InfluxDB v2 write endpoint.
-
-    Attributes:
-        urls: exactly one, in a list because telegraf writes it so; a second endpoint is a section of its own.
-        token_file: file of mode 0600 that holds the token; None where the endpoint asks for none.
-    """
-
-    urls: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)]
-    organization: str = "vdbmon"
-    bucket: str = "vdbmon"
-    token_file: Path | None = None
-    timeout: Seconds = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputSettings:
-    """Where samples are pushed to, besides being served on `/metrics`."""
-
-    influxdb_v2: tuple[InfluxV2Settings, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessGroup:
     """Processes of a container that are counted together; the words are those of telegraf's inputs.procstat.
 

@@ -17,7 +17,8 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from collector.errors import ConfigError
-from collector.settings import AgentSettings, InputSettings, OutputSettings
+from collector.outputs.settings import OutputSettings
+from collector.settings import AgentSettings, InputSettings
 from orchestrator.settings import (
     Endpoint,
     FleetSettings,

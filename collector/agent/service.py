@@ -14,10 +14,11 @@ from collector.container_labels import container_labels
 from collector.inputs.internal import OutputState
 from collector.outputs.prometheus import PrometheusServer
 from collector.outputs.push import Pusher
+from collector.outputs.settings import OutputSettings
 from collector.projections.line_protocol import encode
 from collector.projections.prometheus import Exposition
 from collector.projections.telegraf import TelegrafProjection
-from collector.settings import AgentSettings, InputSettings, OutputSettings
+from collector.settings import AgentSettings, InputSettings
 
 if TYPE_CHECKING:
     from collector.outputs.influxdb_v2 import InfluxV2Output

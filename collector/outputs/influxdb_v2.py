@@ -9,11 +9,8 @@ timestamp and value, which changes no rate and no gauge.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from http import HTTPStatus
-from pathlib import Path
 
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
@@ -21,8 +18,9 @@ from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
 from collector.errors import ConfigError
-from collector.outputs.push import OutputError
-from collector.settings import InfluxV2Settings
+from collector.outputs.settings import InfluxV2Settings
+from collector.outputs.sink import OutputError
+from collector.secretfile import read_secret
 
 # Answers that say that the batch is bad. All others are about the endpoint or its settings (a wrong token, a missing
 # bucket): there every batch would be refused alike, and giving them up one by one would lose all without any gain.
@@ -32,7 +30,6 @@ _REMEDIES = {
     HTTPStatus.FORBIDDEN: "check that the token may write to the bucket",
     HTTPStatus.NOT_FOUND: "check urls, organization and bucket",
 }
-_OWNER_ONLY = 0o600
 _ANSWER_LIMIT = 200  # characters of the server's words in a message
 
 
@@ -51,7 +48,7 @@ class InfluxV2Output:
         self._organization = settings.organization
         self._client = InfluxDBClient(
             url=self.url,
-            token=read_token(settings.token_file) if settings.token_file else "",
+            token=read_secret(settings.token_file, "token_file") if settings.token_file else "",
             org=settings.organization,
             timeout=int(settings.timeout * 1000),
             enable_gzip=True,
@@ -76,26 +73,6 @@ class InfluxV2Output:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()  # type: ignore[no-untyped-call]
-
-
-def read_token(path: Path) -> str:
-    """The token in a file that only its owner can read.
-
-    Raises:
-        ConfigError: unreadable, empty, or of another mode than 0600.
-    """
-    try:
-        with path.open(encoding="ascii") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            token = file.read().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not plain text"
-        raise ConfigError("secrets.unreadable", f"token_file {path}: {reason}", "check path and owner") from error
-    if mode != _OWNER_ONLY:
-        raise ConfigError("secrets.mode", f"token_file {path} has mode {mode:04o}", f"chmod 600 {path}")
-    if not token or not token.isprintable():
-        raise ConfigError("secrets.empty", f"token_file {path} holds no token", "write the token into it, on one line")
-    return token
 
 
 def _refused(url: str, error: ApiException) -> OutputError:

@@ -15,20 +15,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from collector.errors import VdbmonError
+from collector.outputs.sink import OutputError
 from collector.quantities import Seconds
 
 logger = logging.getLogger(__name__)
 
 Batch = tuple[bytes, ...]
-
-
-class OutputError(VdbmonError):
-    """A write did not succeed. `retryable` is False where the batch itself is bad and would be refused for ever."""
-
-    def __init__(self, message: str, remedy: str = "", *, retryable: bool) -> None:
-        super().__init__("output.write", message, remedy)
-        self.retryable = retryable
 
 
 @dataclass(frozen=True, slots=True)

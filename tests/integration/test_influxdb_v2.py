@@ -11,11 +11,12 @@ import pytest
 
 from collector.catalogue import cgroup
 from collector.outputs.influxdb_v2 import InfluxV2Output
-from collector.outputs.push import Backoff, OutputError, Pusher, PushStats
+from collector.outputs.push import Backoff, Pusher, PushStats
+from collector.outputs.settings import InfluxV2Settings
+from collector.outputs.sink import OutputError
 from collector.projections.line_protocol import encode
 from collector.projections.point import Point
 from collector.projections.telegraf import TelegrafProjection
-from collector.settings import InfluxV2Settings
 from tests.support.servers import Server, free_port, http_get, victoria_metrics
 from tests.support.wait import wait_until
 

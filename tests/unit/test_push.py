@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.outputs.push import Backoff, Batch, OutputError, Pusher, PushStats
+from collector.outputs.push import Backoff, Batch, Pusher, PushStats
+from collector.outputs.sink import OutputError
 
 PATIENCE = 10.0
 AWAY = OutputError("http://far.example: no answer", retryable=True)

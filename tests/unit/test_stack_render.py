@@ -7,7 +7,7 @@ import yaml
 from supervisor.options import ServerOptions
 
 from collector.errors import ConfigError, VdbmonError
-from collector.settings import InfluxV2Settings, OutputSettings
+from collector.outputs.settings import InfluxV2Settings, OutputSettings
 from vdbmon.config import Config, HostIdentity, load_config
 from vdbmon.stack.layout import CHECKOUT, SOCKET_PATH_LIMIT, Layout, find_layout
 from vdbmon.stack.programs import stack_addresses, stack_programs

@@ -1,0 +1,31 @@
+"""Secrets stand in files that only their owner can read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from collector.errors import ConfigError
+
+_OWNER_ONLY = 0o600
+
+
+def read_secret(path: Path, key: str) -> str:
+    """The one line in a file of mode 0600; `key` is the setting that names the file.
+
+    Raises:
+        ConfigError: unreadable, empty, not one printable line of ASCII, or of another mode than 0600.
+    """
+    try:
+        with path.open(encoding="ascii") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            secret = file.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not plain text"
+        raise ConfigError("secrets.unreadable", f"{key} {path}: {reason}", "check path and owner") from error
+    if mode != _OWNER_ONLY:
+        raise ConfigError("secrets.mode", f"{key} {path} has mode {mode:04o}", f"chmod 600 {path}")
+    if not secret or not secret.isprintable():
+        raise ConfigError("secrets.empty", f"{key} {path} holds no secret", "write it into the file, on one line")
+    return secret
