@@ -16,7 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from collector.cgroup.hierarchy import ContainerCgroup, Hierarchy, find_containers, member_pids
+from collector.cgroup.hierarchy import ContainerCgroup, Hierarchy, find_containers
+from collector.cgroup.members import CgroupMembers
 
 _SHORT_ID = 12
 
@@ -162,28 +163,39 @@ def unix_time(text: str) -> float | None:
 
 @dataclass(slots=True)
 class ContainerIndex:
-    """Running containers, refreshed from the cgroup tree; safe to use from several threads."""
+    """Running containers, refreshed from the cgroup tree by one thread and read by any.
+
+    Attributes:
+        containers: what ran at the last refresh, sorted by name.
+    """
 
     hierarchy: Hierarchy
     metadata_of: Callable[[str], Metadata | None]
+    containers: tuple[Container, ...] = ()
     _known: dict[str, Container] = field(default_factory=dict)
     _stale: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _members: CgroupMembers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._members = CgroupMembers(self.hierarchy)
 
     def refresh(self) -> tuple[Container, ...]:
-        """Look at the cgroup tree again and give what runs now, sorted by name."""
+        """Look at the cgroup tree again and give what runs now; the very same where nothing has changed."""
         with self._lock:
             stale, self._stale = self._stale, set()
         found = {cgroup.id: cgroup for cgroup in find_containers(self.hierarchy)}
         running = {key: self._describe(cgroup, reread=key in stale) for key, cgroup in found.items()}
+        self._members.forget_unread()
         # An empty cgroup is one that is being made or removed.
-        self._known = {key: container for key, container in running.items() if container.pids}
+        before, self._known = self._known, {key: container for key, container in running.items() if container.pids}
+        if len(before) != len(self._known) or any(before.get(key) is not now for key, now in self._known.items()):
+            self.containers = tuple(sorted(self._known.values(), key=lambda container: (container.name, container.id)))
         return self.containers
 
-    @property
-    def containers(self) -> tuple[Container, ...]:
-        """What ran at the last refresh, sorted by name."""
-        return tuple(sorted(self._known.values(), key=lambda container: (container.name, container.id)))
+    def close(self) -> None:
+        """Give all descriptors back."""
+        self._members.close()
 
     def invalidate(self, container_id: str) -> None:
         """Read this container's metadata again at the next refresh: it was renamed, updated or started anew."""
@@ -196,9 +208,10 @@ class ContainerIndex:
             self._stale.update(self._known)
 
     def _describe(self, cgroup: ContainerCgroup, *, reread: bool) -> Container:
-        pids = tuple(member_pids(self.hierarchy, cgroup.path))
+        pids = self._members.pids(cgroup.path)
         known = self._known.get(cgroup.id)
         if known is None or known.metadata is None or reread or known.metadata.pid not in known.pids:
             metadata = self.metadata_of(cgroup.id) or (known.metadata if known else None)
-            return Container(cgroup.id, cgroup.path, metadata, pids)
+            described = Container(cgroup.id, cgroup.path, metadata, pids)
+            return known if described == known else described
         return known if known.pids == pids else replace(known, pids=pids)

@@ -53,7 +53,18 @@ class KeptFile:
         """The file as it is now.
 
         Raises:
-            OSError: ENODEV where its cgroup has been removed.
+            OSError: ENODEV where its cgroup has been removed, ESRCH where its process has ended.
+        """
+        return _read_all(self._descriptor)
+
+    def read_at_once(self) -> bytes:
+        """The same in one call, for what the kernel shows in one piece: cgroup files, /proc/PID/stat, /proc/PID/io.
+
+        Lists (cgroup.procs, mountinfo, net/dev, vmstat, ...) come in pieces of a page or less (seq_file.rst); only an
+        empty read ends them.
+
+        Raises:
+            OSError: as `read`.
         """
         data = os.pread(self._descriptor, _CHUNK, 0)
         return data if len(data) < _CHUNK else _read_all(self._descriptor)
@@ -77,15 +88,15 @@ def read_file(path: Path | str) -> bytes:
 
 
 def _read_all(descriptor: int) -> bytes:
+    """All there is, for a list comes in pieces: the end is where nothing more comes."""
     data = os.pread(descriptor, _CHUNK, 0)
-    if len(data) < _CHUNK:
-        return data
-    parts = [data]
-    offset = len(data)
-    while offset < _LARGEST and (part := os.pread(descriptor, _CHUNK, offset)):
-        parts.append(part)
-        offset += len(part)
-    return b"".join(parts)
+    parts = []
+    offset = 0
+    while data and offset < _LARGEST:
+        parts.append(data)
+        offset += len(data)
+        data = os.pread(descriptor, _CHUNK, offset)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def complete_lines(data: bytes, skipped: SkippedLines) -> Iterator[bytes]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
-from collector.kernelfile import is_number
+from collector.kernelfile import KeptFile, is_number, read_file
 
 # What a pattern is matched against at the most: the first words of a command line, never a query or a list of files.
 COMMAND_LINE = 512
@@ -35,6 +36,63 @@ def parse_open_files_limit(data: bytes) -> int | None:
             words = line.split()
             return int(words[_SOFT_LIMIT]) if len(words) > _SOFT_LIMIT and is_number(words[_SOFT_LIMIT]) else None
     return None
+
+
+class ProcessFiles:
+    """The files of one process that are read again and again.
+
+    Kept open they cost half. A descriptor beneath /proc/PID belongs to the process, not to the number: once the process
+    has ended reads fail with ESRCH, also when the pid is another one's.
+
+    Args:
+        folder: /proc/PID.
+        keep: False opens the files anew for each reading.
+
+    Raises:
+        OSError: there is no such process.
+    """
+
+    __slots__ = ("_descriptors", "_folder", "_io", "_stat")
+
+    def __init__(self, folder: str, *, keep: bool) -> None:
+        self._folder = folder
+        self._stat = KeptFile(f"{folder}/stat") if keep else None
+        self._io = self._descriptors = None
+        if keep:
+            with contextlib.suppress(OSError):  # not allowed: read as absent
+                self._io = KeptFile(f"{folder}/io")
+                self._descriptors = os.open(f"{folder}/fd", os.O_PATH | os.O_CLOEXEC)
+
+    def stat(self) -> bytes:
+        """The file `stat`.
+
+        Raises:
+            OSError: the process has ended.
+        """
+        return self._stat.read_at_once() if self._stat else read_file(f"{self._folder}/stat")
+
+    def io(self) -> bytes:
+        """The file `io`; empty where it may not be read."""
+        try:
+            return self._io.read_at_once() if self._io else read_file(f"{self._folder}/io")
+        except OSError:
+            return b""
+
+    def open_fds(self) -> int | None:
+        """How many descriptors it has open; None where that can't be counted."""
+        if self._descriptors is not None:
+            size = os.fstat(self._descriptors).st_size
+            if size:
+                return size
+        return count_descriptors(self._folder)
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        for file in (self._stat, self._io):
+            if file is not None:
+                file.close()
+        if self._descriptors is not None:
+            os.close(self._descriptors)
 
 
 def count_descriptors(process: Path | str) -> int | None:

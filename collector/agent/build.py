@@ -62,6 +62,7 @@ class Inputs:
         self.events.stop()
         self.filesystems.close()
         self.volumes.close()
+        self.index.close()
 
 
 def build_inputs(

@@ -42,7 +42,7 @@ class CgroupFiles:
         if file is None:
             return None
         try:
-            data = file.kept.read()
+            data = file.kept.read_at_once()
         except OSError:
             self.close()
             return None

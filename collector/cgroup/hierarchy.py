@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from collector.kernelfile import is_number
-
 MOUNT_POINT = "/sys/fs/cgroup"
 
 _CONTAINER = re.compile(r"(?:docker-)?([0-9a-f]{64})(?:\.scope)?")
@@ -90,24 +88,3 @@ def _walk(root: str, path: str, depth: int) -> Iterator[ContainerCgroup]:
             yield ContainerCgroup(match.group(1), f"{path}/{name}")
         elif depth < _DEEPEST:
             yield from _walk(root, f"{path}/{name}", depth + 1)
-
-
-def member_pids(hierarchy: Hierarchy, path: str) -> list[int]:
-    """Processes in a cgroup and the cgroups beneath it; empty once it is gone."""
-    root = hierarchy.primary
-    if root is None:
-        return []
-    pids: list[int] = []
-    pending = [f"{root}{path}"]
-    while pending:
-        directory = pending.pop()
-        try:
-            with open(f"{directory}/cgroup.procs", "rb") as file:  # noqa: PTH123 - hot path
-                pids.extend(int(line) for line in file if line.endswith(b"\n") and is_number(line[:-1]))
-            # The link count of a cgroup directory is two plus its children: no need to list a leaf.
-            if os.stat(directory).st_nlink > 2:  # noqa: PLR2004, PTH116
-                pending.extend(entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False))
-        except OSError:
-            continue
-    # The kernel may list a process twice (cgroup-v2.rst, cgroup.procs).
-    return list(dict.fromkeys(pids))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from collector import labels
-from collector.containers import ContainerIndex
+from collector.containers import Container, ContainerIndex
 from collector.metrics import Sample, gauge, info
 
 INFO = info(
@@ -31,21 +33,28 @@ class ContainersInput:
 
     def __init__(self, index: ContainerIndex) -> None:
         self._index = index
+        self._last: tuple[tuple[Container, ...], list[Sample]] = ((), _samples(()))
 
     def gather(self) -> list[Sample]:
         """Identity of every running container, and how many there are."""
         containers = self._index.refresh()
-        samples = [
-            INFO.sample(
-                1,
-                container.name,
-                container.image,
-                container.id,
-                str(container.pid or ""),
-                *(container.label(key) for key in (labels.REQUEST_ID, labels.SOURCE, labels.JOB)),
-            )
-            for container in containers
-        ]
-        samples.append(RUNNING.sample(len(containers)))
-        samples.append(UNNAMED.sample(sum(container.metadata is None for container in containers)))
-        return samples
+        if containers is not self._last[0]:
+            self._last = containers, _samples(containers)
+        return self._last[1]
+
+
+def _samples(containers: Sequence[Container]) -> list[Sample]:
+    samples = [
+        INFO.sample(
+            1,
+            container.name,
+            container.image,
+            container.id,
+            str(container.pid or ""),
+            *(container.label(key) for key in (labels.REQUEST_ID, labels.SOURCE, labels.JOB)),
+        )
+        for container in containers
+    ]
+    samples.append(RUNNING.sample(len(containers)))
+    samples.append(UNNAMED.sample(sum(container.metadata is None for container in containers)))
+    return samples

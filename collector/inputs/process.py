@@ -46,6 +46,7 @@ CONTAINER_FDS = gauge("container_file_descriptors", "Open file descriptors in th
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 OTHER = "other"
+_KEPT = 1000  # processes whose files stay open; three descriptors each
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +68,76 @@ class ProcessReading:
 
 
 class Grouping:
-    """Says which group a process belongs to, and remembers it for as long as the process keeps its name."""
+    """Says which group a process belongs to."""
 
     def __init__(self, groups: Sequence[ProcessGroup]) -> None:
         self._groups = groups
         self._by_command_line = any(group.pattern for group in groups)
-        self._known: dict[tuple[int, int, str], str] = {}
-        self._seen: dict[tuple[int, int, str], str] = {}
 
-    def group_of(self, process: ProcessReading, command_line: Callable[[int], str]) -> str:
-        """Name of the first group that fits. `command_line` of a pid is asked at most once in a process's life."""
-        key = (process.pid, process.start, process.command)
-        name = self._known.get(key)
-        if name is None:
-            name = self._match(process, command_line)
-        self._seen[key] = name
-        return name
-
-    def forget_ended(self) -> None:
-        """Drop what was not asked for since the last time."""
-        self._known, self._seen = self._seen, {}
-
-    def _match(self, process: ProcessReading, command_line: Callable[[int], str]) -> str:
+    def match(self, command: str, command_line: Callable[[], str]) -> str:
+        """Name of the first group that fits; `command_line` is asked only where the command doesn't tell."""
         for group in self._groups:
-            if group.exe and group.exe.fullmatch(process.command):
+            if group.exe and group.exe.fullmatch(command):
                 return group.name
-        line = command_line(process.pid) if self._by_command_line else ""
+        line = command_line() if self._by_command_line else ""
         return next((group.name for group in self._groups if group.pattern and group.pattern.match(line)), OTHER)
+
+
+class _Process:
+    """A process that is read again and again: its open files, what they said last, and its group."""
+
+    __slots__ = ("_files", "_group", "_io", "_read_bytes", "_stat", "_write_bytes", "reading")
+
+    def __init__(self, files: procfs.ProcessFiles) -> None:
+        self._files = files
+        self._stat = self._io = b""
+        self._read_bytes: int | None = None
+        self._write_bytes: int | None = None
+        self._group: tuple[int, str, str] | None = None
+        self.reading: ProcessReading | None = None
+
+    def read(self, pid: int, skipped: SkippedLines) -> ProcessReading | None:
+        """What it is now; the last reading where its stat is torn, the very same where nothing has changed.
+
+        Raises:
+            OSError: it ended.
+        """
+        stat, io, open_fds = self._files.stat(), self._files.io(), self._files.open_fds()
+        before = self.reading
+        if stat == self._stat and io == self._io and before is not None and before.open_fds == open_fds:
+            return before
+        if io != self._io:
+            values = parse_flat_keyed(io, skipped)
+            self._io, self._read_bytes, self._write_bytes = io, values.get(b"read_bytes:"), values.get(b"write_bytes:")
+        parsed = procfs.parse_stat(stat)
+        if parsed is None:
+            skipped.add()
+            return before
+        command, fields = parsed
+        self._stat = stat
+        self.reading = ProcessReading(
+            pid=pid,
+            command=command,
+            start=int(fields[procfs.START]),
+            cpu=(int(fields[procfs.UTIME]) + int(fields[procfs.STIME])) / _TICKS,
+            threads=int(fields[procfs.THREADS]),
+            resident=int(fields[procfs.RSS]) * _PAGE,
+            read_bytes=self._read_bytes,
+            write_bytes=self._write_bytes,
+            open_fds=open_fds,
+        )
+        return self.reading
+
+    def group(self, reading: ProcessReading, grouping: Grouping, command_line: Callable[[int], str]) -> str:
+        """Its group, looked for once in its life and again after an exec."""
+        if self._group is None or self._group[:2] != (reading.start, reading.command):
+            name = grouping.match(reading.command, lambda: command_line(reading.pid))
+            self._group = (reading.start, reading.command, name)
+        return self._group[2]
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        self._files.close()
 
 
 @dataclass(slots=True)
@@ -155,6 +199,7 @@ class ProcessInput:
         self._procfs = folder
         self._grouping = Grouping(groups)
         self._skipped = skipped
+        self._open: dict[int, _Process] = {}
         self._last = _Memory()
         self._lost = _Memory()
 
@@ -163,56 +208,54 @@ class ProcessInput:
         boot = self._boot_time()
         members: dict[tuple[str, str, str], list[ProcessReading]] = {}
         samples: list[Sample] = []
+        known, self._open = self._open, {}
         for container in self._index.containers:
             labels = (container.name, container.image)
-            processes = [process for process in map(self._read, container.pids) if process is not None]
-            samples.extend(_container_samples(labels, processes))
-            for process in processes:
-                group = self._grouping.group_of(process, self._command_line)
-                members.setdefault((*labels, group), []).append(process)
-        self._grouping.forget_ended()
+            processes = [pair for pair in (self._read(pid, known) for pid in container.pids) if pair is not None]
+            samples.extend(_container_samples(labels, [reading for reading, _ in processes]))
+            for reading, group in processes:
+                members.setdefault((*labels, group), []).append(reading)
+        for ended in known.values():
+            ended.close()
         seen = _Memory()
-        for key, processes in members.items():
+        for key, readings in members.items():
             total = seen.totals[key] = self._last.totals.get(key) or self._lost.totals.get(key) or _Group()
-            for process in processes:
-                seen.processes[process.pid] = total.add(process, self._before(process))
-            samples.extend(_samples(key, processes, total, boot))
+            for reading in readings:
+                before = self._before(reading)
+                seen.processes[reading.pid] = reading if reading is before else total.add(reading, before)
+            samples.extend(_samples(key, readings, total, boot))
         self._lost, self._last = self._last.without(seen), seen
         return samples
+
+    def close(self) -> None:
+        """Give all descriptors back."""
+        for process in self._open.values():
+            process.close()
+        self._open.clear()
 
     def _before(self, process: ProcessReading) -> ProcessReading | None:
         before = self._last.processes.get(process.pid) or self._lost.processes.get(process.pid)
         # With another start the pid is another process's now.
         return before if before is not None and before.start == process.start else None
 
-    def _read(self, pid: int) -> ProcessReading | None:
-        directory = f"{self._procfs}/{pid}"
-        try:
-            stat = procfs.parse_stat(read_file(f"{directory}/stat"))
-        except OSError:
-            return None  # it ended
-        if stat is None:
-            self._skipped.add()
-            return self._last.processes.get(pid)
-        command, fields = stat
-        io = self._io(directory)
-        return ProcessReading(
-            pid=pid,
-            command=command,
-            start=int(fields[procfs.START]),
-            cpu=(int(fields[procfs.UTIME]) + int(fields[procfs.STIME])) / _TICKS,
-            threads=int(fields[procfs.THREADS]),
-            resident=int(fields[procfs.RSS]) * _PAGE,
-            read_bytes=io.get(b"read_bytes:"),
-            write_bytes=io.get(b"write_bytes:"),
-            open_fds=procfs.count_descriptors(directory),
-        )
-
-    def _io(self, directory: str) -> dict[bytes, int]:
-        try:
-            return parse_flat_keyed(read_file(f"{directory}/io"), self._skipped)
-        except OSError:
-            return {}
+    def _read(self, pid: int, known: dict[int, _Process]) -> tuple[ProcessReading, str] | None:
+        """A process and its group; what is open moves from `known` to the open ones. None once it ended."""
+        process = known.pop(pid, None)
+        for _ in range(2):  # what was open may belong to a process that ended, and the pid to a new one
+            try:
+                if process is None:
+                    process = _Process(procfs.ProcessFiles(f"{self._procfs}/{pid}", keep=len(self._open) < _KEPT))
+                reading = process.read(pid, self._skipped)
+            except OSError:
+                if process is not None:
+                    process.close()
+                    process = None
+            else:
+                self._open[pid] = process
+                return (
+                    None if reading is None else (reading, process.group(reading, self._grouping, self._command_line))
+                )
+        return None
 
     def _command_line(self, pid: int) -> str:
         return procfs.read_command_line(f"{self._procfs}/{pid}")

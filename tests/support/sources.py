@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from collector.blockdevices import BlockDevices
 from collector.cgroup.hierarchy import detect_hierarchy
@@ -102,6 +103,22 @@ def _recorded(*parts: str) -> Callable[[Path], object]:
     return copy
 
 
+class Closable(Protocol):
+    """What holds descriptors."""
+
+    def close(self) -> None: ...
+
+
+def closer(*parts: Closable) -> Callable[[], None]:
+    """Closes all of them."""
+
+    def close() -> None:
+        for part in parts:
+            part.close()
+
+    return close
+
+
 def one_container_of_v2(root: Path) -> None:
     """The recorded v2 tree with `db` alone, and with the links to network namespaces that the recording lacks."""
     _recorded("cgroup2", "t1")(root)
@@ -121,12 +138,14 @@ def _index(root: Path) -> ContainerIndex:
 
 
 def _cgroup(root: Path, skipped: SkippedLines) -> Opened:
-    source = CgroupInput(_index(root), BlockDevices(root / "proc"), OomKills(), skipped, lambda: NOW)
-    return Opened(source.gather, source.close)
+    index = _index(root)
+    source = CgroupInput(index, BlockDevices(root / "proc"), OomKills(), skipped, lambda: NOW)
+    return Opened(source.gather, closer(source, index))
 
 
 def _network(root: Path, skipped: SkippedLines) -> Opened:
-    return Opened(NetworkInput(_index(root), root / "proc", skipped).gather)
+    index = _index(root)
+    return Opened(NetworkInput(index, root / "proc", skipped).gather, index.close)
 
 
 def _process(root: Path, skipped: SkippedLines) -> Opened:
@@ -137,7 +156,7 @@ def _process(root: Path, skipped: SkippedLines) -> Opened:
         index.refresh()
         return source.gather()
 
-    return Opened(gather)
+    return Opened(gather, closer(source, index))
 
 
 def _host(root: Path, skipped: SkippedLines) -> Opened:
@@ -158,7 +177,7 @@ def _containers(root: Path, _: SkippedLines) -> Opened:
         index.invalidate_all()  # as after an event: the daemon's files are read again
         return source.gather()
 
-    return Opened(gather)
+    return Opened(gather, index.close)
 
 
 def _docker(root: Path, skipped: SkippedLines) -> Opened:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.blockdevices import BlockDevices
-from collector.cgroup.hierarchy import Hierarchy, detect_hierarchy, find_containers, member_pids
+from collector.cgroup.hierarchy import Hierarchy, detect_hierarchy, find_containers
+from collector.cgroup.members import CgroupMembers
 from collector.cgroup.reading import DeviceIo, DeviceLimit
 from collector.cgroup.v1 import V1Reader, parse_blkio, parse_throttle
 from collector.cgroup.v2 import V2Reader, parse_cpu_max, parse_nested_keyed, shares_of_weight
@@ -64,8 +65,8 @@ def test_members_of_nested_cgroups_count(tmp_path: Path) -> None:
     (tmp_path / "docker/x/child").mkdir(parents=True)
     (tmp_path / "docker/x/cgroup.procs").write_text("7\n8\n")
     (tmp_path / "docker/x/child/cgroup.procs").write_text("9\n")
-    assert member_pids(Hierarchy(tmp_path, {}), "/docker/x") == [7, 8, 9]
-    assert member_pids(Hierarchy(tmp_path, {}), "/docker/gone") == []
+    assert CgroupMembers(Hierarchy(tmp_path, {})).pids("/docker/x") == (7, 8, 9)
+    assert CgroupMembers(Hierarchy(tmp_path, {})).pids("/docker/gone") == ()
 
 
 def test_a_recorded_v2_cgroup_reads_as_the_kernel_wrote_it() -> None:

@@ -10,7 +10,7 @@ from collector.containers import ContainerIndex, Metadata
 from collector.inputs import network, process
 from collector.inputs.containers import INFO, RUNNING, UNNAMED, ContainersInput
 from collector.inputs.network import NetworkInput
-from collector.inputs.process import CONTAINER_FDS, CONTAINER_PROCESSES, Grouping, ProcessInput, ProcessReading
+from collector.inputs.process import CONTAINER_FDS, CONTAINER_PROCESSES, Grouping, ProcessInput
 from collector.kernelfile import SkippedLines
 from collector.metrics import Metric, Sample
 from collector.netdev import parse_net_dev
@@ -152,10 +152,6 @@ def test_identity_stands_in_the_info_series_only(tmp_path: Path) -> None:
     assert values[UNNAMED, ()] == 0
 
 
-def reading(pid: int, command: str, start: int = 500) -> ProcessReading:
-    return ProcessReading(pid, command, start, 0.0, 1, 0, None, None, None)
-
-
 @pytest.mark.parametrize(
     ("command", "group"),
     [
@@ -172,26 +168,30 @@ def reading(pid: int, command: str, start: int = 500) -> ProcessReading:
     ],
 )
 def test_the_default_groups_know_the_tools_of_the_trade(command: str, group: str) -> None:
-    assert Grouping(DEFAULT_PROCESS_GROUPS).group_of(reading(1, command), lambda _: "") == group
+    assert Grouping(DEFAULT_PROCESS_GROUPS).match(command, lambda: "") == group
 
 
-def test_a_command_line_is_asked_once_for_what_no_name_tells() -> None:
-    asked: list[int] = []
+def test_a_command_line_is_asked_once_for_what_no_name_tells(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    command_line = host.procfs / "10/cmdline"
+    host.process(10, "python3", namespace="net:[7]")
+    command_line.write_bytes(b"python3\0-m\0runner\0backup\0")
+    host.container("db", 10)
+    runner = ProcessGroup(name="runner", pattern=re.compile(r"python3 -m runner\b"))
+    source = ProcessInput(host.index, host.procfs, [*groups("mariadbd"), runner], SkippedLines())
 
-    def command_line(pid: int) -> str:
-        asked.append(pid)
-        return "python3 -m runner backup" if pid == 7 else "python3 other.py -m runner"
+    def group() -> str:
+        return next(labels[2] for metric, labels in by_metric(source.gather()) if metric is process.COUNT)
 
-    grouping = Grouping([*groups("mariadbd"), ProcessGroup(name="runner", pattern=re.compile(r"python3 -m runner\b"))])
-    for _ in range(3):
-        assert grouping.group_of(reading(7, "python3"), command_line) == "runner"
-        assert grouping.group_of(reading(8, "python3"), command_line) == "other"
-        assert grouping.group_of(reading(9, "mariadbd"), command_line) == "mariadbd"
-        grouping.forget_ended()
-    assert asked == [7, 8]
-    assert grouping.group_of(reading(7, "python3", start=900), command_line) == "runner", "the pid is another process's"
-    assert grouping.group_of(reading(8, "mariadbd"), command_line) == "mariadbd", "it called exec"
-    assert asked == [7, 8, 7]
+    assert group() == "runner"
+    command_line.write_bytes(b"python3\0other.py\0-m\0runner\0")
+    host.process(10, "python3", namespace="net:[7]", cpu_ticks=5)
+    assert group() == "runner", "it is not asked again"
+    stat = host.procfs / "10/stat"
+    stat.write_text(stat.read_text().replace(" 500 ", " 900 "))
+    assert group() == "other", "the pid is another process's"
+    host.process(10, "mariadbd", namespace="net:[7]")
+    assert group() == "mariadbd", "it called exec"
 
 
 def test_a_group_without_any_expression_is_refused() -> None:

@@ -27,6 +27,17 @@ def test_a_kept_file_is_read_anew_each_time(tmp_path: Path) -> None:
         kept.read()
 
 
+def test_a_list_that_the_kernel_gives_page_by_page_comes_whole() -> None:
+    mappings = Path("/proc/self/maps")
+    last = mappings.read_bytes().splitlines()[-1]
+    found = read_file(mappings)
+    assert len(found) > 4096
+    assert found.splitlines()[-1] == last
+    kept = KeptFile(mappings)
+    assert kept.read().splitlines()[-1] == last
+    kept.close()
+
+
 def test_a_file_longer_than_one_read_comes_whole(tmp_path: Path) -> None:
     path = tmp_path / "cgroup.procs"
     content = b"".join(b"%d\n" % number for number in range(20_000))

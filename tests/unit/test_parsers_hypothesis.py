@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.blockdevices import BlockDevices
-from collector.cgroup.hierarchy import Hierarchy, detect_hierarchy, member_pids
+from collector.cgroup.hierarchy import Hierarchy, detect_hierarchy
+from collector.cgroup.members import CgroupMembers
 from collector.cgroup.v1 import parse_blkio, parse_throttle
 from collector.cgroup.v2 import parse_cpu_max, parse_nested_keyed
 from collector.containers import MALFORMED, parse_metadata
@@ -117,7 +118,8 @@ def test_tables_that_are_read_whole(data: bytes, tmp_path_factory: pytest.TempPa
     (folder / "diskstats").write_bytes(data)
     assert BlockDevices(folder).name("254:0").encode() is not None
     (folder / "cgroup.procs").write_bytes(data)
-    pids = member_pids(Hierarchy(folder, {}), "")
+    with contextlib.closing(CgroupMembers(Hierarchy(folder, {}))) as members:
+        pids = members.pids("")
     assert len(pids) == len(set(pids))
     check(pids)
 
