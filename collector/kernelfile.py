@@ -15,9 +15,6 @@ _CHUNK = 16 * 1024
 _LARGEST = 4 * 1024 * 1024
 LONGEST_NUMBER = len(str(2**64 - 1))
 
-# What a kernel file answers when its cgroup, process or device is gone.
-GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
-
 
 class SkippedLines:
     """Counts the lines that a reader did not understand; one per input, exported as vdbmon_parse_errors_total."""

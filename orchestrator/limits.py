@@ -97,7 +97,7 @@ def _limits(reading: CgroupReading) -> Limits:
     return Limits(
         cpu=None if quota is None or not period else quota * MILLI // period,
         memory=reading.memory.limit,
-        pids=reading.tasks_limit,
+        pids=reading.tasks.limit,
         devices={number: DeviceLimits(*limit) for number, limit in reading.io_limits.items()},
     )
 

@@ -1,65 +1,86 @@
-"""The kept-open files of one cgroup."""
+"""The kept-open files of one cgroup, and what is made of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 from collector.kernelfile import KeptFile, SkippedLines
 
-Parsed = TypeVar("Parsed")
+Parse = Callable[[bytes, SkippedLines], Any]
+Values = Mapping[str, Any]  # what the files say, by name; None where a file isn't there
+
+Made = TypeVar("Made")
 
 
-class _OpenFile:
-    """A kept file, what it said last, and what that meant."""
+class _File:
+    """A file that is opened once and read again and again."""
 
-    __slots__ = ("data", "kept", "parsed")
+    __slots__ = ("_data", "_kept", "_parse", "_path", "_skipped", "value")
 
-    def __init__(self, kept: KeptFile) -> None:
-        self.kept = kept
-        self.data: bytes | None = None
-        self.parsed: Any = None
+    def __init__(self, path: str, parse: Parse, skipped: SkippedLines) -> None:
+        self._path = path
+        self._parse = parse
+        self._skipped = skipped
+        self._kept: KeptFile | None = None
+        self._data: bytes | None = None
+        self.value: Any = None
 
-
-class CgroupFiles:
-    """Opens each file once and re-reads it; parses it only where it has changed. What isn't there is looked for again.
-
-    Most files of a container say the same for minutes (limits, fail counts, devices that rest), and parsing costs more
-    than reading. What a parser returns is therefore shared between readings and must not be changed.
-
-    A cgroup that was removed answers ENODEV; the files are then closed, and a new cgroup of the same path (a container
-    started again) is opened at the next reading. The files of a controller answer the same when the parent switches it
-    off, and appear when it switches it on, which systemd does for a whole slice as soon as one unit of it asks.
-    """
-
-    def __init__(self, skipped: SkippedLines) -> None:
-        self.skipped = skipped
-        self._files: dict[str, _OpenFile] = {}
-
-    def read(self, path: str, parse: Callable[[bytes, SkippedLines], Parsed]) -> Parsed | None:
-        """The parsed content; None where the file does not exist or is gone. A path goes with one parser."""
-        file = self._files.get(path) or self._open(path)
-        if file is None:
-            return None
+    def refresh(self) -> bool:
+        """Read it; whether it says something else than the last time. It is parsed only then."""
         try:
-            data = file.kept.read_at_once()
+            if self._kept is None:
+                self._kept = KeptFile(self._path)
+            data: bytes | None = self._kept.read_at_once()
         except OSError:
             self.close()
-            return None
-        if data != file.data:
-            file.data, file.parsed = data, parse(data, self.skipped)
-        parsed: Parsed | None = file.parsed
-        return parsed
+            data = None
+        if data == self._data:
+            return False
+        self._data = data
+        self.value = None if data is None else self._parse(data, self._skipped)
+        return True
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+
+class Part(Generic[Made]):
+    """One part of a reading: made of some files, and made anew only when one of them has changed.
+
+    Most files of a container say the same for minutes (limits, fail counts, devices that rest), and what is made of
+    them costs more than reading. So what `read` returns is shared between readings: the very same object says that
+    nothing has changed, and it must not be changed.
+
+    A cgroup that was removed answers ENODEV; its files are closed then, and those of a new cgroup of the same path (a
+    container started again) are opened at the next reading. The files of a controller answer the same when the parent
+    switches it off, and appear when it switches it on, which systemd does for a whole slice as soon as one unit asks.
+
+    Args:
+        files: path and parser by name.
+        make: the part out of what the files say.
+    """
+
+    def __init__(
+        self, files: Mapping[str, tuple[str, Parse]], make: Callable[[Values], Made], skipped: SkippedLines
+    ) -> None:
+        self._files = {name: _File(path, parse, skipped) for name, (path, parse) in files.items()}
+        self._make = make
+        self._made = make(dict.fromkeys(files))
+
+    def read(self) -> Made:
+        """The part as it is now."""
+        changed = False
+        for file in self._files.values():
+            changed |= file.refresh()
+        if changed:
+            self._made = self._make({name: file.value for name, file in self._files.items()})
+        return self._made
 
     def close(self) -> None:
         """Give all descriptors back."""
         for file in self._files.values():
-            file.kept.close()
-        self._files.clear()
-
-    def _open(self, path: str) -> _OpenFile | None:
-        try:
-            file = self._files[path] = _OpenFile(KeptFile(path))
-        except OSError:
-            return None
-        return file
+            file.close()

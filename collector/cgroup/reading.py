@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -97,24 +98,39 @@ class DeviceLimit(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class CgroupReading:
-    """Everything of one cgroup at one moment.
+class IoReading:
+    """Block I/O since the cgroup was made.
 
     Attributes:
-        io: by device numbers, `254:0`.
-        io_operations: bytes by device numbers and operation, in the kernel's words (`Read`, `Write`, `Sync`, ...).
-        io_costs: seconds by device numbers and kind (`usage`, `wait`, `indebt`, `indelay`), under io.cost only.
+        devices: by device numbers, `254:0`.
+        operations: bytes by device numbers and operation, in the kernel's words (`Read`, `Write`, `Sync`, ...).
+        costs: seconds by device numbers and kind (`usage`, `wait`, `indebt`, `indelay`), under io.cost only.
+    """
+
+    devices: Mapping[str, DeviceIo] = field(default_factory=dict)
+    operations: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    costs: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+
+class Tasks(NamedTuple):
+    """Processes and threads, and how many there may be; None where there is no limit."""
+
+    current: int | None = None
+    limit: int | None = None
+
+
+class CgroupReading(NamedTuple):
+    """Everything of one cgroup at one moment. A part that has not changed is the same object in the next reading.
+
+    Attributes:
         io_limits: by device numbers.
         pressure: seconds by resource (`cpu`, `memory`, `io`) and kind (`some`, `full`).
     """
 
-    cpu: CpuReading = field(default_factory=CpuReading)
-    cpu_limits: CpuLimits = field(default_factory=CpuLimits)
-    memory: MemoryReading = field(default_factory=MemoryReading)
-    io: Mapping[str, DeviceIo] = field(default_factory=dict)
-    io_operations: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    io_costs: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    io_limits: Mapping[str, DeviceLimit] = field(default_factory=dict)
-    pressure: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    tasks: int | None = None
-    tasks_limit: int | None = None
+    cpu: CpuReading
+    cpu_limits: CpuLimits
+    memory: MemoryReading
+    io: IoReading
+    io_limits: Mapping[str, DeviceLimit]
+    tasks: Tasks
+    pressure: Mapping[tuple[str, str], float] = MappingProxyType({})

@@ -11,8 +11,17 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from collector.cgroup.files import CgroupFiles, Parsed
-from collector.cgroup.reading import CgroupReading, CpuLimits, CpuReading, DeviceIo, DeviceLimit, MemoryReading
+from collector.cgroup.files import Made, Parse, Part, Values
+from collector.cgroup.reading import (
+    CgroupReading,
+    CpuLimits,
+    CpuReading,
+    DeviceIo,
+    DeviceLimit,
+    IoReading,
+    MemoryReading,
+    Tasks,
+)
 from collector.kernelfile import SkippedLines, complete_lines, is_number, parse_count, parse_flat_keyed, parse_limit
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -56,112 +65,153 @@ def _limit(limit: int | None) -> int | None:
     return None if limit is None or limit >= _NO_MEMORY_LIMIT else limit
 
 
+# Files by controller and name, for each part of a reading.
+_Files = Mapping[str, Mapping[str, Parse]]
+
+_CPU: _Files = {
+    "cpuacct": {"cpuacct.usage": parse_count, "cpuacct.stat": parse_flat_keyed},
+    "cpu": {"cpu.stat": parse_flat_keyed},
+}
+_CPU_LIMITS: _Files = {
+    "cpu": {"cpu.cfs_period_us": parse_count, "cpu.cfs_quota_us": parse_limit, "cpu.shares": parse_count},
+}
+_MEMORY: _Files = {
+    "memory": {
+        "memory.stat": parse_flat_keyed,
+        "memory.oom_control": parse_flat_keyed,
+        "memory.usage_in_bytes": parse_count,
+        "memory.max_usage_in_bytes": parse_count,
+        "memory.limit_in_bytes": parse_count,
+        "memory.soft_limit_in_bytes": parse_count,
+        "memory.kmem.usage_in_bytes": parse_count,
+        "memory.failcnt": parse_count,
+    },
+}
+_IO: _Files = {
+    "blkio": {
+        "blkio.throttle.io_service_bytes_recursive": parse_blkio,
+        "blkio.throttle.io_serviced_recursive": parse_blkio,
+    }
+}
+_IO_LIMITS: _Files = {
+    "blkio": {"blkio.throttle.read_bps_device": parse_throttle, "blkio.throttle.write_bps_device": parse_throttle}
+}
+_TASKS: _Files = {"pids": {"pids.current": parse_count, "pids.max": parse_limit}}
+
+
 class V1Reader:
     """Reads one container's cgroup in all mounted controllers."""
 
     def __init__(self, roots: Mapping[str, Path], path: str, skipped: SkippedLines) -> None:
-        self._files = CgroupFiles(skipped)
-        self._directories = {name: f"{root}{path}" for name, root in roots.items()}
+        def part(files: _Files, make: Callable[[Values], Made]) -> Part[Made]:
+            found = {
+                name: (f"{roots[controller]}{path}/{name}", parse)
+                for controller, parsers in files.items()
+                if controller in roots
+                for name, parse in parsers.items()
+            }
+            return Part(found, make, skipped)
+
+        self._cpu = part(_CPU, _cpu)
+        self._cpu_limits = part(_CPU_LIMITS, _cpu_limits)
+        self._memory = part(_MEMORY, _memory)
+        self._io = part(_IO, _io)
+        self._io_limits = part(_IO_LIMITS, _io_limits)
+        self._tasks = part(_TASKS, _tasks)
 
     def read(self) -> CgroupReading:
         """What the kernel says now; all parts absent once the cgroup is gone."""
-        io, io_operations, io_limits = self._io()
         return CgroupReading(
-            cpu=self._cpu(),
-            cpu_limits=self._cpu_limits(),
-            memory=self._memory(),
-            io=io,
-            io_operations=io_operations,
-            io_limits=io_limits,
-            tasks=self._number("pids", "pids.current"),
-            tasks_limit=self._number("pids", "pids.max", parse_limit),
+            cpu=self._cpu.read(),
+            cpu_limits=self._cpu_limits.read(),
+            memory=self._memory.read(),
+            io=self._io.read(),
+            io_limits=self._io_limits.read(),
+            tasks=self._tasks.read(),
         )
 
     def close(self) -> None:
         """Give the descriptors back."""
-        self._files.close()
+        for part in (self._cpu, self._cpu_limits, self._memory, self._io, self._io_limits, self._tasks):
+            part.close()
 
-    def _cpu(self) -> CpuReading:
-        usage = self._number("cpuacct", "cpuacct.usage")
-        stat = self._keyed("cpuacct", "cpuacct.stat")
-        throttling = self._keyed("cpu", "cpu.stat")
-        user, system = stat.get(b"user"), stat.get(b"system")
-        throttled, burst = throttling.get(b"throttled_time"), throttling.get(b"burst_time")
-        return CpuReading(
-            usage=None if usage is None else usage / 1e9,
-            user=None if user is None else user / _TICKS,
-            system=None if system is None else system / _TICKS,
-            periods=throttling.get(b"nr_periods"),
-            throttled_periods=throttling.get(b"nr_throttled"),
-            throttled=None if throttled is None else throttled / 1e9,
-            bursts=throttling.get(b"nr_bursts"),
-            burst=None if burst is None else burst / 1e9,
+
+def _cpu(files: Values) -> CpuReading:
+    usage = files.get("cpuacct.usage")
+    stat = files.get("cpuacct.stat") or {}
+    throttling = files.get("cpu.stat") or {}
+    user, system = stat.get(b"user"), stat.get(b"system")
+    throttled, burst = throttling.get(b"throttled_time"), throttling.get(b"burst_time")
+    return CpuReading(
+        usage=None if usage is None else usage / 1e9,
+        user=None if user is None else user / _TICKS,
+        system=None if system is None else system / _TICKS,
+        periods=throttling.get(b"nr_periods"),
+        throttled_periods=throttling.get(b"nr_throttled"),
+        throttled=None if throttled is None else throttled / 1e9,
+        bursts=throttling.get(b"nr_bursts"),
+        burst=None if burst is None else burst / 1e9,
+    )
+
+
+def _cpu_limits(files: Values) -> CpuLimits:
+    return CpuLimits(
+        period=files.get("cpu.cfs_period_us"), quota=files.get("cpu.cfs_quota_us"), shares=files.get("cpu.shares")
+    )
+
+
+def _memory(files: Values) -> MemoryReading:
+    stat = files.get("memory.stat") or {}
+    return MemoryReading(
+        usage=files.get("memory.usage_in_bytes"),
+        max_usage=files.get("memory.max_usage_in_bytes"),
+        limit=_limit(files.get("memory.limit_in_bytes")),
+        swap_limit=_limit(stat.get(b"hierarchical_memsw_limit")),
+        reservation=_limit(files.get("memory.soft_limit_in_bytes")),
+        kernel=files.get("memory.kmem.usage_in_bytes"),
+        anon=stat.get(b"total_rss"),
+        file=stat.get(b"total_cache"),
+        shmem=stat.get(b"total_shmem"),
+        mapped_file=stat.get(b"total_mapped_file"),
+        active_file=stat.get(b"total_active_file"),
+        inactive_file=stat.get(b"total_inactive_file"),
+        dirty=stat.get(b"total_dirty"),
+        writeback=stat.get(b"total_writeback"),
+        swap=stat.get(b"total_swap"),
+        fail_count=files.get("memory.failcnt"),
+        oom_kills=(files.get("memory.oom_control") or {}).get(b"oom_kill"),
+        page_faults=stat.get(b"total_pgfault"),
+        major_page_faults=stat.get(b"total_pgmajfault"),
+        own_page_faults=stat.get(b"pgfault"),
+        own_major_page_faults=stat.get(b"pgmajfault"),
+        refaults_anon=stat.get(b"total_workingset_refault_anon"),
+        refaults_file=stat.get(b"total_workingset_refault_file"),
+    )
+
+
+def _io(files: Values) -> IoReading:
+    transferred: Numbers = files.get("blkio.throttle.io_service_bytes_recursive") or {}
+    operations: Numbers = files.get("blkio.throttle.io_serviced_recursive") or {}
+    devices = {
+        device: DeviceIo(
+            transferred.get((device, _READ_BYTES)),
+            transferred.get((device, _WRITE_BYTES)),
+            operations.get((device, _READ_BYTES)),
+            operations.get((device, _WRITE_BYTES)),
         )
+        for device in dict.fromkeys(device for device, _ in (*transferred, *operations))
+    }
+    return IoReading(
+        devices=devices,
+        operations={(device, operation.decode()): count for (device, operation), count in transferred.items()},
+    )
 
-    def _cpu_limits(self) -> CpuLimits:
-        return CpuLimits(
-            period=self._number("cpu", "cpu.cfs_period_us"),
-            quota=self._number("cpu", "cpu.cfs_quota_us", parse_limit),
-            shares=self._number("cpu", "cpu.shares"),
-        )
 
-    def _memory(self) -> MemoryReading:
-        stat = self._keyed("memory", "memory.stat")
-        return MemoryReading(
-            usage=self._number("memory", "memory.usage_in_bytes"),
-            max_usage=self._number("memory", "memory.max_usage_in_bytes"),
-            limit=_limit(self._number("memory", "memory.limit_in_bytes")),
-            swap_limit=_limit(stat.get(b"hierarchical_memsw_limit")),
-            reservation=_limit(self._number("memory", "memory.soft_limit_in_bytes")),
-            kernel=self._number("memory", "memory.kmem.usage_in_bytes"),
-            anon=stat.get(b"total_rss"),
-            file=stat.get(b"total_cache"),
-            shmem=stat.get(b"total_shmem"),
-            mapped_file=stat.get(b"total_mapped_file"),
-            active_file=stat.get(b"total_active_file"),
-            inactive_file=stat.get(b"total_inactive_file"),
-            dirty=stat.get(b"total_dirty"),
-            writeback=stat.get(b"total_writeback"),
-            swap=stat.get(b"total_swap"),
-            fail_count=self._number("memory", "memory.failcnt"),
-            oom_kills=self._keyed("memory", "memory.oom_control").get(b"oom_kill"),
-            page_faults=stat.get(b"total_pgfault"),
-            major_page_faults=stat.get(b"total_pgmajfault"),
-            own_page_faults=stat.get(b"pgfault"),
-            own_major_page_faults=stat.get(b"pgmajfault"),
-            refaults_anon=stat.get(b"total_workingset_refault_anon"),
-            refaults_file=stat.get(b"total_workingset_refault_file"),
-        )
+def _io_limits(files: Values) -> dict[str, DeviceLimit]:
+    read = files.get("blkio.throttle.read_bps_device") or {}
+    write = files.get("blkio.throttle.write_bps_device") or {}
+    return {device: DeviceLimit(read.get(device), write.get(device)) for device in {**read, **write}}
 
-    def _io(self) -> tuple[dict[str, DeviceIo], dict[tuple[str, str], int], dict[str, DeviceLimit]]:
-        transferred = self._read("blkio", "blkio.throttle.io_service_bytes_recursive", parse_blkio) or {}
-        operations = self._read("blkio", "blkio.throttle.io_serviced_recursive", parse_blkio) or {}
-        read_limits = self._read("blkio", "blkio.throttle.read_bps_device", parse_throttle) or {}
-        write_limits = self._read("blkio", "blkio.throttle.write_bps_device", parse_throttle) or {}
-        io = {
-            device: DeviceIo(
-                transferred.get((device, _READ_BYTES)),
-                transferred.get((device, _WRITE_BYTES)),
-                operations.get((device, _READ_BYTES)),
-                operations.get((device, _WRITE_BYTES)),
-            )
-            for device in dict.fromkeys(device for device, _ in (*transferred, *operations))
-        }
-        limits = {
-            device: DeviceLimit(read_limits.get(device), write_limits.get(device))
-            for device in {**read_limits, **write_limits}
-        }
-        by_operation = {(device, operation.decode()): count for (device, operation), count in transferred.items()}
-        return io, by_operation, limits
 
-    def _number(
-        self, controller: str, name: str, parse: Callable[[bytes, SkippedLines], int | None] = parse_count
-    ) -> int | None:
-        return self._read(controller, name, parse)
-
-    def _keyed(self, controller: str, name: str) -> dict[bytes, int]:
-        return self._read(controller, name, parse_flat_keyed) or {}
-
-    def _read(self, controller: str, name: str, parse: Callable[[bytes, SkippedLines], Parsed]) -> Parsed | None:
-        directory = self._directories.get(controller)
-        return None if directory is None else self._files.read(f"{directory}/{name}", parse)
+def _tasks(files: Values) -> Tasks:
+    return Tasks(files.get("pids.current"), files.get("pids.max"))

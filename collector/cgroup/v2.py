@@ -6,11 +6,20 @@ Source: Documentation/admin-guide/cgroup-v2.rst (cpu.stat in microseconds; memor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from collector.cgroup.files import CgroupFiles, Parsed
-from collector.cgroup.reading import CgroupReading, CpuLimits, CpuReading, DeviceIo, DeviceLimit, MemoryReading
+from collector.cgroup.files import Made, Parse, Part, Values
+from collector.cgroup.reading import (
+    CgroupReading,
+    CpuLimits,
+    CpuReading,
+    DeviceIo,
+    DeviceLimit,
+    IoReading,
+    MemoryReading,
+    Tasks,
+)
 from collector.kernelfile import (
     SkippedLines,
     complete_lines,
@@ -67,99 +76,140 @@ def _seconds(microseconds: int | None) -> float | None:
     return None if microseconds is None else microseconds / 1e6
 
 
+_CPU = {"cpu.stat": parse_flat_keyed}
+_CPU_LIMITS = {"cpu.max": parse_cpu_max, "cpu.weight": parse_count}
+_MEMORY = {
+    "memory.stat": parse_flat_keyed,
+    "memory.events": parse_flat_keyed,
+    "memory.current": parse_count,
+    "memory.peak": parse_count,
+    "memory.max": parse_limit,
+    "memory.low": parse_limit,
+    "memory.swap.current": parse_count,
+    "memory.swap.max": parse_limit,
+}
+_IO = {"io.stat": parse_nested_keyed}
+_IO_LIMITS = {"io.max": parse_nested_keyed}
+_PRESSURE = {f"{resource}.pressure": parse_pressure for resource in ("cpu", "memory", "io")}
+_TASKS = {"pids.current": parse_count, "pids.max": parse_limit}
+
+
 class V2Reader:
     """Reads one container's cgroup in the unified hierarchy."""
 
     def __init__(self, root: Path, path: str, skipped: SkippedLines) -> None:
-        self._files = CgroupFiles(skipped)
-        self._directory = f"{root}{path}"
+        def part(parsers: Mapping[str, Parse], make: Callable[[Values], Made]) -> Part[Made]:
+            return Part({name: (f"{root}{path}/{name}", parse) for name, parse in parsers.items()}, make, skipped)
+
+        self._cpu = part(_CPU, _cpu)
+        self._cpu_limits = part(_CPU_LIMITS, _cpu_limits)
+        self._memory = part(_MEMORY, _memory)
+        self._io = part(_IO, _io)
+        self._io_limits = part(_IO_LIMITS, _io_limits)
+        self._pressure = part(_PRESSURE, _pressure)
+        self._tasks = part(_TASKS, _tasks)
 
     def read(self) -> CgroupReading:
         """What the kernel says now; all parts absent once the cgroup is gone."""
-        quota, period = self._read("cpu.max", parse_cpu_max) or (None, None)
-        weight = self._read("cpu.weight", parse_count)
-        io = self._read("io.stat", parse_nested_keyed) or {}
         return CgroupReading(
-            cpu=self._cpu(),
-            cpu_limits=CpuLimits(period, quota, None if weight is None else shares_of_weight(weight)),
-            memory=self._memory(),
-            io={
-                device: DeviceIo(row.get(b"rbytes"), row.get(b"wbytes"), row.get(b"rios"), row.get(b"wios"))
-                for device, row in io.items()
-            },
-            io_operations={
-                (device, operation): row[key]
-                for device, row in io.items()
-                for operation, key in (("Read", b"rbytes"), ("Write", b"wbytes"))
-                if key in row
-            },
-            io_costs={
-                (device, kind): row[key] / 1e6 for device, row in io.items() for kind, key in _COSTS if key in row
-            },
-            io_limits={
-                device: DeviceLimit(row.get(b"rbps"), row.get(b"wbps"))
-                for device, row in (self._read("io.max", parse_nested_keyed) or {}).items()
-            },
-            pressure=self._pressure(),
-            tasks=self._read("pids.current", parse_count),
-            tasks_limit=self._read("pids.max", parse_limit),
+            cpu=self._cpu.read(),
+            cpu_limits=self._cpu_limits.read(),
+            memory=self._memory.read(),
+            io=self._io.read(),
+            io_limits=self._io_limits.read(),
+            pressure=self._pressure.read(),
+            tasks=self._tasks.read(),
         )
 
     def close(self) -> None:
         """Give the descriptors back."""
-        self._files.close()
+        parts = (self._cpu, self._cpu_limits, self._memory, self._io, self._io_limits, self._pressure, self._tasks)
+        for part in parts:
+            part.close()
 
-    def _cpu(self) -> CpuReading:
-        stat = self._read("cpu.stat", parse_flat_keyed) or {}
-        return CpuReading(
-            usage=_seconds(stat.get(b"usage_usec")),
-            user=_seconds(stat.get(b"user_usec")),
-            system=_seconds(stat.get(b"system_usec")),
-            periods=stat.get(b"nr_periods"),
-            throttled_periods=stat.get(b"nr_throttled"),
-            throttled=_seconds(stat.get(b"throttled_usec")),
-            bursts=stat.get(b"nr_bursts"),
-            burst=_seconds(stat.get(b"burst_usec")),
-        )
 
-    def _memory(self) -> MemoryReading:
-        stat = self._read("memory.stat", parse_flat_keyed) or {}
-        events = self._read("memory.events", parse_flat_keyed) or {}
-        return MemoryReading(
-            usage=self._read("memory.current", parse_count),
-            max_usage=self._read("memory.peak", parse_count),
-            limit=self._read("memory.max", parse_limit),
-            swap_limit=self._read("memory.swap.max", parse_limit),
-            reservation=self._read("memory.low", parse_limit),
-            kernel=stat.get(b"kernel"),
-            anon=stat.get(b"anon"),
-            file=stat.get(b"file"),
-            shmem=stat.get(b"shmem"),
-            slab=stat.get(b"slab"),
-            mapped_file=stat.get(b"file_mapped"),
-            active_file=stat.get(b"active_file"),
-            inactive_file=stat.get(b"inactive_file"),
-            dirty=stat.get(b"file_dirty"),
-            writeback=stat.get(b"file_writeback"),
-            swap=self._read("memory.swap.current", parse_count),
-            fail_count=events.get(b"max"),
-            events_high=events.get(b"high"),
-            events_max=events.get(b"max"),
-            oom_kills=events.get(b"oom_kill"),
-            page_faults=stat.get(b"pgfault"),
-            major_page_faults=stat.get(b"pgmajfault"),
-            pages_scanned=stat.get(b"pgscan"),
-            pages_stolen=stat.get(b"pgsteal"),
-            refaults_anon=stat.get(b"workingset_refault_anon"),
-            refaults_file=stat.get(b"workingset_refault_file"),
-        )
+def _cpu(files: Values) -> CpuReading:
+    stat = files["cpu.stat"] or {}
+    return CpuReading(
+        usage=_seconds(stat.get(b"usage_usec")),
+        user=_seconds(stat.get(b"user_usec")),
+        system=_seconds(stat.get(b"system_usec")),
+        periods=stat.get(b"nr_periods"),
+        throttled_periods=stat.get(b"nr_throttled"),
+        throttled=_seconds(stat.get(b"throttled_usec")),
+        bursts=stat.get(b"nr_bursts"),
+        burst=_seconds(stat.get(b"burst_usec")),
+    )
 
-    def _pressure(self) -> dict[tuple[str, str], float]:
-        return {
-            (resource, kind): seconds
-            for resource in ("cpu", "memory", "io")
-            for kind, seconds in (self._read(f"{resource}.pressure", parse_pressure) or {}).items()
-        }
 
-    def _read(self, name: str, parse: Callable[[bytes, SkippedLines], Parsed]) -> Parsed | None:
-        return self._files.read(f"{self._directory}/{name}", parse)
+def _cpu_limits(files: Values) -> CpuLimits:
+    quota, period = files["cpu.max"] or (None, None)
+    weight = files["cpu.weight"]
+    return CpuLimits(period, quota, None if weight is None else shares_of_weight(weight))
+
+
+def _memory(files: Values) -> MemoryReading:
+    stat = files["memory.stat"] or {}
+    events = files["memory.events"] or {}
+    return MemoryReading(
+        usage=files["memory.current"],
+        max_usage=files["memory.peak"],
+        limit=files["memory.max"],
+        swap_limit=files["memory.swap.max"],
+        reservation=files["memory.low"],
+        kernel=stat.get(b"kernel"),
+        anon=stat.get(b"anon"),
+        file=stat.get(b"file"),
+        shmem=stat.get(b"shmem"),
+        slab=stat.get(b"slab"),
+        mapped_file=stat.get(b"file_mapped"),
+        active_file=stat.get(b"active_file"),
+        inactive_file=stat.get(b"inactive_file"),
+        dirty=stat.get(b"file_dirty"),
+        writeback=stat.get(b"file_writeback"),
+        swap=files["memory.swap.current"],
+        fail_count=events.get(b"max"),
+        events_high=events.get(b"high"),
+        events_max=events.get(b"max"),
+        oom_kills=events.get(b"oom_kill"),
+        page_faults=stat.get(b"pgfault"),
+        major_page_faults=stat.get(b"pgmajfault"),
+        pages_scanned=stat.get(b"pgscan"),
+        pages_stolen=stat.get(b"pgsteal"),
+        refaults_anon=stat.get(b"workingset_refault_anon"),
+        refaults_file=stat.get(b"workingset_refault_file"),
+    )
+
+
+def _io(files: Values) -> IoReading:
+    rows: Nested = files["io.stat"] or {}
+    return IoReading(
+        devices={
+            device: DeviceIo(row.get(b"rbytes"), row.get(b"wbytes"), row.get(b"rios"), row.get(b"wios"))
+            for device, row in rows.items()
+        },
+        operations={
+            (device, operation): row[key]
+            for device, row in rows.items()
+            for operation, key in (("Read", b"rbytes"), ("Write", b"wbytes"))
+            if key in row
+        },
+        costs={(device, kind): row[key] / 1e6 for device, row in rows.items() for kind, key in _COSTS if key in row},
+    )
+
+
+def _io_limits(files: Values) -> dict[str, DeviceLimit]:
+    rows: Nested = files["io.max"] or {}
+    return {device: DeviceLimit(row.get(b"rbps"), row.get(b"wbps")) for device, row in rows.items()}
+
+
+def _pressure(files: Values) -> dict[tuple[str, str], float]:
+    return {
+        (resource, kind): seconds
+        for resource in ("cpu", "memory", "io")
+        for kind, seconds in (files[f"{resource}.pressure"] or {}).items()
+    }
+
+
+def _tasks(files: Values) -> Tasks:
+    return Tasks(files["pids.current"], files["pids.max"])

@@ -6,13 +6,13 @@ kernel. Names and meanings are cAdvisor's (`container_*`); what a controller doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from collector.blockdevices import BlockDevices
-from collector.cgroup.reading import CgroupReading, MemoryReading
+from collector.cgroup.reading import CgroupReading, IoReading, MemoryReading
 from collector.cgroup.v1 import V1Reader
 from collector.cgroup.v2 import V2Reader
-from collector.containers import Container, ContainerIndex
+from collector.containers import Container, ContainerIndex, Metadata
 from collector.kernelfile import SkippedLines
 from collector.metrics import Metric, Sample, Unit, counter, gauge
 from collector.oom import OomKills
@@ -149,6 +149,63 @@ START_TIME = gauge(
 LAST_SEEN = gauge("container_last_seen", "When the container was last seen.", *_C, unit=Unit.TIMESTAMP)
 
 
+_DEVICE_IO = (FS_READ_BYTES, FS_WRITE_BYTES, FS_READS, FS_WRITES)
+_DEVICE_LIMITS = (IO_LIMIT_READ_BPS, IO_LIMIT_WRITE_BPS)
+
+_Labels = tuple[str, str]
+
+
+class _Watched:
+    """One container: its reader, and the samples made of what it read last.
+
+    Samples are made anew only from parts that have changed: on a busy host most have not.
+    """
+
+    __slots__ = (
+        "_about",
+        "_cpu",
+        "_io",
+        "_io_limits",
+        "_labels",
+        "_limits",
+        "_memory",
+        "_metadata",
+        "_reading",
+        "reader",
+    )
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self._labels: _Labels | None = None
+        self._reading: CgroupReading | None = None
+        self._metadata: Metadata | None = None
+        self._cpu: list[Sample] = []
+        self._memory: list[Sample] = []
+        self._io: list[Sample] = []
+        self._io_limits: list[Sample] = []
+        self._limits: list[Sample] = []
+        self._about: list[Sample] = []
+
+    def samples(self, container: Container, reading: CgroupReading, devices: BlockDevices) -> Iterator[list[Sample]]:
+        """The samples of a reading, part by part."""
+        labels = (container.name, container.image)
+        before = self._reading if labels == self._labels else None
+        if before is None or reading.cpu is not before.cpu or reading.cpu_limits is not before.cpu_limits:
+            self._cpu = [*_cpu(labels, reading)]
+        if before is None or reading.memory is not before.memory:
+            self._memory = [*_memory(labels, reading.memory)]
+        if before is None or reading.io is not before.io:
+            self._io = [*_io(labels, reading.io, devices)]
+        if before is None or reading.io_limits is not before.io_limits:
+            self._io_limits = [*_io_limits(labels, reading, devices)]
+        if before is None or reading.tasks is not before.tasks or reading.pressure is not before.pressure:
+            self._limits = [*_tasks_and_pressure(labels, reading)]
+        if before is None or container.metadata is not self._metadata:
+            self._about = [*_moments(labels, container.metadata)]
+        self._labels, self._reading, self._metadata = labels, reading, container.metadata
+        yield from (self._cpu, self._memory, self._io, self._io_limits, self._limits, self._about)
+
+
 class CgroupInput:
     """Reads the cgroup of every container of the index, descriptors kept between gatherings."""
 
@@ -162,7 +219,7 @@ class CgroupInput:
         self._oom_kills = oom_kills
         self._skipped = skipped
         self._clock = clock
-        self._readers: dict[str, Reader] = {}
+        self._watched: dict[str, _Watched] = {}
 
     def gather(self) -> list[Sample]:
         """All samples of all containers that run now, and the OOM kills of those that ran."""
@@ -172,11 +229,14 @@ class CgroupInput:
         now = self._clock()
         samples: list[Sample] = []
         for container in containers:
-            reading = self._reader(container).read()
+            watched = self._watch(container)
+            reading = watched.reader.read()
+            labels = (container.name, container.image)
             if reading.memory.oom_kills is not None:
-                labels = (container.name, container.image)
                 self._oom_kills.kernel_count(container.id, labels, reading.memory.oom_kills)
-            samples.extend(self._samples(container, reading, now))
+            for part in watched.samples(container, reading, self._devices):
+                samples.extend(part)
+            samples.append(Sample(LAST_SEEN, labels, now))
         samples.extend(OOM_EVENTS.sample(count, *labels) for labels, count in self._oom_kills.totals(running))
         return samples
 
@@ -184,109 +244,123 @@ class CgroupInput:
         """Give all descriptors back."""
         self._forget(set())
 
-    def _reader(self, container: Container) -> Reader:
-        reader = self._readers.get(container.id)
-        if reader is None:
+    def _watch(self, container: Container) -> _Watched:
+        watched = self._watched.get(container.id)
+        if watched is None:
             hierarchy = self._index.hierarchy
+            reader: Reader
             if hierarchy.v2 is not None:
                 reader = V2Reader(hierarchy.v2, container.cgroup, self._skipped)
             else:
                 reader = V1Reader(hierarchy.v1, container.cgroup, self._skipped)
-            self._readers[container.id] = reader
-        return reader
+            watched = self._watched[container.id] = _Watched(reader)
+        return watched
 
     def _forget(self, running: set[str]) -> None:
-        for container_id in self._readers.keys() - running:
-            self._readers.pop(container_id).close()
+        for container_id in self._watched.keys() - running:
+            self._watched.pop(container_id).reader.close()
 
-    def _samples(self, container: Container, reading: CgroupReading, now: float) -> Iterator[Sample]:
-        labels = (container.name, container.image)
-        for metric, value in (*_cpu(reading), *_memory(reading.memory), *_limits(reading)):
+
+def _present(labels: _Labels, values: Iterable[tuple[Metric, float | None]]) -> Iterator[Sample]:
+    for metric, value in values:
+        if value is not None:
+            yield Sample(metric, labels, value)
+
+
+def _cpu(labels: _Labels, reading: CgroupReading) -> Iterator[Sample]:
+    cpu, limits = reading.cpu, reading.cpu_limits
+    if cpu.usage is not None:
+        yield Sample(CPU_USAGE, (*labels, "total"), cpu.usage)
+    yield from _present(
+        labels,
+        (
+            (CPU_USER, cpu.user),
+            (CPU_SYSTEM, cpu.system),
+            (SPEC_CPU_PERIOD, limits.period),
+            (SPEC_CPU_QUOTA, limits.quota),
+            (SPEC_CPU_SHARES, limits.shares),
+        ),
+    )
+    if limits.quota is not None:
+        yield from _present(
+            labels,
+            (
+                (CFS_PERIODS, cpu.periods),
+                (CFS_THROTTLED_PERIODS, cpu.throttled_periods),
+                (CFS_THROTTLED_SECONDS, cpu.throttled),
+                (CFS_BURST_PERIODS, cpu.bursts),
+                (CFS_BURST_SECONDS, cpu.burst),
+            ),
+        )
+
+
+def _memory(labels: _Labels, memory: MemoryReading) -> Iterator[Sample]:
+    yield from _present(
+        labels,
+        (
+            (MEMORY_USAGE, memory.usage),
+            (MEMORY_MAX_USAGE, memory.max_usage),
+            (MEMORY_WORKING_SET, memory.working_set),
+            (MEMORY_RSS, memory.anon),
+            (MEMORY_CACHE, memory.file),
+            (MEMORY_SHMEM, memory.shmem),
+            (MEMORY_SLAB, memory.slab),
+            (MEMORY_MAPPED_FILE, memory.mapped_file),
+            (MEMORY_ACTIVE_FILE, memory.active_file),
+            (MEMORY_INACTIVE_FILE, memory.inactive_file),
+            (MEMORY_DIRTY, memory.dirty),
+            (MEMORY_WRITEBACK, memory.writeback),
+            (MEMORY_KERNEL, memory.kernel),
+            (MEMORY_SWAP, memory.swap),
+            (MEMORY_FAILCNT, memory.fail_count),
+            (MEMORY_EVENTS_HIGH, memory.events_high),
+            (MEMORY_EVENTS_MAX, memory.events_max),
+            (MEMORY_PGSCAN, memory.pages_scanned),
+            (MEMORY_PGSTEAL, memory.pages_stolen),
+            (MEMORY_REFAULT_ANON, memory.refaults_anon),
+            (MEMORY_REFAULT_FILE, memory.refaults_file),
+            (SPEC_MEMORY_LIMIT, memory.limit),
+            (SPEC_MEMORY_SWAP_LIMIT, memory.swap_limit),
+            (SPEC_MEMORY_RESERVATION, memory.reservation),
+        ),
+    )
+    for kind, scope, count in (
+        ("pgfault", "hierarchy", memory.page_faults),
+        ("pgmajfault", "hierarchy", memory.major_page_faults),
+        ("pgfault", "container", memory.own_page_faults),
+        ("pgmajfault", "container", memory.own_major_page_faults),
+    ):
+        if count is not None:
+            yield Sample(MEMORY_FAILURES, (*labels, kind, scope), count)
+
+
+def _io(labels: _Labels, io: IoReading, devices: BlockDevices) -> Iterator[Sample]:
+    for numbers, counts in io.devices.items():
+        device = devices.name(numbers)
+        for metric, value in zip(_DEVICE_IO, counts, strict=True):
             if value is not None:
-                yield Sample(metric, labels, value)
-        if reading.cpu.usage is not None:
-            yield Sample(CPU_USAGE, (*labels, "total"), reading.cpu.usage)
-        for kind, scope, count in _page_faults(reading.memory):
-            if count is not None:
-                yield Sample(MEMORY_FAILURES, (*labels, kind, scope), count)
-        yield from self._io(labels, reading)
-        for key, seconds in reading.pressure.items():
-            yield Sample(PRESSURE[key], labels, seconds)
-        yield Sample(LAST_SEEN, labels, now)
-        if container.metadata is not None:
-            for metric, moment in (
-                (START_TIME, container.metadata.started_at),
-                (CREATION_TIME, container.metadata.created_at),
-            ):
-                if moment is not None:
-                    yield Sample(metric, labels, moment)
-
-    def _io(self, labels: tuple[str, str], reading: CgroupReading) -> Iterator[Sample]:
-        for numbers, io in reading.io.items():
-            device = self._devices.name(numbers)
-            for metric, value in zip((FS_READ_BYTES, FS_WRITE_BYTES, FS_READS, FS_WRITES), io, strict=True):
-                if value is not None:
-                    yield Sample(metric, (*labels, device), value)
-        for (numbers, operation), count in reading.io_operations.items():
-            major, _, minor = numbers.partition(":")
-            yield Sample(BLKIO_USAGE, (*labels, self._devices.name(numbers), major, minor, operation), count)
-        for (numbers, kind), seconds in reading.io_costs.items():
-            yield Sample(IO_COSTS[kind], (*labels, self._devices.name(numbers)), seconds)
-        for numbers, limit in reading.io_limits.items():
-            device = self._devices.name(numbers)
-            for metric, value in zip((IO_LIMIT_READ_BPS, IO_LIMIT_WRITE_BPS), limit, strict=True):
-                if value is not None:
-                    yield Sample(metric, (*labels, device), value)
+                yield Sample(metric, (*labels, device), value)
+    for (numbers, operation), count in io.operations.items():
+        major, _, minor = numbers.partition(":")
+        yield Sample(BLKIO_USAGE, (*labels, devices.name(numbers), major, minor, operation), count)
+    for (numbers, kind), seconds in io.costs.items():
+        yield Sample(IO_COSTS[kind], (*labels, devices.name(numbers)), seconds)
 
 
-def _cpu(reading: CgroupReading) -> Iterator[tuple[Metric, float | None]]:
-    yield CPU_USER, reading.cpu.user
-    yield CPU_SYSTEM, reading.cpu.system
-    if reading.cpu_limits.quota is not None:
-        yield CFS_PERIODS, reading.cpu.periods
-        yield CFS_THROTTLED_PERIODS, reading.cpu.throttled_periods
-        yield CFS_THROTTLED_SECONDS, reading.cpu.throttled
-        yield CFS_BURST_PERIODS, reading.cpu.bursts
-        yield CFS_BURST_SECONDS, reading.cpu.burst
+def _io_limits(labels: _Labels, reading: CgroupReading, devices: BlockDevices) -> Iterator[Sample]:
+    for numbers, limit in reading.io_limits.items():
+        device = devices.name(numbers)
+        for metric, value in zip(_DEVICE_LIMITS, limit, strict=True):
+            if value is not None:
+                yield Sample(metric, (*labels, device), value)
 
 
-def _memory(memory: MemoryReading) -> Iterator[tuple[Metric, float | None]]:
-    yield MEMORY_USAGE, memory.usage
-    yield MEMORY_MAX_USAGE, memory.max_usage
-    yield MEMORY_WORKING_SET, memory.working_set
-    yield MEMORY_RSS, memory.anon
-    yield MEMORY_CACHE, memory.file
-    yield MEMORY_SHMEM, memory.shmem
-    yield MEMORY_SLAB, memory.slab
-    yield MEMORY_MAPPED_FILE, memory.mapped_file
-    yield MEMORY_ACTIVE_FILE, memory.active_file
-    yield MEMORY_INACTIVE_FILE, memory.inactive_file
-    yield MEMORY_DIRTY, memory.dirty
-    yield MEMORY_WRITEBACK, memory.writeback
-    yield MEMORY_KERNEL, memory.kernel
-    yield MEMORY_SWAP, memory.swap
-    yield MEMORY_FAILCNT, memory.fail_count
-    yield MEMORY_EVENTS_HIGH, memory.events_high
-    yield MEMORY_EVENTS_MAX, memory.events_max
-    yield MEMORY_PGSCAN, memory.pages_scanned
-    yield MEMORY_PGSTEAL, memory.pages_stolen
-    yield MEMORY_REFAULT_ANON, memory.refaults_anon
-    yield MEMORY_REFAULT_FILE, memory.refaults_file
+def _tasks_and_pressure(labels: _Labels, reading: CgroupReading) -> Iterator[Sample]:
+    yield from _present(labels, ((THREADS, reading.tasks.current), (THREADS_MAX, reading.tasks.limit)))
+    for key, seconds in reading.pressure.items():
+        yield Sample(PRESSURE[key], labels, seconds)
 
 
-def _page_faults(memory: MemoryReading) -> Iterator[tuple[str, str, int | None]]:
-    yield "pgfault", "hierarchy", memory.page_faults
-    yield "pgmajfault", "hierarchy", memory.major_page_faults
-    yield "pgfault", "container", memory.own_page_faults
-    yield "pgmajfault", "container", memory.own_major_page_faults
-
-
-def _limits(reading: CgroupReading) -> Iterator[tuple[Metric, float | None]]:
-    yield SPEC_CPU_PERIOD, reading.cpu_limits.period
-    yield SPEC_CPU_QUOTA, reading.cpu_limits.quota
-    yield SPEC_CPU_SHARES, reading.cpu_limits.shares
-    yield SPEC_MEMORY_LIMIT, reading.memory.limit
-    yield SPEC_MEMORY_SWAP_LIMIT, reading.memory.swap_limit
-    yield SPEC_MEMORY_RESERVATION, reading.memory.reservation
-    yield THREADS, reading.tasks
-    yield THREADS_MAX, reading.tasks_limit
+def _moments(labels: _Labels, metadata: Metadata | None) -> Iterator[Sample]:
+    if metadata is not None:
+        yield from _present(labels, ((START_TIME, metadata.started_at), (CREATION_TIME, metadata.created_at)))

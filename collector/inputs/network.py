@@ -6,11 +6,11 @@ their traffic is the host's; of containers that share a namespace the one that o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from pathlib import Path
 
 from collector.containers import Container, ContainerIndex
-from collector.kernelfile import GONE, SkippedLines, read_file
+from collector.kernelfile import SkippedLines, read_file
 from collector.metrics import Sample, Unit, counter, gauge
 from collector.netdev import COLUMNS, LOOPBACK, parse_net_dev
 
@@ -46,6 +46,17 @@ _METRICS = {
 _METRIC_OF_COLUMN = tuple((COLUMNS.index(column), metric) for column, metric in _METRICS.items())
 
 
+class _Watched:
+    """What the interfaces of a container said last, and the samples of that."""
+
+    __slots__ = ("data", "labels", "samples")
+
+    def __init__(self) -> None:
+        self.labels: tuple[str, str] | None = None
+        self.data = b""
+        self.samples: list[Sample] = []
+
+
 class NetworkInput:
     """Reads each network namespace once, for the container that owns it."""
 
@@ -55,39 +66,47 @@ class NetworkInput:
         self._index = index
         self._procfs = procfs
         self._skipped = skipped
+        self._watched: dict[str, _Watched] = {}
 
     def gather(self) -> list[Sample]:
         """Counters per container and interface, and a mark on those that share a namespace."""
         samples: list[Sample] = []
         host = self._namespace(1)
         seen: set[str] = set()
+        known, self._watched = self._watched, {}
         for container in sorted(self._index.containers, key=_borrows_namespace):
             namespace = None if container.pid is None else self._namespace(container.pid)
-            if container.pid is None or namespace is None:
+            if namespace is None:
                 continue  # it ended since the index was refreshed
             if namespace == host or namespace in seen:
                 mode = "host" if namespace == host else "container"
                 samples.append(NETNS_SHARED.sample(1, container.name, container.image, mode))
                 continue
             seen.add(namespace)
-            samples.extend(self._interfaces(container, container.pid))
+            watched = self._watched[container.id] = known.get(container.id) or _Watched()
+            samples.extend(self._interfaces(container, watched))
         return samples
 
-    def _interfaces(self, container: Container, pid: int) -> Iterator[Sample]:
+    def _interfaces(self, container: Container, watched: _Watched) -> list[Sample]:
         try:
             # Opened anew each time: a kept descriptor would keep the namespace, and its veth, alive.
-            data = read_file(f"{self._procfs}/{pid}/net/dev")
-        except (*GONE, OSError):
-            return
-        for interface, counters in parse_net_dev(data, self._skipped).items():
-            if interface == LOOPBACK:
-                continue
-            for column, metric in _METRIC_OF_COLUMN:
-                yield Sample(metric, (container.name, container.image, interface), counters[column])
+            data = read_file(f"{self._procfs}/{container.pid}/net/dev")
+        except OSError:
+            return []
+        labels = (container.name, container.image)
+        if data != watched.data or labels != watched.labels:
+            watched.data, watched.labels = data, labels
+            watched.samples = [
+                Sample(metric, (*labels, interface), counters[column])
+                for interface, counters in parse_net_dev(data, self._skipped).items()
+                if interface != LOOPBACK
+                for column, metric in _METRIC_OF_COLUMN
+            ]
+        return watched.samples
 
     def _namespace(self, pid: int) -> str | None:
         try:
-            return str((self._procfs / f"{pid}/ns/net").readlink())
+            return os.readlink(f"{self._procfs}/{pid}/ns/net")  # noqa: PTH115 - hot path
         except OSError:
             return None
 

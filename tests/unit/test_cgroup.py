@@ -1,3 +1,4 @@
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_a_recorded_v2_cgroup_reads_as_the_kernel_wrote_it() -> None:
     skipped = SkippedLines()
     reading = V2Reader(RECORDED / "t1/sys/fs/cgroup", DB, skipped).read()
     assert reading.cpu.usage == 2.169887
-    assert reading.io["254:48"] == DeviceIo(100663296, 102760448, 384, 392)
+    assert reading.io.devices["254:48"] == DeviceIo(100663296, 102760448, 384, 392)
     assert reading.io_limits == {"254:48": DeviceLimit(20971520, 10485760)}
     assert reading.memory.working_set is not None
     assert reading.memory.usage is not None
@@ -94,11 +95,11 @@ def test_an_absent_controller_is_absent_and_not_zero(tmp_path: Path) -> None:
     (tmp_path / "docker/x").mkdir(parents=True)
     (tmp_path / "docker/x/pids.current").write_text("3\n")
     reading = V1Reader({"pids": tmp_path}, "/docker/x", SkippedLines()).read()
-    assert reading.tasks == 3
+    assert reading.tasks.current == 3
     assert reading.cpu.usage is None
     assert reading.memory.usage is None
     assert reading.memory.working_set is None
-    assert not reading.io
+    assert not reading.io.devices
 
 
 def test_a_controller_that_is_switched_on_later_is_read(tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ total_active_file 2609152
 """
 
 
-def full_v1_cgroup(folder: Path) -> V1Reader:
+def full_v1_cgroup(folder: Path, skipped: SkippedLines) -> V1Reader:
     """Every file that the kernel has, with two busy devices; recorded on Linux 6.18."""
     operations = {"Read": 48803840, "Write": 118784, "Sync": 48922624, "Async": 0, "Discard": 8192, "Total": 48930816}
     rows = [f"{device} {name} {count}\n" for device in ("254:0", "254:48") for name, count in operations.items()]
@@ -175,22 +176,23 @@ def full_v1_cgroup(folder: Path) -> V1Reader:
         "pids.max": "max\n",
     }.items():
         (folder / name).write_text(content)
-    return V1Reader(dict.fromkeys(("cpu", "cpuacct", "memory", "blkio", "pids"), folder), "", SkippedLines())
+    return V1Reader(dict.fromkeys(("cpu", "cpuacct", "memory", "blkio", "pids"), folder), "", skipped)
 
 
 def test_v1_parts_have_their_own_meanings(tmp_path: Path) -> None:
-    reader = full_v1_cgroup(tmp_path)
+    skipped = SkippedLines()
+    reader = full_v1_cgroup(tmp_path, skipped)
     reading = reader.read()
     reader.close()
-    assert reader._files.skipped.count == 0
+    assert skipped.count == 0
     assert (reading.cpu.bursts, reading.cpu.burst) == (1, 0.5)
     memory = reading.memory
     assert (memory.limit, memory.swap_limit, memory.reservation) == (536870912, 1073741824, 268435456)
     assert (memory.page_faults, memory.own_page_faults) == (34060, 34052)
     assert (memory.dirty, memory.writeback, memory.kernel, memory.refaults_file) == (4096, 8192, 1671168, 739)
     assert memory.pages_scanned is None, "v1 doesn't count it"
-    assert reading.io_operations["254:48", "Discard"] == 8192
-    assert reading.io["254:0"] == DeviceIo(48803840, 118784, 48803840, 118784)
+    assert reading.io.operations["254:48", "Discard"] == 8192
+    assert reading.io.devices["254:0"] == DeviceIo(48803840, 118784, 48803840, 118784)
 
 
 def test_v2_parts_have_their_own_meanings() -> None:
@@ -200,8 +202,8 @@ def test_v2_parts_have_their_own_meanings() -> None:
     assert (memory.events_high, memory.events_max, memory.pages_scanned, memory.pages_stolen) == (0, 0, 0, 0)
     assert (memory.active_file, memory.dirty, memory.writeback) == (81920, 0, 0)
     assert memory.own_page_faults is None, "v2 counts a cgroup with those beneath it"
-    assert reading.io_operations["254:48", "Write"] == 102760448
-    assert reading.io_costs == {}
+    assert reading.io.operations["254:48", "Write"] == 102760448
+    assert reading.io.costs == {}
 
 
 def test_io_cost_is_in_seconds() -> None:
@@ -211,15 +213,34 @@ def test_io_cost_is_in_seconds() -> None:
     assert skipped.count == 0
 
 
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def test_reading_a_container_opens_as_many_files_as_was_agreed(tmp_path: Path) -> None:
     """What is read at each scrape is what the agent costs: a new file needs a reason."""
-    v1, v2 = full_v1_cgroup(tmp_path), V2Reader(RECORDED / "t1/sys/fs/cgroup", DB, SkippedLines())
-    v1.read()
-    v2.read()
-    opened = [sum(kept is not None for kept in reader._files._files.values()) for reader in (v1, v2)]
-    v1.close()
-    v2.close()
+    opened = []
+    for reader in (
+        full_v1_cgroup(tmp_path, SkippedLines()),
+        V2Reader(RECORDED / "t1/sys/fs/cgroup", DB, SkippedLines()),
+    ):
+        before = descriptors()
+        reader.read()
+        opened.append(descriptors() - before)
+        reader.close()
     assert opened == [20, 18]
+
+
+def test_what_has_not_changed_is_the_same_object_and_what_has_is_made_anew(tmp_path: Path) -> None:
+    with contextlib.closing(full_v1_cgroup(tmp_path, SkippedLines())) as reader:
+        first = reader.read()
+        second = reader.read()
+        assert all(now is before for now, before in zip(second, first, strict=True))
+        (tmp_path / "pids.current").write_text("8\n")
+        third = reader.read()
+    changed = {name for name, now, before in zip(third._fields, third, second, strict=True) if now is not before}
+    assert changed == {"tasks"}
+    assert third.tasks.current == 8
 
 
 def test_a_line_of_an_unknown_device_costs_only_itself() -> None:
@@ -300,7 +321,7 @@ CGROUP_SERIES_AT_MOST = 95
 def test_a_container_with_everything_the_kernel_counts_has_a_bounded_number_of_series(tmp_path: Path) -> None:
     container = tmp_path / "docker" / ("7" * 64)
     container.mkdir(parents=True)
-    full_v1_cgroup(container).close()
+    full_v1_cgroup(container, SkippedLines()).close()
     (container / "cgroup.procs").write_text("1\n")
     controllers = dict.fromkeys(("cpu", "cpuacct", "memory", "blkio", "pids"), tmp_path)
     v1_index = ContainerIndex(
