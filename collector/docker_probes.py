@@ -27,8 +27,8 @@ class Endpoint:
 
 # `containers` takes the lock of every container, `info` and `images` walk the storage: what hangs says what is stuck.
 ENDPOINTS = (
-    Endpoint("ping", 5, lambda client: client.ping()),
-    Endpoint("containers", 10, lambda client: client.containers(limit=1)),
+    Endpoint("ping", 10, lambda client: client.ping()),
+    Endpoint("containers", 20, lambda client: client.containers(limit=1)),
     Endpoint("info", 30, lambda client: client.info()),
     Endpoint("volumes", 60, lambda client: client.volumes()),
     Endpoint("networks", 60, lambda client: client.networks()),

@@ -124,6 +124,24 @@ class Round:
         )
 
 
+class _Mountinfo:
+    """What a mountinfo said last: mounts change rarely, and parsing them costs more than reading."""
+
+    __slots__ = ("_data", "_mounts", "_places")
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._places: frozenset[str] | None = None
+        self._mounts: list[Mount] = []
+
+    def mounts(self, data: bytes, skipped: SkippedLines, places: frozenset[str] | None = None) -> list[Mount]:
+        """The mounts at these places, or all, in the kernel's order."""
+        if data != self._data or places != self._places:
+            self._data, self._places = data, places
+            self._mounts = list(parse_mountinfo(data, skipped, places))
+        return self._mounts
+
+
 class VolumeInput:
     """Asks all volumes in the background, and says what it knows of those whose containers run."""
 
@@ -147,6 +165,8 @@ class VolumeInput:
         self._disk_usage = disk_usage
         self._skipped = skipped
         self._reading = Background("volumes", READ_EVERY, self._read, clock)
+        self._host = _Mountinfo()
+        self._seen: dict[str, _Mountinfo] = {}
 
     def gather(self) -> list[Sample]:
         """Figures of the last round for every container that still runs."""
@@ -163,11 +183,15 @@ class VolumeInput:
 
     def _read(self) -> Round:
         """One round."""
-        host = list(parse_mountinfo(read_file(self._procfs / "self" / "mountinfo"), self._skipped))
+        places = [(container, asked) for container in self._index.containers if (asked := self._asked(container))]
+        known, self._seen = self._seen, {}
+        if not places:
+            return Round((), ())
+        host = self._host.mounts(read_file(self._procfs / "self" / "mountinfo"), self._skipped)
         found: list[tuple[Container, ContainerMount, Mount]] = []
         layers: list[Layer] = []
-        for container in self._index.containers:
-            seen = self._seen_by(container)
+        for container, asked in places:
+            seen = self._seen_by(container, asked, known.get(container.id) or _Mountinfo())
             volumes = [
                 (container, mount, seen[mount.destination])
                 for mount in container.mounts
@@ -178,17 +202,23 @@ class VolumeInput:
                 layers.extend(self._layer(container, seen["/"], host))
         users = Counter(mounted.number for _, _, mounted in found)
         users.update(mount.number for mount in host if mount.point == "/")
-        asked = (self._ask(*each, shared=each[2].root != "/" or users[each[2].number] > 1) for each in found)
-        return Round(tuple(volume for volume in asked if volume is not None), tuple(layers))
+        answers = (self._ask(*each, shared=each[2].root != "/" or users[each[2].number] > 1) for each in found)
+        return Round(tuple(volume for volume in answers if volume is not None), tuple(layers))
 
-    def _seen_by(self, container: Container) -> dict[str, Mount]:
-        """What the container itself has at the places of its mounts, and as its root."""
+    def _asked(self, container: Container) -> frozenset[str]:
+        """The places in a container that are of interest: its mounts, and its root where du is wanted there."""
+        places = {mount.destination for mount in container.mounts}
+        return frozenset(places | {"/"} if self._disk_usage.wanted(container.name, "/") else places)
+
+    def _seen_by(self, container: Container, places: frozenset[str], known: _Mountinfo) -> dict[str, Mount]:
+        """What the container itself has at these places."""
         try:
+            # Opened anew each time: a kept descriptor would keep the mount namespace, and all that is mounted there.
             data = read_file(f"{self._procfs}/{container.pid}/mountinfo")
         except OSError:
             return {}  # it ended
-        points = {"/", *(mount.destination for mount in container.mounts)}
-        return {mount.point: mount for mount in parse_mountinfo(data, self._skipped, points)}
+        self._seen[container.id] = known
+        return {mount.point: mount for mount in known.mounts(data, self._skipped, places)}
 
     def _layer(self, container: Container, root: Mount, host: list[Mount]) -> Iterator[Layer]:
         """The writable layer and the logs: what cAdvisor counts. Only overlay2 says in its mount where the layer is."""
