@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from collector.agent.build import build_inputs
+from collector.agent.outputs import Outputs
 from collector.container_labels import container_labels
-from collector.inputs.internal import OutputState
 from collector.outputs.prometheus import PrometheusServer
-from collector.outputs.push import Pusher
 from collector.outputs.settings import OutputSettings
 from collector.projections.line_protocol import encode
 from collector.projections.prometheus import Exposition
 from collector.projections.telegraf import TelegrafProjection
 from collector.settings import AgentSettings, InputSettings
-
-if TYPE_CHECKING:
-    from collector.outputs.influxdb_v2 import InfluxV2Output
 
 BETWEEN_READINGS = 1.0  # seconds
 CLOSE_DEADLINE = 5.0  # seconds that an output may take to write what is queued when the agent ends
@@ -38,17 +33,8 @@ class AgentService:
 
     def __init__(self, host: str, agent: AgentSettings, inputs: InputSettings, outputs: OutputSettings) -> None:
         self._agent = agent
-        self._sinks = _open_sinks(outputs)
-        self._pushers = [
-            Pusher(
-                f"influxdb_v2:{sink.url}",
-                sink.write,
-                batch_size=agent.metric_batch_size,
-                buffer_limit=agent.metric_buffer_limit,
-            )
-            for sink in self._sinks
-        ]
-        self._inputs = build_inputs(agent, inputs, self._output_states)
+        self._outputs = Outputs(agent, outputs)
+        self._inputs = build_inputs(agent, inputs, self._outputs.states)
         self._label_include = inputs.docker.docker_label_include
         self._exposition = Exposition(host)
         self._projection = TelegrafProjection(host)
@@ -65,9 +51,8 @@ class AgentService:
         """Start to follow events, to answer scrapes and to feed the outputs."""
         self._inputs.events.start()
         self._server.start()
-        if self._pushers:
-            for pusher in self._pushers:
-                pusher.start()
+        if self._outputs:
+            self._outputs.start()
             self._push_thread.start()
         return self
 
@@ -77,10 +62,7 @@ class AgentService:
         """Stop answering and collecting, deliver what is queued, end the children."""
         self._stop.set()
         self._server.close()
-        for pusher in self._pushers:
-            pusher.close(CLOSE_DEADLINE)
-        for sink in self._sinks:
-            sink.close()
+        self._outputs.close(CLOSE_DEADLINE)
         self._inputs.close()
 
     def _scrape(self) -> bytes:
@@ -91,26 +73,9 @@ class AgentService:
         interval = self._agent.interval
         # At whole multiples of the interval, as telegraf's round_interval: series of all hosts then line up.
         while not self._stop.wait(interval - time.time() % interval):
-            lines = self._collect_lines()
-            for pusher in self._pushers:
-                pusher.put(lines)
-
-    def _collect_lines(self) -> list[bytes]:
-        collection = self._inputs.collector.collect()
-        return list(encode(self._projection.project(collection.samples, int(collection.taken_at * _NANOSECONDS))))
-
-    def _output_states(self) -> Mapping[str, OutputState]:
-        stats = {pusher.name: pusher.stats() for pusher in self._pushers}
-        return {name: OutputState(now.up, now.written, now.dropped, now.queued) for name, now in stats.items()}
-
-
-def _open_sinks(outputs: OutputSettings) -> list[InfluxV2Output]:
-    if not outputs.influxdb_v2:
-        return []
-    # Only here: the client takes 15 MiB and a quarter of a second that an agent without this output can do without.
-    from collector.outputs.influxdb_v2 import InfluxV2Output  # noqa: PLC0415
-
-    return [InfluxV2Output(settings) for settings in outputs.influxdb_v2]
+            collection = self._inputs.collector.collect()
+            timestamp_ns = int(collection.taken_at * _NANOSECONDS)
+            self._outputs.put(self._projection.project(collection.samples, timestamp_ns))
 
 
 def collect_once(host: str, agent: AgentSettings, inputs: InputSettings) -> list[str]:

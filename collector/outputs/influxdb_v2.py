@@ -9,7 +9,7 @@ timestamp and value, which changes no rate and no gauge.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 
 from influxdb_client.client.influxdb_client import InfluxDBClient
@@ -20,6 +20,8 @@ from urllib3.exceptions import HTTPError
 from collector.errors import ConfigError
 from collector.outputs.settings import InfluxV2Settings
 from collector.outputs.sink import OutputError
+from collector.projections.line_protocol import encode
+from collector.projections.point import Point
 from collector.secretfile import read_secret
 
 # Answers that say that the batch is bad. All others are about the endpoint or its settings (a wrong token, a missing
@@ -54,6 +56,15 @@ class InfluxV2Output:
             enable_gzip=True,
         )
         self._api = self._client.write_api(write_options=SYNCHRONOUS)
+
+    @property
+    def name(self) -> str:
+        """Kind and address."""
+        return f"influxdb_v2:{self.url}"
+
+    def encode(self, points: Iterable[Point]) -> Iterator[bytes]:
+        """One line per point."""
+        return encode(points)
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Write lines with nanosecond timestamps in one request.
