@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from collector.quantities import Seconds
+from collector.quantities import Bytes, Seconds
 
 
 class DataFormat(StrEnum):
@@ -165,8 +165,12 @@ class AgentSettings:
         listen: address and port of `/metrics`.
         interval: how often the push outputs get a collection, and how often slow inputs run.
         min_age: results of fast inputs younger than this are shared between scrapes and pushes.
+        flush_interval: points wait so long for a batch to be full.
+        flush_jitter: a time by chance, up to this one, is added to it.
         metric_batch_size: points of one write at the most.
         metric_buffer_limit: points that wait for an output at the most; the oldest are dropped and counted.
+        buffer_directory: where they wait, in a folder for each output.
+        buffer_disk_limit: bytes on disk that an output may take; the oldest points are dropped and counted.
         procfs: where the host's /proc is.
         sysfs: where the host's /sys is.
         cgroupfs: where the host's cgroup file systems are.
@@ -175,8 +179,12 @@ class AgentSettings:
     listen: str = "127.0.0.1:9273"
     interval: Seconds = 10.0
     min_age: Seconds = 1.0
-    metric_batch_size: int = 1000
-    metric_buffer_limit: int = 100_000
+    flush_interval: Seconds = 10.0
+    flush_jitter: Seconds | None = None
+    metric_batch_size: Annotated[int, Field(ge=1)] = 1000
+    metric_buffer_limit: Annotated[int, Field(ge=1)] | None = None
+    buffer_directory: Path = Path("/var/lib/vdbmon/spool")
+    buffer_disk_limit: Bytes = 256 * 2**20
     procfs: Path = Path("/proc")
     sysfs: Path = Path("/sys")
     cgroupfs: Path = Path("/sys/fs/cgroup")

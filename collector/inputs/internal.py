@@ -30,8 +30,28 @@ INPUT_ERRORS = counter("vdbmon_input_errors_total", "Gatherings that failed or o
 PARSE_ERRORS = counter("vdbmon_parse_errors_total", "Lines of kernel files that were not understood.", "input")
 OUTPUT_UP = gauge("vdbmon_output_up", "1 if the output's last write was accepted.", "output")
 OUTPUT_WRITTEN = counter("vdbmon_output_written_total", "Points that the far end accepted.", "output")
-OUTPUT_DROPPED = counter("vdbmon_output_dropped_total", "Points given up, the oldest first.", "output")
+OUTPUT_DROPPED = counter(
+    "vdbmon_output_dropped_total",
+    "Points given up: overflow (the oldest, where the spool is full), disk (it takes nothing), corrupt (damaged on "
+    "disk), rejected (the far end calls them bad).",
+    "output",
+    "cause",
+)
 OUTPUT_QUEUED = gauge("vdbmon_output_queued", "Points that wait to be written.", "output")
+OUTPUT_QUEUED_BYTES = gauge(
+    "vdbmon_output_queued_bytes", "Size of the points that wait to be written.", "output", unit=Unit.BYTES
+)
+OUTPUT_QUEUED_AGE = gauge(
+    "vdbmon_output_queued_age_seconds", "How long the oldest point has waited.", "output", unit=Unit.SECONDS
+)
+OUTPUT_BATCHES = counter("vdbmon_output_batches_total", "Writes that the far end accepted.", "output")
+OUTPUT_ERRORS = counter("vdbmon_output_errors_total", "Writes that it did not.", "output")
+OUTPUT_WRITE_SECONDS = counter(
+    "vdbmon_output_write_seconds_total", "Time spent in writes, accepted or not.", "output", unit=Unit.SECONDS
+)
+OUTPUT_LAST_WRITE = gauge(
+    "vdbmon_output_last_write_seconds", "Time that the last write took.", "output", unit=Unit.SECONDS
+)
 CPU_SECONDS = counter("process_cpu_seconds_total", "CPU time of the agent.", unit=Unit.SECONDS)
 RESIDENT = gauge("process_resident_memory_bytes", "Resident memory of the agent.", unit=Unit.BYTES)
 OPEN_FDS = gauge("process_open_fds", "Open descriptors of the agent.")
@@ -52,12 +72,18 @@ class InputState:
 
 @dataclass(frozen=True, slots=True)
 class OutputState:
-    """How an output fares; all but `up` count points."""
+    """How an output fares. `written`, `dropped` (by cause) and `queued` count points; times are in seconds."""
 
     up: bool
     written: int
-    dropped: int
+    dropped: Mapping[str, int]
     queued: int
+    queued_bytes: int
+    queued_age: float
+    batches: int
+    errors: int
+    write_seconds: float
+    last_write: float
 
 
 class InternalInput:
@@ -108,5 +134,12 @@ class InternalInput:
         for name, stats in self._outputs().items():
             yield OUTPUT_UP.sample(float(stats.up), name)
             yield OUTPUT_WRITTEN.sample(stats.written, name)
-            yield OUTPUT_DROPPED.sample(stats.dropped, name)
+            for cause, dropped in stats.dropped.items():
+                yield OUTPUT_DROPPED.sample(dropped, name, cause)
             yield OUTPUT_QUEUED.sample(stats.queued, name)
+            yield OUTPUT_QUEUED_BYTES.sample(stats.queued_bytes, name)
+            yield OUTPUT_QUEUED_AGE.sample(stats.queued_age, name)
+            yield OUTPUT_BATCHES.sample(stats.batches, name)
+            yield OUTPUT_ERRORS.sample(stats.errors, name)
+            yield OUTPUT_WRITE_SECONDS.sample(stats.write_seconds, name)
+            yield OUTPUT_LAST_WRITE.sample(stats.last_write, name)

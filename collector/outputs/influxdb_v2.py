@@ -1,7 +1,8 @@
 """Writes line protocol to an InfluxDB v2 API: InfluxDB 2, InfluxDB from 1.8, VictoriaMetrics.
 
-influxdb-client does the request. Its own batching and retries stay off: the queue (`collector.outputs.push`) must know
-what became of every batch.
+influxdb-client does the request. Its own batching and retries stay off: the delivery (`collector.outputs.push`) must
+know what became of every batch. Compression is ours: the client's is level 9, which costs 13 ms for 2,500 points where
+level 1 costs 4 and sends a seventh more (measured).
 
 Guarantee of the sink: InfluxDB stores a point that arrives twice once; VictoriaMetrics may store it twice with the same
 timestamp and value, which changes no rate and no gauge.
@@ -9,30 +10,29 @@ timestamp and value, which changes no rate and no gauge.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 
 from influxdb_client.client.influxdb_client import InfluxDBClient
-from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
+from influxdb_client.service.write_service import WriteService
 from urllib3.exceptions import HTTPError
 
 from collector.errors import ConfigError
+from collector.outputs.http_answer import refused, unanswered
 from collector.outputs.settings import InfluxV2Settings
-from collector.outputs.sink import OutputError
 from collector.projections.line_protocol import encode
 from collector.projections.point import Point
 from collector.secretfile import read_secret
 
-# Answers that say that the batch is bad. All others are about the endpoint or its settings (a wrong token, a missing
-# bucket): there every batch would be refused alike, and giving them up one by one would lose all without any gain.
-_BAD_BATCH = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY})
-_REMEDIES = {
+GZIP_LEVEL = 1
+_REMEDIES: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "check token_file",
     HTTPStatus.FORBIDDEN: "check that the token may write to the bucket",
     HTTPStatus.NOT_FOUND: "check urls, organization and bucket",
 }
-_ANSWER_LIMIT = 200  # characters of the server's words in a message
 
 
 class InfluxV2Output:
@@ -53,9 +53,8 @@ class InfluxV2Output:
             token=read_secret(settings.token_file, "token_file") if settings.token_file else "",
             org=settings.organization,
             timeout=int(settings.timeout * 1000),
-            enable_gzip=True,
         )
-        self._api = self._client.write_api(write_options=SYNCHRONOUS)
+        self._service = WriteService(self._client.api_client)  # type: ignore[no-untyped-call]
 
     @property
     def name(self) -> str:
@@ -66,35 +65,30 @@ class InfluxV2Output:
         """One line per point."""
         return encode(points)
 
-    def write(self, lines: Sequence[bytes]) -> None:
+    def write(self, batch: Sequence[bytes]) -> None:
         """Write lines with nanosecond timestamps in one request.
 
         Raises:
             OutputError: not accepted; says whether the same lines may be tried again.
         """
         try:
-            self._api.write(bucket=self._bucket, org=self._organization, record=b"\n".join(lines))
+            self._service.post_write(  # type: ignore[no-untyped-call]
+                org=self._organization,
+                bucket=self._bucket,
+                body=gzip.compress(b"\n".join(batch), GZIP_LEVEL, mtime=0),
+                precision=WritePrecision.NS,
+                content_encoding="gzip",
+                content_type="text/plain; charset=utf-8",
+            )
         except ApiException as error:
-            raise _refused(self.url, error) from error
+            raise refused(self.url, error.status, _words(error), error.headers, _REMEDIES) from error
         except (HTTPError, OSError) as error:
-            raise OutputError(
-                f"{self.url}: no answer: {_one_line(str(error))}", "check that it runs and urls name it", retryable=True
-            ) from error
+            raise unanswered(self.url, error) from error
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()  # type: ignore[no-untyped-call]
 
 
-def _refused(url: str, error: ApiException) -> OutputError:
-    words = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or error.reason)
-    return OutputError(
-        f"{url}: answered {error.status}: {_one_line(words)}",
-        _REMEDIES.get(error.status, ""),
-        retryable=error.status not in _BAD_BATCH,
-    )
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _ANSWER_LIMIT else line[:_ANSWER_LIMIT] + "..."
+def _words(error: ApiException) -> str:
+    return error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or error.reason)

@@ -11,14 +11,21 @@ from typing import Protocol
 
 from collector.errors import VdbmonError
 from collector.projections.point import Point
+from collector.quantities import Seconds
 
 
 class OutputError(VdbmonError):
-    """A write did not succeed. `retryable` is False where the batch itself is bad and would be refused for ever."""
+    """A write did not succeed.
 
-    def __init__(self, message: str, remedy: str = "", *, retryable: bool) -> None:
+    Attributes:
+        retryable: False where the batch itself is bad and would be refused for ever.
+        retry_after: seconds that the far end asks to be left alone.
+    """
+
+    def __init__(self, message: str, remedy: str = "", *, retryable: bool, retry_after: Seconds | None = None) -> None:
         super().__init__("output.write", message, remedy)
         self.retryable = retryable
+        self.retry_after = retry_after
 
 
 class Sink(Protocol):

@@ -15,7 +15,7 @@ cd "$(dirname "$0")/../.."
 PATH="$PATH:/usr/sbin:/sbin"
 readonly VENV=.venv LOG=var/log/bootstrap.log
 readonly POLICY=/usr/sbin/policy-rc.d POLICY_MARK="written by vdbmon's bootstrap.sh"
-readonly UNITS=(prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics openvswitch-switch)
+readonly UNITS=(prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics openvswitch-switch influxdb)
 
 mode=${1:-}
 case "$mode" in
@@ -64,6 +64,7 @@ find_missing() {
     need ps procps
     [ "$mode" = --test ] || return 0
     need busybox busybox-static
+    need influxd influxdb
     need prometheus-node-exporter prometheus-node-exporter
     need qemu-system-x86_64 qemu-system-x86
 }

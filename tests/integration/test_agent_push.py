@@ -18,6 +18,7 @@ def agent(folder: Path, far_end: int) -> Iterator[None]:
     config = folder / "vdbmon.toml"
     config.write_text(
         f'[host]\nname = "pushing \\"host\\""\n[agent]\nlisten = "127.0.0.1:{free_port()}"\ninterval = "1s"\n'
+        f'flush_interval = "200ms"\nbuffer_directory = "{folder / "spool"}"\n'
         f'[[outputs.influxdb_v2]]\nurls = ["http://127.0.0.1:{far_end}"]\n'
     )
     with process([VDBMON, "agent", "run", "--config", str(config)], folder / "agent.log"):

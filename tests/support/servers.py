@@ -120,6 +120,32 @@ def victoria_metrics(folder: Path, port: int | None = None) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
+def influxdb(folder: Path, port: int | None = None, *, more: str = "") -> Iterator[Server]:
+    """InfluxDB 1.6; `more` is added to the section [http] of its configuration. It has no database at first."""
+    port = port or free_port()
+    data = folder / "influxdb"
+    config = folder / "influxdb.conf"
+    config.write_text(
+        f'reporting-disabled = true\nbind-address = "127.0.0.1:{free_port()}"\n'
+        f'[meta]\ndir = "{data}/meta"\n[data]\ndir = "{data}/data"\nwal-dir = "{data}/wal"\n'
+        f"[monitor]\nstore-enabled = false\n"
+        f'[http]\nbind-address = "127.0.0.1:{port}"\nlog-enabled = false\n{more}'
+    )
+    with _server(["influxd", "-config", str(config)], port, "/ping", folder / "influxdb.log") as server:
+        yield server
+
+
+def influx_query(server: Server, statement: str, database: str = "", **more: str) -> list[dict[str, Any]]:
+    """Series of an InfluxQL statement, with `name`, `tags`, `columns`, `values`; times in nanoseconds."""
+    words = urllib.parse.urlencode({"q": statement, "db": database, "epoch": "ns", **more})
+    request = urllib.request.Request(f"{server.url}/query", data=words.encode())
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        (result,) = json.loads(answer.read())["results"]
+    assert "error" not in result, result
+    return list(result.get("series", []))
+
+
+@contextlib.contextmanager
 def prometheus(folder: Path, config: str, port: int | None = None) -> Iterator[Server]:
     """Prometheus with this configuration; rule files beside it in `folder` are found by relative name."""
     port = port or free_port()

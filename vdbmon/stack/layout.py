@@ -100,6 +100,11 @@ class Layout:
         return self.state / "volumes"
 
     @property
+    def spool(self) -> Path:
+        """What the agent's outputs haven't delivered yet."""
+        return self.state / "spool"
+
+    @property
     def demo_data(self) -> Path:
         """Data directory of the demonstration's database."""
         return self.state / "demo" / "data"

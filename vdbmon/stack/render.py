@@ -61,6 +61,7 @@ def render_config(template: str, layout: Layout, machine: Machine, listen: Liste
         "agent_listen": listen.agent,
         "agent_url": f"http://{listen.agent}",
         "victoria_metrics_url": listen.victoria_metrics,
+        "spool_dir": str(layout.spool),
         "ovs_socket": str(listen.ovs),
         "prometheus_url": listen.prometheus,
         "alertmanager_url": listen.alertmanager,

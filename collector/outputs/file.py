@@ -1,0 +1,63 @@
+"""Appends line protocol to files or the standard output, for people and for other programs to read.
+
+Files are opened for every batch, so that logrotate may move them away.
+
+Guarantee of the sink: at least once. If one of several files can't be written, the batch goes to all of them again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from collector.outputs.settings import FileSettings
+from collector.outputs.sink import OutputError
+from collector.projections.line_protocol import encode
+from collector.projections.point import Point
+
+STDOUT = "stdout"
+_MODE = 0o640
+
+
+class FileOutput:
+    """Some files."""
+
+    def __init__(self, settings: FileSettings) -> None:
+        self._files = settings.files
+
+    @property
+    def name(self) -> str:
+        """Kind and paths."""
+        return f"file:{','.join(self._files)}"
+
+    def encode(self, points: Iterable[Point]) -> Iterator[bytes]:
+        """One line per point."""
+        return encode(points)
+
+    def write(self, batch: Sequence[bytes]) -> None:
+        """Append the lines to every file.
+
+        Raises:
+            OutputError: a file can't be written; to be tried again.
+        """
+        data = b"".join(line + b"\n" for line in batch)
+        for file in self._files:
+            try:
+                _append(file, data)
+            except OSError as error:
+                raise OutputError(f"{file}: {error.strerror}", "check path, owner and room", retryable=True) from error
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+def _append(file: str, data: bytes) -> None:
+    if file == STDOUT:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    descriptor = os.open(Path(file), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _MODE)
+    with os.fdopen(descriptor, "ab") as stream:
+        stream.write(data)
