@@ -4,7 +4,8 @@ Source: InfluxDB v2 line protocol reference. InfluxDB has no escape for a backsl
 reads `\\` as one; both take a lone backslash before an ordinary character as itself. So a backslash is doubled only
 where it stands before a character that would make it an escape: VictoriaMetrics gives the value back exactly, InfluxDB
 with one backslash more, and neither takes two tags for one. No tag may end in a backslash (InfluxDB would read
-on into the next one): trailing ones are left out, as telegraf does.
+on into the next one): trailing ones are left out, as telegraf does. Line ends are spelled out as \n and \r, as telegraf
+does, in strings too: VictoriaMetrics and readers of files take a point for one line.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _NEEDS_CARE = re.compile(r"[,= \\\n\r\t]|[^\x00-\x7f]")
 _BACKSLASH_BEFORE_SPECIAL = re.compile(r"\\(?=[,= \\])")
 _ESCAPES = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _MEASUREMENT_ESCAPES = str.maketrans({",": "\\,", " ": "\\ ", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
-_STRING_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"'})
+_STRING_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
 
 
 def encode(points: Iterable[Point]) -> Iterator[bytes]:

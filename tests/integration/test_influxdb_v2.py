@@ -1,19 +1,20 @@
 """Lines through the queue and influxdb-client into a real VictoriaMetrics."""
 
 import json
+import math
 import signal
 import time
 import urllib.parse
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from collector.catalogue import cgroup
 from collector.outputs.influxdb_v2 import InfluxV2Output
-from collector.outputs.push import Backoff, Pusher, PushStats
+from collector.outputs.push import Backoff, Flush, Pusher
 from collector.outputs.settings import InfluxV2Settings
 from collector.outputs.sink import OutputError
+from collector.outputs.spool import Spool
 from collector.projections.line_protocol import encode
 from collector.projections.point import Point
 from collector.projections.telegraf import TelegrafProjection
@@ -21,7 +22,6 @@ from tests.support.servers import Server, free_port, http_get, victoria_metrics
 from tests.support.wait import wait_until
 
 PATIENCE = 20.0
-QUICK = Backoff(first=0.05, limit=0.2)
 HOSTILE = (
     "plain",
     "with space",
@@ -88,20 +88,21 @@ def test_hostile_tags_come_back_as_they_were(tmp_path: Path) -> None:
     assert {labels["z"] for labels, _, _ in found} == {"end"}
 
 
+def test_text_with_line_ends_costs_no_other_field(tmp_path: Path) -> None:
+    taken = now_ms()
+    points = [Point("lines", (("t", "a\nb\r"),), {"s": "first\nsecond", "n": 1, "nan": math.nan}, taken * 10**6)]
+    with victoria_metrics(tmp_path) as server:
+        output_to(server).write(list(encode(points)))
+        found = wait_until(lambda: exported(server, "lines_n"), deadline=PATIENCE, what="the number")
+    assert found == [({"__name__": "lines_n", "t": "a\\nb\\r"}, [1], [taken])]
+
+
 def test_what_was_measured_during_an_outage_arrives_with_its_own_time(tmp_path: Path) -> None:
     port, first = free_port(), now_ms() - 60_000
     collections = [[f"outage value={number}i {(first + number * 1000) * 10**6}".encode()] for number in range(5)]
     output = InfluxV2Output(InfluxV2Settings(urls=(f"http://127.0.0.1:{port}",)))
-    attempts: list[bool] = []
-
-    def write(lines: Sequence[bytes]) -> None:
-        try:
-            output.write(lines)
-        except OutputError as error:
-            attempts.append(error.retryable)
-            raise
-
-    pusher = Pusher("vm", write, batch_size=10, buffer_limit=100, backoff=QUICK)
+    spool = Spool(tmp_path / "spool", limit=2**20)
+    pusher = Pusher("vm", output.write, spool, Flush(interval=0.05), Backoff(first=0.05, limit=0.2))
     pusher.start()
     try:
         with victoria_metrics(tmp_path, port) as server:
@@ -109,8 +110,8 @@ def test_what_was_measured_during_an_outage_arrives_with_its_own_time(tmp_path: 
             wait_until(lambda: pusher.stats().written == 1, deadline=PATIENCE, what="the first collection is written")
         for lines in collections[1:]:
             pusher.put(lines)
-        wait_until(lambda: len(attempts) >= 2, deadline=PATIENCE, what="attempts while the server is away")
-        assert pusher.stats() == PushStats(up=False, written=1, dropped=0, queued=4)
+        wait_until(lambda: pusher.stats().errors >= 2, deadline=PATIENCE, what="attempts while the server is away")
+        assert (pusher.stats().up, pusher.stats().written, pusher.stats().waiting.records) == (False, 1, 4)
         with victoria_metrics(tmp_path, port) as server:
             wait_until(lambda: pusher.stats().written == 5, deadline=PATIENCE, what="all collections are written")
             found = wait_until(
@@ -120,29 +121,10 @@ def test_what_was_measured_during_an_outage_arrives_with_its_own_time(tmp_path: 
             )
     finally:
         pusher.close(PATIENCE)
-    assert all(attempts)
     assert [(values, times) for _, values, times in found] == [
         ([0, 1, 2, 3, 4], [first + number * 1000 for number in range(5)])
     ]
-    assert pusher.stats() == PushStats(up=True, written=5, dropped=0, queued=0)
-
-
-def test_a_batch_that_the_server_refuses_does_not_hold_up_the_next(tmp_path: Path) -> None:
-    taken = now_ms()
-    with victoria_metrics(tmp_path) as server:
-        # This version answers 400 to a path that it doesn't know.
-        refusing = InfluxV2Output(InfluxV2Settings(urls=(f"{server.url}/nowhere",)))
-        accepting = output_to(server)
-        outputs = iter([refusing, accepting])
-        pusher = Pusher("vm", lambda lines: next(outputs).write(lines), batch_size=10, buffer_limit=100)
-        pusher.put([f"refused value=1i {taken * 10**6}".encode()] * 2)
-        pusher.put([f"taken value=1i {taken * 10**6}".encode()])
-        pusher.start()
-        wait_until(lambda: pusher.stats().written == 1, deadline=PATIENCE, what="the second batch is written")
-        pusher.close(PATIENCE)
-        wait_until(lambda: exported(server, "taken_value"), deadline=PATIENCE, what="the second batch")
-        assert exported(server, "refused_value") == []
-    assert pusher.stats() == PushStats(up=True, written=1, dropped=2, queued=0)
+    assert (pusher.stats().up, pusher.stats().waiting.records) == (True, 0)
 
 
 def test_a_server_that_hangs_is_left_after_the_timeout(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def influxdb(folder: Path, port: int | None = None, *, more: str = "") -> Iterat
 def influx_query(server: Server, statement: str, database: str = "", **more: str) -> list[dict[str, Any]]:
     """Series of an InfluxQL statement, with `name`, `tags`, `columns`, `values`; times in nanoseconds."""
     words = urllib.parse.urlencode({"q": statement, "db": database, "epoch": "ns", **more})
-    request = urllib.request.Request(f"{server.url}/query", data=words.encode())
+    request = urllib.request.Request(f"{server.url}/query?{words}", method="POST")
     with urllib.request.urlopen(request, timeout=30) as answer:
         (result,) = json.loads(answer.read())["results"]
     assert "error" not in result, result

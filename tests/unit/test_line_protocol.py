@@ -90,3 +90,7 @@ def test_hostile_tags_stay_on_their_line(value: str, text: str) -> None:
 
 def test_strings_are_quoted() -> None:
     assert lines(Point("m", (), {"f": 'a "b" \\ c'}, 5)) == [r'm f="a \"b\" \\ c" 5']
+
+
+def test_a_string_with_line_ends_stays_on_its_line() -> None:
+    assert lines(Point("m", (), {"s": 'a\nb\r"c"\\'}, 5)) == [r'm s="a\nb\r\"c\"\\" 5']
