@@ -113,7 +113,7 @@ class Outputs:
 def spool_folder(name: str) -> str:
     """An output's folder: its name as far as a file system takes it, and a digest that tells any two apart."""
     digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_CHARACTERS]
-    return f"{_UNFIT.sub('-', name)[:_NAME_CHARACTERS].strip('-')}-{digest}"
+    return f"{_UNFIT.sub('-', name)[:_NAME_CHARACTERS].strip('-.')}-{digest}"
 
 
 def _report_strangers(directory: Path, outputs: Sequence[Output]) -> None:
