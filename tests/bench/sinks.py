@@ -78,11 +78,7 @@ def gathering(containers: int) -> Iterator[Inputs]:
         inputs = build_inputs(AgentSettings(min_age=0.001), InputSettings(docker=docker), dict)
         inputs.events.start()
         try:
-            wait_until(
-                lambda: inputs.collector.collect() and _known(inputs) >= containers,
-                deadline=60,
-                what="all containers",
-            )
+            wait_until(lambda: _known(inputs) >= containers, deadline=60, what="all containers")
             yield inputs
         finally:
             inputs.close()
@@ -90,6 +86,7 @@ def gathering(containers: int) -> Iterator[Inputs]:
 
 def _known(inputs: Inputs) -> int:
     """Containers with names; others on this machine are of other daemons."""
+    inputs.collector.collect()
     return sum(container.metadata is not None for container in inputs.index.containers)
 
 
