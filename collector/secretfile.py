@@ -24,8 +24,25 @@ def read_secret(path: Path, key: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not plain text"
         raise ConfigError("secrets.unreadable", f"{key} {path}: {reason}", "check path and owner") from error
-    if mode != _OWNER_ONLY:
-        raise ConfigError("secrets.mode", f"{key} {path} has mode {mode:04o}", f"chmod 600 {path}")
+    _check_mode(path, mode, key)
     if not secret or not secret.isprintable():
         raise ConfigError("secrets.empty", f"{key} {path} holds no secret", "write it into the file, on one line")
     return secret
+
+
+def check_owner_only(path: Path, key: str) -> None:
+    """Make sure that a secret which a library reads itself, as a private key, has mode 0600.
+
+    Raises:
+        ConfigError: it can't be found, or has another mode.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        raise ConfigError("secrets.unreadable", f"{key} {path}: {error.strerror}", "check path and owner") from error
+    _check_mode(path, mode, key)
+
+
+def _check_mode(path: Path, mode: int, key: str) -> None:
+    if mode != _OWNER_ONLY:
+        raise ConfigError("secrets.mode", f"{key} {path} has mode {mode:04o}", f"chmod 600 {path}")

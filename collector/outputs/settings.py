@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from collector.filters import FilterSettings
+from collector.projections.graphite import DEFAULT_TEMPLATE, TagSanitizeMode
 from collector.quantities import Bytes, Seconds
 
 
@@ -76,9 +77,89 @@ class FileSettings(PushSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GraphiteSettings(PushSettings):
+    """One Graphite, or VictoriaMetrics' Graphite port.
+
+    Attributes:
+        servers: `host:port`; a batch goes to one of them. Port 2003 may be left out.
+        prefix: put before every path.
+        template: order of a path's nodes: `measurement`, `field`, tags by name, and `tags` for all others.
+        graphite_tag_support: write tags instead of a path by template.
+        graphite_tag_sanitize_mode: `compatible` keeps in tags what Graphite allows, for example `/`.
+        tls_ca: certificate of the authority; this or `tls_cert` makes the connection TLS.
+        tls_cert: our certificate, `tls_key` (mode 0600) its key.
+    """
+
+    servers: Annotated[tuple[str, ...], Field(min_length=1)]
+    prefix: str = ""
+    template: str = DEFAULT_TEMPLATE
+    graphite_tag_support: bool = False
+    graphite_tag_sanitize_mode: TagSanitizeMode = TagSanitizeMode.STRICT
+    timeout: Seconds = 5.0
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not {"measurement", "field"} <= set(self.template.split(".")):
+            raise ValueError(f"template {self.template!r} lacks measurement or field")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTsdbSettings(PushSettings):
+    """One OpenTSDB, or VictoriaMetrics' port for it.
+
+    Attributes:
+        host: with its scheme, as `http://tsdb.example.com`.
+        prefix: put before every metric.
+        separator: between measurement and field.
+        http_batch_size: data points of one request at the most. OpenTSDB refuses requests of more than 4 KiB
+            (compressed) unless tsd.http.request.enable_chunked is set.
+        http_path: where data points are put.
+    """
+
+    host: str
+    port: int = 4242
+    prefix: str = ""
+    separator: str = "_"
+    http_batch_size: Annotated[int, Field(gt=0)] = 50
+    http_path: str = "/api/put"
+    timeout: Seconds = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZabbixSettings(PushSettings):
+    """One Zabbix server or proxy.
+
+    Attributes:
+        address: `host:port`; port 10051 may be left out.
+        agent_active: the items are of type "Zabbix agent (active)" instead of "Zabbix trapper".
+        key_prefix: put before every key.
+        host_tag: the tag whose value is the host's name in Zabbix; a point without it belongs to this machine's name.
+        autoregister: host metadata by which Zabbix' autoregistration may create the host; empty: not asked for.
+        autoregister_resend_interval: from one request for registration to the next.
+        lld_send_interval: from one sending of discovery data that has changed to the next.
+        lld_clear_interval: from one sending of all discovery data to the next.
+    """
+
+    address: str
+    agent_active: bool = False
+    key_prefix: str = "telegraf."
+    host_tag: str = "host"
+    autoregister: str = ""
+    autoregister_resend_interval: Seconds = 1800.0
+    lld_send_interval: Seconds = 600.0
+    lld_clear_interval: Seconds = 3600.0
+    timeout: Seconds = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSettings:
     """Where samples are pushed to, besides being served on `/metrics`."""
 
     influxdb_v2: tuple[InfluxV2Settings, ...] = ()
     influxdb: tuple[InfluxSettings, ...] = ()
     file: tuple[FileSettings, ...] = ()
+    graphite: tuple[GraphiteSettings, ...] = ()
+    opentsdb: tuple[OpenTsdbSettings, ...] = ()
+    zabbix: tuple[ZabbixSettings, ...] = ()

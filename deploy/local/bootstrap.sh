@@ -15,7 +15,13 @@ cd "$(dirname "$0")/../.."
 PATH="$PATH:/usr/sbin:/sbin"
 readonly VENV=.venv LOG=var/log/bootstrap.log
 readonly POLICY=/usr/sbin/policy-rc.d POLICY_MARK="written by vdbmon's bootstrap.sh"
-readonly UNITS=(prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics openvswitch-switch influxdb)
+# What an installation enables, by package.
+readonly -A UNITS=(
+    [prometheus]=prometheus [prometheus-alertmanager]=prometheus-alertmanager
+    [prometheus-node-exporter]=prometheus-node-exporter [victoria-metrics]=victoria-metrics
+    [openvswitch-switch]=openvswitch-switch [influxdb]=influxdb [graphite-carbon]=carbon-cache
+    [zabbix-server-pgsql]=zabbix-server [postgresql]=postgresql
+)
 
 mode=${1:-}
 case "$mode" in
@@ -67,6 +73,12 @@ find_missing() {
     need influxd influxdb
     need prometheus-node-exporter prometheus-node-exporter
     need qemu-system-x86_64 qemu-system-x86
+    need carbon-cache graphite-carbon
+    need zabbix_server zabbix-server-pgsql
+    need php php-cli
+    php -r 'exit(function_exists("pg_connect") ? 0 : 1);' 2>/dev/null || missing+=(php-pgsql)
+    [ -e /usr/share/zabbix/api_jsonrpc.php ] || missing+=(zabbix-frontend-php)
+    compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 }
 
 forbid_service_starts() {
@@ -97,9 +109,10 @@ apt_install() {
 }
 
 disable_new_units() {
-    local unit
-    for unit in "${UNITS[@]}"; do
-        [[ " ${missing[*]} " == *" $unit "* ]] || continue
+    local package unit
+    for package in "${!UNITS[@]}"; do
+        [[ " ${missing[*]} " == *" $package "* ]] || continue
+        unit=${UNITS[$package]}
         if command -v systemctl >/dev/null; then
             systemctl disable "$unit" || return
         else

@@ -77,6 +77,17 @@ def stop(started: subprocess.Popen[bytes]) -> None:
         started.wait(STOP_DEADLINE)
 
 
+def freeze(pid: int) -> None:
+    """SIGSTOP; every thread stands still when this returns."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+    wait_until(
+        lambda: all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir()),
+        deadline=READY_DEADLINE,
+        what=f"process {pid} is stopped",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A server that answers at `url`."""
@@ -105,7 +116,7 @@ def _server(command: Sequence[str], port: int, ready: str, log: Path) -> Iterato
 
 
 @contextlib.contextmanager
-def victoria_metrics(folder: Path, port: int | None = None) -> Iterator[Server]:
+def victoria_metrics(folder: Path, port: int | None = None, *more: str) -> Iterator[Server]:
     """VictoriaMetrics, our InfluxDB v2 write endpoint; `-search.latencyOffset=0s` shows new points at once."""
     port = port or free_port()
     command = [
@@ -114,9 +125,18 @@ def victoria_metrics(folder: Path, port: int | None = None) -> Iterator[Server]:
         f"-storageDataPath={folder / 'victoria-metrics'}",
         "-search.latencyOffset=0s",
         "-search.disableCache",
+        *more,
     ]
     with _server(command, port, "/health", folder / "victoria-metrics.log") as server:
         yield server
+
+
+def exported(server: Server, selector: str) -> list[tuple[dict[str, str], list[float], list[int]]]:
+    """Labels, values and timestamps (ms) of every series that VictoriaMetrics has stored."""
+    http_get(f"{server.url}/internal/force_flush")
+    text = http_get(f"{server.url}/api/v1/export?{urllib.parse.urlencode({'match[]': selector})}") or ""
+    rows = [json.loads(line) for line in text.splitlines()]
+    return [(row["metric"], row["values"], row["timestamps"]) for row in rows]
 
 
 @contextlib.contextmanager
