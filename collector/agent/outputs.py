@@ -34,6 +34,9 @@ SINKS: Mapping[str, str] = {
     "influxdb_v2": "collector.outputs.influxdb_v2:InfluxV2Output",
     "influxdb": "collector.outputs.influxdb:InfluxOutput",
     "file": "collector.outputs.file:FileOutput",
+    "graphite": "collector.outputs.graphite:GraphiteOutput",
+    "opentsdb": "collector.outputs.opentsdb:OpenTsdbOutput",
+    "zabbix": "collector.outputs.zabbix:ZabbixOutput",
 }
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from collector.filters import FilterSettings
 from collector.projections.graphite import DEFAULT_TEMPLATE, TagSanitizeMode
+from collector.projections.zabbix import KEY_PREFIX
 from collector.quantities import Bytes, Seconds
 
 
@@ -144,7 +145,7 @@ class ZabbixSettings(PushSettings):
 
     address: str
     agent_active: bool = False
-    key_prefix: str = "telegraf."
+    key_prefix: str = KEY_PREFIX
     host_tag: str = "host"
     autoregister: str = ""
     autoregister_resend_interval: Seconds = 1800.0

@@ -1,5 +1,6 @@
 """Plaintext into real servers: carbon and VictoriaMetrics."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -19,7 +20,7 @@ from collector.outputs.sink import OutputError
 from collector.projections.graphite import TagSanitizeMode
 from collector.projections.point import Point
 from tests.support.carbon import carbon
-from tests.support.delivery import deliver
+from tests.support.delivery import deliver, deliver_across_restart
 from tests.support.servers import exported, free_port, freeze, victoria_metrics
 from tests.support.wait import wait_until
 
@@ -64,7 +65,7 @@ def test_victoriametrics_takes_paths_and_tags(tmp_path: Path, settings: dict[str
     with victoria_metrics(tmp_path, None, f"-graphiteListenAddr=127.0.0.1:{port}") as server:
         sink = output(port, **settings)
         deliver(sink, list(sink.encode([point])))
-        found = wait_until(lambda: exported(server, '{__name__!=""}'), deadline=PATIENCE, what="the series")
+        found = wait_until(lambda: exported(server.url, '{__name__!=""}'), deadline=PATIENCE, what="the series")
     names = ("usage", 2**53), ("usage_percent", 12.5)
     if settings:
         expected = [{"__name__": f"docker_container_mem.{name}", **dict(tags)} for name, _ in names]
@@ -83,7 +84,7 @@ def test_victoriametrics_gives_hostile_tags_back_as_they_were_written(tmp_path: 
         batch = list(sink.encode(hostile_points(seconds)))
         deliver(sink, batch)
         found = wait_until(
-            lambda: [row for row in exported(server, '{host="h"}') if row[0]["__name__"] == "hostile"],
+            lambda: [row for row in exported(server.url, '{host="h"}') if row[0]["__name__"] == "hostile"],
             deadline=PATIENCE,
             what="the series",
         )
@@ -137,24 +138,15 @@ def test_nothing_is_lost_when_the_far_end_is_restarted(tmp_path: Path) -> None:
         list(sink.encode(Point("m", (("n", str(n)),), {"value": second}, second * 10**9) for n in range(200)))
         for second in range(first, first + 60)
     ]
-    errors: list[OutputError] = []
-    stopping = threading.Event()
-
-    def write_all() -> None:
-        for number, batch in enumerate(batches):
-            if number == len(batches) // 2:
-                stopping.wait(PATIENCE)
-            errors.extend(deliver(sink, batch))
-
-    writer = threading.Thread(target=write_all)
-    with victoria_metrics(tmp_path, ports[0], more):
-        writer.start()
-        stopping.set()
-    # Batches are under way while it stops, and in vain after that.
-    with victoria_metrics(tmp_path, ports[0], more) as server:
-        writer.join(PATIENCE)
-        rows = wait_until(lambda: exported(server, "m"), deadline=PATIENCE, what="the series")
-    assert errors
+    with contextlib.ExitStack() as running:
+        running.enter_context(victoria_metrics(tmp_path, ports[0], more))
+        deliver_across_restart(
+            sink,
+            batches,
+            stop=running.close,
+            start=lambda: running.enter_context(victoria_metrics(tmp_path, ports[0], more)),
+        )
+        rows = wait_until(lambda: exported(f"http://127.0.0.1:{ports[0]}", "m"), deadline=PATIENCE, what="the series")
     assert len(rows) == 200
     seconds = tuple(range(first * 1000, (first + 60) * 1000, 1000))
     assert {tuple(dict.fromkeys(times)) for _, _, times in rows} == {seconds}

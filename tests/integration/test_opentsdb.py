@@ -1,6 +1,6 @@
 """Data points into VictoriaMetrics' port for OpenTSDB."""
 
-import threading
+import contextlib
 import time
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from collector.outputs.opentsdb import OpenTsdbOutput
 from collector.outputs.settings import OpenTsdbSettings
 from collector.outputs.sink import OutputError
 from collector.projections.point import FieldValue, Point
-from tests.support.delivery import deliver
+from tests.support.delivery import deliver, deliver_across_restart
 from tests.support.servers import exported, free_port, freeze, victoria_metrics
 from tests.support.wait import wait_until
 
@@ -48,7 +48,7 @@ def test_values_come_back_with_their_names_tags_and_seconds(tmp_path: Path) -> N
     with victoria_metrics(tmp_path, None, f"-opentsdbHTTPListenAddr=127.0.0.1:{port}") as server:
         sink = output(port)
         deliver(sink, list(sink.encode([Point("docker_container_mem", tags, fields, seconds * 10**9 + 5)])))
-        found = wait_until(lambda: exported(server, '{__name__!=""}'), deadline=PATIENCE, what="the series")
+        found = wait_until(lambda: exported(server.url, '{__name__!=""}'), deadline=PATIENCE, what="the series")
     assert sorted(found, key=str) == [
         ({"__name__": "docker_container_mem_usage", **dict(tags)}, [2**53], [seconds * 1000]),
         ({"__name__": "docker_container_mem_usage_percent", **dict(tags)}, [12.5], [seconds * 1000]),
@@ -64,7 +64,7 @@ def test_hostile_tags_are_stored_each(tmp_path: Path) -> None:
     with victoria_metrics(tmp_path, None, f"-opentsdbHTTPListenAddr=127.0.0.1:{port}") as server:
         sink = output(port, http_batch_size=7)
         deliver(sink, list(sink.encode(points)))
-        found = wait_until(lambda: exported(server, "hostile_value"), deadline=PATIENCE, what="the series")
+        found = wait_until(lambda: exported(server.url, "hostile_value"), deadline=PATIENCE, what="the series")
     stored = {values[0]: labels["a"] for labels, values, _ in found}
     assert stored == dict(enumerate(HOSTILE.values()))
 
@@ -78,24 +78,15 @@ def test_nothing_is_lost_when_the_far_end_is_restarted(tmp_path: Path) -> None:
         list(sink.encode(Point("m", (("n", str(n)),), {"v": second}, second * 10**9) for n in range(100)))
         for second in range(first, first + 40)
     ]
-    errors: list[OutputError] = []
-    stopping = threading.Event()
-
-    def write_all() -> None:
-        for number, batch in enumerate(batches):
-            if number == len(batches) // 2:
-                stopping.wait(PATIENCE)
-            errors.extend(deliver(sink, batch))
-
-    writer = threading.Thread(target=write_all)
-    with victoria_metrics(tmp_path, ports[0], more):
-        writer.start()
-        stopping.set()
-    # Batches are under way while it stops, and in vain after that.
-    with victoria_metrics(tmp_path, ports[0], more) as server:
-        writer.join(PATIENCE)
-        rows = wait_until(lambda: exported(server, "m_v"), deadline=PATIENCE, what="the series")
-    assert errors
+    with contextlib.ExitStack() as running:
+        running.enter_context(victoria_metrics(tmp_path, ports[0], more))
+        deliver_across_restart(
+            sink,
+            batches,
+            stop=running.close,
+            start=lambda: running.enter_context(victoria_metrics(tmp_path, ports[0], more)),
+        )
+        rows = wait_until(lambda: exported(f"http://127.0.0.1:{ports[0]}", "m_v"), deadline=PATIENCE, what="the series")
     assert len(rows) == 100
     seconds = tuple(range(first * 1000, (first + 40) * 1000, 1000))
     assert {tuple(dict.fromkeys(times)) for _, _, times in rows} == {seconds}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from collector.outputs.sink import OutputError, Sink
 from tests.support.wait import wait_until
@@ -10,9 +12,12 @@ from tests.support.wait import wait_until
 DEADLINE = 30.0
 
 
-def deliver(sink: Sink, batch: Sequence[bytes]) -> list[OutputError]:
-    """Write the batch; what was said in vain attempts before. One that may not be tried again fails the test."""
-    errors: list[OutputError] = []
+def deliver(sink: Sink, batch: Sequence[bytes], errors: list[OutputError] | None = None) -> None:
+    """Write the batch until it is taken; `errors` gets what was said in vain attempts.
+
+    Raises:
+        OutputError: one that may not be tried again.
+    """
 
     def written() -> bool:
         try:
@@ -20,9 +25,37 @@ def deliver(sink: Sink, batch: Sequence[bytes]) -> list[OutputError]:
         except OutputError as error:
             if not error.retryable:
                 raise
-            errors.append(error)
+            if errors is not None:
+                errors.append(error)
             return False
         return True
 
     wait_until(written, deadline=DEADLINE, what=f"{sink.name} takes the batch")
-    return errors
+
+
+def deliver_across_restart(
+    sink: Sink, batches: Sequence[Sequence[bytes]], stop: Callable[[], object], start: Callable[[], object]
+) -> None:
+    """Deliver a third of the batches, more while the far end is stopped, the others to none before it is started again.
+
+    Fails if no batch was written in vain.
+    """
+    errors: list[OutputError] = []
+    stopped = threading.Event()
+    first, last = len(batches) // 3, 2 * len(batches) // 3
+    for batch in batches[:first]:
+        deliver(sink, batch)
+
+    def deliver_others() -> None:
+        for number, batch in enumerate(batches[first:], first):
+            if number == last:
+                stopped.wait(DEADLINE)
+            deliver(sink, batch, errors)
+
+    with ThreadPoolExecutor(1) as executor:
+        delivered = executor.submit(deliver_others)
+        stop()
+        stopped.set()
+        wait_until(lambda: errors, deadline=DEADLINE, what=f"{sink.name} can't be written to")
+        start()
+        delivered.result()

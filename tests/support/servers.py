@@ -131,10 +131,10 @@ def victoria_metrics(folder: Path, port: int | None = None, *more: str) -> Itera
         yield server
 
 
-def exported(server: Server, selector: str) -> list[tuple[dict[str, str], list[float], list[int]]]:
-    """Labels, values and timestamps (ms) of every series that VictoriaMetrics has stored."""
-    http_get(f"{server.url}/internal/force_flush")
-    text = http_get(f"{server.url}/api/v1/export?{urllib.parse.urlencode({'match[]': selector})}") or ""
+def exported(url: str, selector: str) -> list[tuple[dict[str, str], list[float], list[int]]]:
+    """Labels, values and timestamps (ms) of every series that the VictoriaMetrics at `url` has stored."""
+    http_get(f"{url}/internal/force_flush")
+    text = http_get(f"{url}/api/v1/export?{urllib.parse.urlencode({'match[]': selector})}") or ""
     rows = [json.loads(line) for line in text.splitlines()]
     return [(row["metric"], row["values"], row["timestamps"]) for row in rows]
 

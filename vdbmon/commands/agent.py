@@ -1,4 +1,4 @@
-"""`vdbmon agent run|test|metrics|compat|check-config`."""
+"""`vdbmon agent run|test|metrics|compat|zabbix-template|check-config`."""
 
 from __future__ import annotations
 
@@ -58,6 +58,14 @@ def metrics() -> None:
 def compat() -> None:
     """Print the page of names of other programs, docs/compat.md."""
     typer.echo(compat_page(), nl=False)
+
+
+@app.command("zabbix-template")
+def print_zabbix_template() -> None:
+    """Print the template for Zabbix, deploy/zabbix/vdbmon.yaml."""
+    from collector.zabbix_template import zabbix_template  # noqa: PLC0415 - `run` can do without PyYAML
+
+    typer.echo(zabbix_template(), nl=False)
 
 
 @app.command("check-config")
