@@ -14,9 +14,9 @@ from pathlib import Path
 
 from collector.errors import ConfigError
 from collector.inputs.internal import OutputState
-from collector.outputs.push import Flush, Pusher, PushStats
+from collector.outputs.push import Flush, Pusher
 from collector.outputs.settings import OutputSettings, PushSettings
-from collector.outputs.sink import Sink
+from collector.outputs.sink import RefusesValues, Sink
 from collector.outputs.spool import Spool
 from collector.projections.point import Point
 from collector.quantities import Seconds
@@ -84,7 +84,7 @@ class Outputs:
     def states(self) -> dict[str, OutputState]:
         """How every output fares, by name."""
         now = self._clock()
-        return {output.pusher.name: _state(output.pusher.stats(), now) for output in self._outputs}
+        return {output.pusher.name: _state(output, now) for output in self._outputs}
 
     def close(self, deadline: Seconds) -> None:
         """Deliver what waits, for at most so many seconds per output, and close the connections."""
@@ -128,7 +128,8 @@ def _report_strangers(directory: Path, outputs: Sequence[Output]) -> None:
                 logger.warning("spool %s belongs to no output; delete it if nobody misses what waits there", folder)
 
 
-def _state(stats: PushStats, now: float) -> OutputState:
+def _state(output: Output, now: float) -> OutputState:
+    stats = output.pusher.stats()
     waiting = stats.waiting
     return OutputState(
         up=stats.up,
@@ -141,4 +142,5 @@ def _state(stats: PushStats, now: float) -> OutputState:
         errors=stats.errors,
         write_seconds=stats.write_seconds,
         last_write=stats.last_write,
+        rejected_values=output.sink.rejected if isinstance(output.sink, RefusesValues) else None,
     )

@@ -37,6 +37,11 @@ OUTPUT_DROPPED = counter(
     "output",
     "cause",
 )
+OUTPUT_REJECTED_VALUES = counter(
+    "vdbmon_output_rejected_values_total",
+    "Values of accepted writes that the far end refused one by one, as Zabbix does where it has no item.",
+    "output",
+)
 OUTPUT_QUEUED = gauge("vdbmon_output_queued", "Points that wait to be written.", "output")
 OUTPUT_QUEUED_BYTES = gauge(
     "vdbmon_output_queued_bytes", "Size of the points that wait to be written.", "output", unit=Unit.BYTES
@@ -72,7 +77,11 @@ class InputState:
 
 @dataclass(frozen=True, slots=True)
 class OutputState:
-    """How an output fares. `written`, `dropped` (by cause) and `queued` count points; times are in seconds."""
+    """How an output fares. `written`, `dropped` (by cause) and `queued` count points; times are in seconds.
+
+    Attributes:
+        rejected_values: refused one by one in accepted writes; None where the far end takes all of a write or nothing.
+    """
 
     up: bool
     written: int
@@ -84,6 +93,7 @@ class OutputState:
     errors: int
     write_seconds: float
     last_write: float
+    rejected_values: int | None
 
 
 class InternalInput:
@@ -143,3 +153,5 @@ class InternalInput:
             yield OUTPUT_ERRORS.sample(stats.errors, name)
             yield OUTPUT_WRITE_SECONDS.sample(stats.write_seconds, name)
             yield OUTPUT_LAST_WRITE.sample(stats.last_write, name)
+            if stats.rejected_values is not None:
+                yield OUTPUT_REJECTED_VALUES.sample(stats.rejected_values, name)

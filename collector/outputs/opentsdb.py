@@ -15,12 +15,13 @@ import gzip
 import http.client
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 from collector.errors import ConfigError
+from collector.outputs.http_answer import refused
 from collector.outputs.settings import OpenTsdbSettings
 from collector.outputs.sink import OutputError
 from collector.projections.opentsdb import BETWEEN_DATA_POINTS, encode
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _GZIP_LEVEL = 1
 _HEADERS = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-_BAD_BATCH = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
+_TOO_LARGE = "Chunked request not supported"  # OpenTSDB's words for a request of more than 4 KiB
 # How OpenTSDB's details begin where the data point is good and the storage is not (tsd/PutDataPointRpc).
 _STORAGE_FAILURES = ("Storage exception", "Write timedout")
 _ANSWER_LIMIT = 200  # characters of the server's words in a message
@@ -91,12 +92,12 @@ class OpenTsdbOutput:
                 retryable=True,
             ) from error
         if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-            self._not_accepted(response.status, answer)
+            self._not_accepted(response.status, answer, dict(response.headers))
 
-    def _not_accepted(self, status: int, answer: bytes) -> None:
+    def _not_accepted(self, status: int, answer: bytes, headers: Mapping[str, str]) -> None:
         details = _details(answer)
         if details is None:
-            raise _refused(self.name, status, answer)
+            raise self._refused(status, answer.decode(errors="replace"), headers)
         errors = [str(error.get("error")) for error in details.get("errors", [])]
         storage = [error for error in errors if error.startswith(_STORAGE_FAILURES)]
         if storage:
@@ -105,6 +106,13 @@ class OpenTsdbOutput:
         logger.warning(
             "output %s: %s data points called wrong, the first: %s", self.name, details["failed"], _first(details)
         )
+
+    def _refused(self, status: int, words: str, headers: Mapping[str, str]) -> OutputError:
+        if _TOO_LARGE in words:
+            # About every batch alike, and about the settings.
+            remedy = "lower http_batch_size, or set tsd.http.request.enable_chunked in OpenTSDB"
+            return OutputError(f"{self.name}: answered {status}: {_TOO_LARGE}", remedy, retryable=True)
+        return refused(self.name, status, words, headers, {HTTPStatus.NOT_FOUND: "check host, port and http_path"})
 
 
 def _connection(settings: OpenTsdbSettings) -> http.client.HTTPConnection:
@@ -129,18 +137,4 @@ def _details(answer: bytes) -> dict[str, Any] | None:
 
 
 def _first(details: dict[str, Any]) -> str:
-    return _shortened(json.dumps((details.get("errors") or [None])[0], ensure_ascii=False))
-
-
-def _refused(name: str, status: int, answer: bytes) -> OutputError:
-    words = _shortened(" ".join(answer.decode(errors="replace").split()))
-    remedy = ""
-    if "Chunked request not supported" in words:
-        remedy = "lower http_batch_size, or set tsd.http.request.enable_chunked in OpenTSDB"
-    elif status == HTTPStatus.NOT_FOUND:
-        remedy = "check host, port and http_path"
-    return OutputError(f"{name}: answered {status}: {words}", remedy, retryable=status not in _BAD_BATCH)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _ANSWER_LIMIT else text[:_ANSWER_LIMIT] + "..."
+    return json.dumps((details.get("errors") or [None])[0], ensure_ascii=False)[:_ANSWER_LIMIT]

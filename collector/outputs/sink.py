@@ -7,7 +7,7 @@ for an agent that is started later finds nothing but the records.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from collector.errors import VdbmonError
 from collector.projections.point import Point
@@ -51,3 +51,14 @@ class Sink(Protocol):
     def close(self) -> None:
         """Close the connections."""
         ...
+
+
+@runtime_checkable
+class RefusesValues(Protocol):
+    """A sink whose far end may take a batch and refuse single values of it for good.
+
+    Attributes:
+        rejected: values so refused since the start.
+    """
+
+    rejected: int

@@ -1,20 +1,23 @@
 """Item values into Debian's Zabbix server, read back through its API."""
 
 import json
+import re
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from collector.outputs.settings import ZabbixSettings
 from collector.outputs.sink import OutputError
 from collector.outputs.zabbix import ZabbixOutput
 from collector.projections.point import FieldValue, Point
+from tests.support.agent import VDBMON
 from tests.support.delivery import deliver, deliver_across_restart
 from tests.support.everything import collections
-from tests.support.servers import freeze
+from tests.support.servers import free_port, freeze, http_get, process
 from tests.support.wait import wait_until
 from tests.support.zabbix import ACTIVE_AGENT, FLOAT, TEXT, UNSIGNED, Zabbix, zabbix
 
@@ -216,6 +219,29 @@ def test_nothing_is_lost_when_the_server_is_restarted(server: Zabbix) -> None:
         expected = [(first + second * SECOND + number, str(second)) for second in range(60)]
         wait_until(lambda key=key, all_=expected: server.history(ids[key]) == all_, deadline=PATIENCE, what=key)  # type: ignore[misc]
     assert sink.rejected == 0
+
+
+def test_the_agent_feeds_zabbix(server: Zabbix, tmp_path: Path) -> None:
+    ids = server.create_host("dr 02", {"telegraf.mem.total": FLOAT})
+    port = free_port()
+    config = tmp_path / "vdbmon.toml"
+    config.write_text(
+        f'[host]\nname = "dr 02"\n[agent]\nlisten = "127.0.0.1:{port}"\ninterval = "1s"\nflush_interval = "100ms"\n'
+        f'buffer_directory = "{tmp_path / "spool"}"\n'
+        f'[[outputs.zabbix]]\naddress = "{server.address}"\nlld_send_interval = "1m"\n'
+    )
+    with process([VDBMON, "agent", "run", "--config", str(config)], tmp_path / "agent.log"):
+        rows = wait_until(
+            lambda: server.history(ids["telegraf.mem.total"]), deadline=PATIENCE, what="memory of the host"
+        )
+        # All other values have no item.
+        rejected = re.compile(rf'vdbmon_output_rejected_values_total{{output="zabbix:{server.address}",.*}} [1-9]')
+        wait_until(
+            lambda: rejected.search(http_get(f"http://127.0.0.1:{port}/metrics") or ""),
+            deadline=PATIENCE,
+            what="the count of refused values",
+        )
+    assert float(rows[0][1]) == psutil.virtual_memory().total
 
 
 def test_a_server_that_hangs_is_left_after_the_timeout(server: Zabbix) -> None:

@@ -142,7 +142,7 @@ def test_data_points_called_wrong_are_counted_and_not_put_again(
         (400, errors("Unknown metric", "Storage exception: region moved"), True),
         (400, errors("Write timedout"), True),
         (400, "cannot parse JSON", False),
-        (400, '{"error":{"code":400,"message":"Chunked request not supported."}}', False),
+        (400, '{"error":{"code":400,"message":"Chunked request not supported."}}', True),
         (413, "too large", False),
         (404, "no such page", True),
         (429, "slower", True),
