@@ -16,16 +16,28 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from collector.projections.point import FieldValue, Point
+from collector.projections.text import Replacements
 
 DEFAULT_TEMPLATE = "host.tags.measurement.field"
 _NANOSECONDS = 10**9
 
 _HARMLESS = re.compile(r"[a-zA-Z0-9_=:\-]+(?:\.[a-zA-Z0-9_=:\-]+)*")
-_STRICT = frozenset("-:._=")
-_HYPHENS = str.maketrans("/@*", "---", "\\")
 _DOTS = re.compile(r"\.{2,}")
-_NOT_IN_TAG_NAME = frozenset(" !;=^")
-_NOT_IN_TAG_VALUE = frozenset(" ;")
+
+
+def _is_strict(character: str) -> bool:
+    if character.isascii():
+        return character.isalnum() or character in "-:._="
+    return character.isalpha()
+
+
+def _is_printable(character: str) -> bool:
+    return character.isprintable() if character.isascii() else character.isalpha()
+
+
+_STRICT = Replacements(str.maketrans("/@*", "---", "\\"), _is_strict)
+_TAG_NAME = Replacements(str.maketrans(" !;=^", "_____"), _is_printable)
+_TAG_VALUE = Replacements(str.maketrans(" ;", "__"), _is_printable)
 
 
 class TagSanitizeMode(StrEnum):
@@ -108,12 +120,7 @@ def _strict(text: str) -> str:
     """Nodes of letters, digits and `-:_=`, joined by single dots."""
     if _HARMLESS.fullmatch(text) is not None:
         return text
-    kept = "".join(c if _is_kept(c) else "_" for c in text.translate(_HYPHENS))
-    return _DOTS.sub(".", kept).strip(".")
-
-
-def _is_kept(character: str) -> bool:
-    return character.isalpha() or character in _STRICT or (character.isascii() and character.isdigit())
+    return _DOTS.sub(".", text.translate(_STRICT)).strip(".")
 
 
 def _strict_tag(name: str, value: str) -> str:
@@ -121,9 +128,4 @@ def _strict_tag(name: str, value: str) -> str:
 
 
 def _compatible_tag(name: str, value: str) -> str:
-    return f"{_without(_NOT_IN_TAG_NAME, name) or '_'}={_without(_NOT_IN_TAG_VALUE, value).lstrip('~') or '_'}"
-
-
-def _without(unwanted: frozenset[str], text: str) -> str:
-    """The text with `_` for what is unwanted or neither printable ASCII nor a letter."""
-    return "".join(c if c not in unwanted and (c.isalpha() or (c.isascii() and c.isprintable())) else "_" for c in text)
+    return f"{name.translate(_TAG_NAME) or '_'}={value.translate(_TAG_VALUE).lstrip('~') or '_'}"

@@ -15,14 +15,23 @@ import re
 from collections.abc import Iterable, Iterator
 
 from collector.projections.point import FieldValue, Point
+from collector.projections.text import Replacements
 
 BETWEEN_DATA_POINTS = b"\n"  # in a record; JSON writes a line end in a text as \n
 _NANOSECONDS = 10**9
 _LARGEST = 2**63 - 1
 
 _HARMLESS = re.compile(r"[a-zA-Z0-9\-_./]+")
-_ALLOWED = frozenset("-_./")
-_HYPHENS = str.maketrans("@*%#$", "-----")
+
+
+def _is_allowed(character: str) -> bool:
+    """OpenTSDB looks at UTF-16 units, of which no letter beyond the first plane is one."""
+    if character.isascii():
+        return character.isalnum() or character in "-_./"
+    return character.isalpha() and character <= "\uffff"
+
+
+_CLEAN = Replacements(str.maketrans("@*%#$", "-----"), _is_allowed)
 
 
 def encode(points: Iterable[Point], prefix: str, separator: str) -> Iterator[bytes]:
@@ -49,11 +58,4 @@ def _number(value: FieldValue) -> str | None:
 def _clean(text: str) -> str:
     if _HARMLESS.fullmatch(text) is not None:
         return text
-    return "".join(c if _is_allowed(c) else "_" for c in text.translate(_HYPHENS)) or "_"
-
-
-def _is_allowed(character: str) -> bool:
-    """OpenTSDB looks at UTF-16 units, of which no letter beyond the first plane is one."""
-    if character.isascii():
-        return character.isalnum() or character in _ALLOWED
-    return character.isalpha() and character <= "\uffff"
+    return text.translate(_CLEAN) or "_"

@@ -109,7 +109,8 @@ class ZabbixEncoder:
             if record := self._values(point):
                 yield record
         for rule, rows in sorted(self._discovery.due(latest / _NANOSECONDS).items()):
-            yield _value(json.dumps(rule.host), rule.key(self._prefix), rule.data(rows), _moment(latest)).encode()
+            data = json.dumps(rule.data(rows))
+            yield _value(json.dumps(rule.host), rule.key(self._prefix), data, _moment(latest)).encode()
 
     def _values(self, point: Point) -> bytes:
         tags = dict(point.tags)
@@ -117,12 +118,12 @@ class ZabbixEncoder:
         row = tuple(_parameter_value(value) for value in tags.values())
         if row:
             self._discovery.see(DiscoveryRule(host, point.measurement, tuple(tags)), row)
-        parameters = f"[{','.join(map(_parameter, row))}]" if row else ""
+        parameters = json.dumps(f"[{','.join(map(_parameter, row))}]" if row else "")[1:-1]
         moment, quoted_host = _moment(point.timestamp_ns), json.dumps(host)
         return BETWEEN_VALUES.join(
             _value(quoted_host, item_key(self._prefix, point.measurement, name) + parameters, text, moment).encode()
             for name, value in point.fields.items()
-            if (text := _said(value)) is not None
+            if (text := _quoted(value)) is not None
         )
 
 
@@ -136,8 +137,9 @@ def macro(tag: str) -> str:
     return f"{{#{_NOT_IN_MACRO.sub('_', tag.upper())}}}"
 
 
-def _value(quoted_host: str, key: str, text: str, moment: str) -> str:
-    return f'{{"host":{quoted_host},"key":{json.dumps(key)},"value":{json.dumps(text)},{moment}}}'
+def _value(host: str, key: str, text: str, moment: str) -> str:
+    """One value of a request; host and text are quoted, the key has no character that JSON would escape."""
+    return f'{{"host":{host},"key":"{key}","value":{text},{moment}}}'
 
 
 def _moment(timestamp_ns: int) -> str:
@@ -145,12 +147,12 @@ def _moment(timestamp_ns: int) -> str:
     return f'"clock":{seconds},"ns":{rest}'
 
 
-def _said(value: FieldValue) -> str | None:
+def _quoted(value: FieldValue) -> str | None:
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return '"true"' if value else '"false"'
     if isinstance(value, str):
-        return _text(value)
-    return repr(value) if math.isfinite(value) else None
+        return json.dumps(_text(value))
+    return f'"{value!r}"' if math.isfinite(value) else None
 
 
 def _name(text: str) -> str:
