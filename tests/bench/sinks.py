@@ -26,14 +26,23 @@ from rich.table import Table
 from collector.agent.build import Inputs, build_inputs
 from collector.agent.outputs import Outputs
 from collector.metrics import Sample
-from collector.outputs.settings import FileSettings, InfluxSettings, InfluxV2Settings, OutputSettings
+from collector.outputs.settings import (
+    FileSettings,
+    GraphiteSettings,
+    InfluxSettings,
+    InfluxV2Settings,
+    OpenTsdbSettings,
+    OutputSettings,
+    ZabbixSettings,
+)
 from collector.projections.line_protocol import encode
 from collector.projections.telegraf import TelegrafProjection
 from collector.settings import AgentSettings, DockerSettings, InputSettings
 from tests.bench.collector import FIVE_PROCESSES, cpu_seconds
 from tests.support.dockerd import import_busybox, own_dockerd
-from tests.support.servers import Server, influx_query, influxdb, process, victoria_metrics
+from tests.support.servers import Server, free_port, influx_query, influxdb, process, victoria_metrics
 from tests.support.wait import wait_until
+from tests.support.zabbix import Zabbix, zabbix
 
 CONTAINERS = 50
 INTERVAL = 10.0  # seconds between collections, as in the agent
@@ -53,6 +62,9 @@ class Servers:
 
     influxdb: Server
     victoria_metrics: Server
+    graphite: int
+    opentsdb: int
+    zabbix: Zabbix
     folder: Path
 
 
@@ -61,6 +73,13 @@ SINKS: dict[str, Callable[[Servers], OutputSettings]] = {
     "influxdb_v2": lambda servers: OutputSettings(
         influxdb_v2=(InfluxV2Settings(urls=(servers.victoria_metrics.url,)),)
     ),
+    "graphite": lambda servers: OutputSettings(
+        graphite=(GraphiteSettings(servers=(f"127.0.0.1:{servers.graphite}",), graphite_tag_support=True),)
+    ),
+    "opentsdb": lambda servers: OutputSettings(
+        opentsdb=(OpenTsdbSettings(host="http://127.0.0.1", port=servers.opentsdb, http_batch_size=5000),)
+    ),
+    "zabbix": lambda servers: OutputSettings(zabbix=(ZabbixSettings(address=servers.zabbix.address),)),
     "file": lambda servers: OutputSettings(file=(FileSettings(files=(str(servers.folder / "lines"),)),)),
 }
 
@@ -199,14 +218,17 @@ def telegraf(samples: Sequence[Sample], servers: Servers) -> Figures:
 def run(containers: int) -> dict[str, Figures]:
     """Figures by sink, of the shared stages, of the backlog, and of telegraf if it is there."""
     results: dict[str, Figures] = {}
+    graphite, opentsdb = free_port(), free_port()
+    ports = f"-graphiteListenAddr=127.0.0.1:{graphite}", f"-opentsdbHTTPListenAddr=127.0.0.1:{opentsdb}"
     with (
         tempfile.TemporaryDirectory() as name,
         gathering(containers) as inputs,
         influxdb(Path(name)) as influx,
-        victoria_metrics(Path(name)) as victoria,
+        victoria_metrics(Path(name), None, *ports) as victoria,
+        zabbix() as zabbix_server,
     ):
         influx_query(influx, "CREATE DATABASE telegraf")
-        servers = Servers(influx, victoria, Path(name))
+        servers = Servers(influx, victoria, graphite, opentsdb, zabbix_server, Path(name))
         samples = inputs.collector.collect().samples
         spools = (Path(name) / f"spool-{number}" for number in itertools.count())
         results["all sinks"] = {"samples": len(samples), **stages(samples)}
