@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from collector.catalogue import METRICS
 from collector.metrics import Sample
@@ -23,11 +23,13 @@ LABELS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def samples(value: float) -> Iterator[Sample]:
+def samples(value: float) -> list[Sample]:
     """One sample of each metric and combination of the labels' values above; other labels have their own name."""
-    for metric in METRICS.values():
-        for labels in itertools.product(*(LABELS.get(label, (label,)) for label in metric.labels)):
-            yield metric.sample(value, *labels)
+    return [
+        metric.sample(value, *labels)
+        for metric in METRICS.values()
+        for labels in itertools.product(*(LABELS.get(label, (label,)) for label in metric.labels))
+    ]
 
 
 def collections(host: str, first_ns: int, count: int) -> list[list[Point]]:
