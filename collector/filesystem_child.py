@@ -1,6 +1,7 @@
 """Runs as a process of its own: asks filesystems what may hang (see `collector.child`), and reads what jobs wrote.
 
-Requests are `statvfs`, or `jobs`, a null byte and a path; answers are JSON. Standard library only: it is started with
+Requests are a word and what it is about, with null bytes between them: `statvfs` and a path, `jobs` and a path,
+`readable`, the number of a filesystem and a path. Answers are JSON. Standard library only: it is started with
 `python -I -S`.
 
 A job's files were written by a container and are read by root. So nothing beneath the volume is followed or opened
@@ -23,6 +24,7 @@ SUFFIX = ".prom"
 MAX_FILES = 4
 MAX_ENTRIES = 256
 MAX_BYTES = 256 * 1024
+READ_BYTES = 4096
 
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _LENGTH_BYTES = 4
@@ -53,9 +55,18 @@ def answer_to(request: bytes) -> object:
     """What is asked for; `{"errno": number}` where the path itself can't be asked."""
     question, _, path = request.partition(b"\0")
     try:
-        return statvfs(path) if question == b"statvfs" else job_files(path)
+        match question:
+            case b"statvfs":
+                return statvfs(path)
+            case b"readable":
+                number, _, path = path.partition(b"\0")
+                return {"read": read_some(path, number.decode())}
+            case _:
+                return job_files(path)
     except OSError as error:
         return {"errno": error.errno}
+    except RefusedError as refused:
+        return {"refused": str(refused)}
     except ValueError:  # a null byte in the path
         return {"errno": errno.EINVAL}
 
@@ -68,6 +79,21 @@ def statvfs(path: bytes) -> list[int]:
         *(blocks * usage.f_frsize for blocks in (usage.f_blocks, usage.f_bfree, usage.f_bavail)),
         *(usage.f_files, usage.f_ffree, os.major(device), os.minor(device)),
     ]
+
+
+def read_some(path: bytes, number: str) -> int:
+    """How many bytes the first read of a regular file of the filesystem `major:minor` gives.
+
+    Raises:
+        OSError: it can't be read.
+        RefusedError: it is something else, or of another filesystem.
+    """
+    major, _, minor = number.partition(":")
+    descriptor = _open_known(os.fsdecode(path), None, os.makedev(int(major), int(minor)), stat.S_IFREG)
+    try:
+        return len(os.read(descriptor, READ_BYTES))
+    finally:
+        os.close(descriptor)
 
 
 def job_files(volume: bytes) -> list[dict[str, object]]:
@@ -141,7 +167,7 @@ def _read(name: str, folder: int, device: int, limit: int) -> tuple[bytes, float
     return content, status.st_mtime
 
 
-def _open_known(name: str, folder: int, device: int, kind: int) -> int:
+def _open_known(name: str, folder: int | None, device: int, kind: int) -> int:
     """Open for reading what was first seen to be of this kind and filesystem.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerts.rule import HOST, PERCENT, AlertRule, Severity, label, selector
 from alerts.thresholds import BLKIO_AT_LIMIT_RATIO, CONTAINER_MEMORY_RATIO, THROTTLED_RATIO
-from collector.catalogue import cgroup
+from collector.catalogue import cgroup, lxcfs
 from collector.metrics import Metric
 
 _BY = "by (host, name)"
@@ -78,6 +78,17 @@ RULES = (
         description=(
             f"The {label('direction')} limit of {label('device')} sets the pace of {_NAME}. That is what a limit is "
             "for; if the backup is late, place it where more bytes per second are left."
+        ),
+    ),
+    AlertRule(
+        name="ContainerLxcfsGone",
+        expr=f"max {_BY} (max_over_time({selector(lxcfs.HEALTHY)}[2m])) == 0",
+        for_=60,
+        severity=Severity.WARNING,
+        summary=f"lxcfs does not answer in {_CONTAINER}",
+        description=(
+            f"The files of lxcfs over /proc in {_NAME} can't be read: free, top and what else reads them fails there. "
+            "lxcfs died or hangs. A container that runs gets the files back only when it is started anew."
         ),
     ),
 )

@@ -29,6 +29,7 @@ from collector.inputs.exec import ExecInput, commands_of
 from collector.inputs.host import HostInput
 from collector.inputs.internal import InternalInput, OutputState
 from collector.inputs.job import JobInput
+from collector.inputs.lxcfs import LxcfsInput
 from collector.inputs.network import NetworkInput
 from collector.inputs.ovs import OvsInput
 from collector.inputs.process import ProcessInput
@@ -72,7 +73,7 @@ def build_inputs(
     clock: Callable[[], float] = time.time,
 ) -> Inputs:
     """All inputs in their stages. `outputs` tells how the outputs fare, for the agent's own metrics."""
-    names = ("host", "cgroup", "network", "process", "volume", "job", "docker", "ovs", "tables")
+    names = ("host", "cgroup", "network", "process", "volume", "lxcfs", "job", "docker", "ovs", "tables")
     skipped = {name: SkippedLines() for name in names}
     files = DockerFiles(inputs.docker.root or DEFAULT_DOCKER_ROOT)
     index = _index(agent, files)
@@ -102,6 +103,7 @@ def build_inputs(
                 skipped=skipped["volume"],
                 clock=clock,
             ),
+            LxcfsInput(index, procfs=agent.procfs, children=volumes, skipped=skipped["lxcfs"], clock=clock),
             JobInput(
                 index,
                 procfs=agent.procfs,

@@ -20,7 +20,7 @@ readonly -A UNITS=(
     [prometheus]=prometheus [prometheus-alertmanager]=prometheus-alertmanager
     [prometheus-node-exporter]=prometheus-node-exporter [victoria-metrics]=victoria-metrics
     [openvswitch-switch]=openvswitch-switch [influxdb]=influxdb [graphite-carbon]=carbon-cache
-    [zabbix-server-pgsql]=zabbix-server [postgresql]=postgresql
+    [zabbix-server-pgsql]=zabbix-server [postgresql]=postgresql [lxcfs]=lxcfs
 )
 
 mode=${1:-}
@@ -79,6 +79,7 @@ find_missing() {
     php -r 'exit(function_exists("pg_connect") ? 0 : 1);' 2>/dev/null || missing+=(php-pgsql)
     [ -e /usr/share/zabbix/api_jsonrpc.php ] || missing+=(zabbix-frontend-php)
     compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+    need lxcfs lxcfs
 }
 
 forbid_service_starts() {
