@@ -25,6 +25,7 @@ COMMANDS = {
     "rm": "remove a placed container, its volume and its allocation",
     "stack": "the local stack: up, down",
     "status": "what runs of the local stack",
+    "top": "what hosts and containers take now, live in the terminal",
 }
 
 
