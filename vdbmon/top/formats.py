@@ -7,11 +7,11 @@ def amount(value: float | None) -> str:
     """Bytes in four characters at the most, binary units: `512`, `4.0K`, `812M`, `1.0G`; `-` for what isn't known."""
     if value is None:
         return "-"
-    size = max(value, 0.0)
-    for unit in ("", "K", "M", "G", "T", "P"):  # noqa: B007 - the unit that was reached is used
+    size, unit = max(value, 0.0), ""
+    for larger in "KMGTP":
         if size < 999.5:  # noqa: PLR2004 - what is rounded to three digits
             break
-        size /= 1024
+        size, unit = size / 1024, larger
     return f"{size:.1f}{unit}" if unit and size < 9.95 else f"{size:.0f}{unit}"  # noqa: PLR2004 - two digits
 
 
