@@ -17,6 +17,7 @@ from docker.models.containers import Container
 
 from collector import procfs
 from tests.support.agent import VDBMON, Agent, run_container
+from tests.support.disks import loop_disk
 from tests.support.dockerd import own_dockerd
 from tests.support.servers import free_port, process
 from tests.support.terminal import TerminalProgram, in_terminal
@@ -56,38 +57,19 @@ class Site:
         return [VDBMON, "top", "--sort", "write", *urls, *options]
 
 
-@contextlib.contextmanager
-def disk(folder: Path) -> Iterator[tuple[str, Path]]:
-    """A block device of its own and where its filesystem is mounted."""
-    image, point = folder / "disk", folder / "mounted"
-    point.mkdir()
-    with image.open("wb") as file:
-        file.truncate(64 * 2**20)
-    subprocess.run(["mkfs.ext4", "-q", image], check=True)
-    device = subprocess.run(
-        ["losetup", "--find", "--show", image], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    try:
-        subprocess.run(["mount", device, point], check=True)
-        yield device, point
-    finally:
-        subprocess.run(["umount", "--lazy", point], check=False)
-        subprocess.run(["losetup", "--detach", device], check=True)
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("top")
     (folder / "second").mkdir()
     with contextlib.ExitStack() as stack:
-        device, point = stack.enter_context(disk(folder))
+        disk = stack.enter_context(loop_disk(folder))
         daemon = stack.enter_context(own_dockerd())
         busy = run_container(
             daemon,
             BUSY,
             *("sh", "-c", COUNT_AND_WRITE),
             network_mode="none",
-            volumes=[f"{point}:/data"],
+            volumes=[f"{disk.point}:/data"],
             mem_limit="64m",
             nano_cpus=200_000_000,
         )
@@ -96,8 +78,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             WRITER,
             *("sh", "-c", "while :; do dd if=/dev/zero of=/data/x bs=64k count=256 oflag=direct; done"),
             network_mode="none",
-            volumes=[f"{point}:/data"],
-            device_write_bps=[{"Path": device, "Rate": WRITE_LIMIT}],
+            volumes=[f"{disk.point}:/data"],
+            device_write_bps=[{"Path": disk.device, "Rate": WRITE_LIMIT}],
         )
         agents: list[Agent] = []
         started: list[subprocess.Popen[bytes]] = []

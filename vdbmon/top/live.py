@@ -40,7 +40,7 @@ def read_once(agents: Sequence[Agent]) -> tuple[HostView, ...]:
         while questions.pending:
             something.wait(_FRAME)
             something.clear()
-            _take(fleet, questions)
+            take_answers(fleet, questions)
         if fleet.has_rates:
             break
     return fleet.views(time.monotonic())
@@ -62,13 +62,13 @@ def watch(agents: Sequence[Agent], terminal: Terminal, glyphs: Glyphs, interval:
             rounds += 1
             first = rounds < _FIRST_ROUNDS and not screen.fleet.has_rates
             ask_at = now + (min(FIRST_INTERVAL, interval) if first else interval)
-        changed = _take(screen.fleet, questions)
+        changed = take_answers(screen.fleet, questions)
         screen.draw(now, changed=changed)
         screen.type(terminal.wait(min(ask_at, screen.due) - now))
 
 
-def _take(fleet: Fleet, questions: Questions) -> bool:
-    """Hand over what has come; whether anything has."""
+def take_answers(fleet: Fleet, questions: Questions) -> bool:
+    """Hand over to the fleet what has come; whether anything has."""
     changed = False
     for answer in questions.answers():
         changed = True
