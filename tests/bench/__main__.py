@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import churn, exposition, gather
+from tests.bench import churn, exposition, gather, top
 
-BENCHMARKS = {"exposition": exposition.run, "gather": gather.run, "churn": churn.run}
+BENCHMARKS = {"exposition": exposition.run, "gather": gather.run, "churn": churn.run, "top": top.run}
 RESULTS = Path("build/bench.json")
 
 

@@ -156,7 +156,9 @@ def test_addresses(text: str, url: str) -> None:
     assert agent_at(text).url == url
 
 
-@pytest.mark.parametrize("text", ["", "ftp://db1", "http://", "http://db1:port", "http://db1:99999"])
+@pytest.mark.parametrize(
+    "text", ["", "ftp://db1", "http://", "http://db1:port", "http://db1:99999", "http://me:secret@db1"]
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="no address of an agent"):
         agent_at(text)

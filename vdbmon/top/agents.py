@@ -68,7 +68,7 @@ def agent_at(text: str, name: str = "") -> Agent:
         valid = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or True)
     except ValueError:
         valid = False
-    if not valid:
+    if not valid or "@" in parts.netloc:  # a password doesn't belong into an argument
         raise ConfigError("top.agent", f"{text!r} is no address of an agent", "write for example http://10.0.0.11:9273")
     path = parts.path if parts.path.strip("/") else "/metrics"
     return Agent(f"{parts.scheme}://{parts.netloc}{path}", name)

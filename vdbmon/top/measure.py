@@ -3,6 +3,9 @@
 The time between two readings is that of the host's clock, which every collection brings: neither the way to the host
 nor a wait for its answer falsifies a rate, and a collection that the agent gave out twice is no second reading. A
 counter that is lower than before has begun anew with its container: there is no rate of it until the next reading.
+
+The declarations are imported from the inputs one by one: the catalogue imports all inputs, with libraries that would
+make `top` start an eighth of a second later.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from vdbmon.top.glyphs import ASCII, UTF8, Glyphs
 
 PLAIN_WIDTH = 160  # of a file or pipe, which has none of its own
 
+_USUAL = Size(80, 24)
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"  # the other screen, no cursor, no wrapping at the right edge
 _LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -56,7 +57,7 @@ def glyphs_of(output: TextIO) -> Glyphs:
 def plain_width(output: TextIO, environment: Mapping[str, str] = os.environ) -> int:
     """Columns of what is printed once: the terminal's, else COLUMNS, else enough for all columns of the table."""
     if output.isatty():
-        return os.get_terminal_size(output.fileno()).columns
+        return os.get_terminal_size(output.fileno()).columns or _USUAL.width
     columns = environment.get("COLUMNS", "")
     return int(columns) if columns.isdecimal() and int(columns) else PLAIN_WIDTH
 
@@ -102,9 +103,9 @@ class Terminal:
 
     @property
     def size(self) -> Size:
-        """As it is now."""
+        """As it is now; a serial console doesn't know its own."""
         width, height = os.get_terminal_size(self._output.fileno())
-        return Size(width, height)
+        return Size(width or _USUAL.width, height or _USUAL.height)
 
     def wake(self) -> None:
         """Make `wait` return; may be called in any thread."""
@@ -160,8 +161,10 @@ class Terminal:
             termios.tcsetattr(self._keyboard, termios.TCSADRAIN, self._modes)
 
     def _write(self, text: str) -> None:
-        self._output.write(text)
-        self._output.flush()
+        """Past Python's buffer, which a signal's handler may not enter while it is being written."""
+        data = text.encode(self._output.encoding, "replace")
+        while data:
+            data = data[os.write(self._output.fileno(), data) :]
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         self._give_back()
