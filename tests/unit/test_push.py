@@ -176,6 +176,25 @@ def test_a_far_end_that_goes_away_amid_the_halving_gets_the_rest_later(make: Mak
     assert figures(pusher) == (True, 3, 0, 1)
 
 
+@pytest.mark.parametrize(("answers", "synced"), [([], False), ([AWAY], True)])
+def test_the_disk_is_synced_only_for_what_stays_behind(
+    make: MakePusher,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: list[Exception],
+    synced: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr("collector.outputs.spool.os.fsync", calls.append)
+    far_end = FarEnd(*answers)
+    pusher = make(far_end)
+    pusher.put(lines(1, 2))
+    pusher.start()
+    far_end.wait_for_points(2)
+    pusher.close(PATIENCE)
+    assert bool(calls) is synced
+    assert len(calls) <= 2, "the segment, and the folder that got its name"
+
+
 def test_closing_delivers_what_waits_and_ends_the_wait_between_attempts(make: MakePusher) -> None:
     far_end = FarEnd(AWAY)
     pusher = make(far_end, backoff=NEVER)
