@@ -72,7 +72,7 @@ class Background(Generic[Result]):
         began = self._monotonic()
         try:
             self.result = self._work()
-        except (OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - ends this run only, as it would end a gathering
             if not self._failing:
                 log.warning("%s failed: %s", self._name, error)
             self._failing = True

@@ -92,6 +92,8 @@ class ForeignMetrics:
             return "reserved_name"
         if any(label in _RESERVED_LABELS or label.startswith("__") for label in value.labels):
             return "reserved_label"
+        if value.kind is Kind.COUNTER and value.value < 0:
+            return "negative_counter"
         return None
 
     def samples(self, values: Iterable[ForeignValue]) -> tuple[list[Sample], int]:

@@ -10,13 +10,14 @@ import re
 
 from collector.projections.point import FieldValue, Point
 
+# No two repetitions that could share a character stand side by side: a line of 64 KiB would take minutes.
 _WORD = r"(?:\\.|[^,= \\])+"  # a tag's key or value, a field's key
 _HEAD = re.compile(rf"((?:\\.|[^, \\])+)((?:,{_WORD}={_WORD})*) +")
 _TAG = re.compile(rf",({_WORD})=({_WORD})")
 _FIELD = re.compile(rf'({_WORD})=("(?:\\.|[^"\\])*"|[^", ]+)(,?)')
-_END = re.compile(r" *(-?[0-9]{1,19})? *")
+_END = re.compile(r" *(?:(-?[0-9]{1,19}) *)?")
 _INTEGER = re.compile(r"(-?[0-9]{1,20})[iu]")
-_FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _ESCAPED = re.compile(r"\\([,= \\])")
 _ESCAPED_STRING = re.compile(r'\\(["\\])')
 _TRUE = frozenset({"t", "T", "true", "True", "TRUE"})

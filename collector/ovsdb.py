@@ -55,10 +55,7 @@ class JsonRpc:
         self._stream: Any = None
         self._input = b""
         self._why = ""
-        self._reconnect = Reconnect(self._now())
-        self._reconnect.set_backoff(*_BACKOFF)
-        self._reconnect.set_probe_interval(0)
-        self._reconnect.enable(self._now())
+        self._reconnect = self._fresh_state()
 
     def call(self, method: str, *params: Any) -> Any:
         """The result of one call.
@@ -81,7 +78,18 @@ class JsonRpc:
         return reply.result
 
     def close(self) -> None:
-        """Close the connection; the next call makes a new one."""
+        """Close the connection; the next call makes a new one, at once."""
+        self._drop()
+        self._reconnect = self._fresh_state()
+
+    def _fresh_state(self) -> Any:
+        state = Reconnect(self._now())
+        state.set_backoff(*_BACKOFF)
+        state.set_probe_interval(0)
+        state.enable(self._now())
+        return state
+
+    def _drop(self) -> None:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -102,7 +110,7 @@ class JsonRpc:
         return self._stream
 
     def _lose(self, error: Exception) -> None:
-        self.close()
+        self._drop()
         self._why = str(error)
         self._reconnect.disconnected(self._now(), 0)
 

@@ -41,7 +41,7 @@ def read_volume_labels(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         try:
             with path.open("rb") as file:
                 labels = json.loads(file.read(_LARGEST))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         if isinstance(labels, dict) and all(isinstance(value, str) for value in labels.values()):
             yield str(folder / path.name.removeprefix(_PREFIX).removesuffix(_SUFFIX)), labels

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from collector.kernelfile import SkippedLines
+from collector.kernelfile import SkippedLines, is_number
 from collector.ovsdb import Row, atoms, optional, pairs
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -36,6 +36,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "Queue": ("_uuid", "other_config"),
 }
 """What is read, and no more: a column costs the server and the reader."""
+
+_COUNTS = 2**64  # as many as a counter of the switch has
 
 SYSTEM = "system"
 """The type that an empty one stands for, of interfaces and of datapaths alike."""
@@ -136,7 +138,7 @@ def parse_switch(tables: Mapping[str, Iterable[Row]], skipped: SkippedLines) -> 
 
     return Switch(
         pending=next(iter(rows("Open_vSwitch", _pending)), None),
-        bridges=tuple(rows("Bridge", _bridge)),
+        bridges=tuple({bridge.name: bridge for bridge in rows("Bridge", _bridge)}.values()),
         ports={port.uuid: port for port in rows("Port", _port)},
         interfaces={interface.uuid: interface for interface in rows("Interface", _interface)},
         qos={qos.uuid: qos for qos in rows("QoS", _qos)},
@@ -214,7 +216,7 @@ def _rate(config: Mapping[object, object], key: str, skipped: SkippedLines) -> i
     text = config.get(key)
     if text is None:
         return None
-    if isinstance(text, str) and text.isascii() and text.isdigit():
+    if isinstance(text, str) and is_number(text.encode(errors="replace")):
         return int(text)
     skipped.add()
     return None
@@ -226,9 +228,9 @@ def _maybe(parse: Callable[[object], Parsed], value: object) -> Parsed | None:
 
 
 def _count(value: object) -> int:
-    # JSON's true is an int to Python.
-    if type(value) is not int or value < 0:
-        raise ValueError(f"no count: {value!r}")
+    # JSON's true is an int to Python. The repr of a number of many digits would itself be a ValueError.
+    if type(value) is not int or not 0 <= value < _COUNTS:
+        raise ValueError("no count")
     return value
 
 

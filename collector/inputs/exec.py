@@ -145,6 +145,19 @@ def _influx_values(lines: list[str], prefix: str, refused: Counter[str]) -> Iter
                 yield from values
 
 
+def run_of(output: bytes, command: Command, foreign: ForeignMetrics) -> Run:
+    """A run that ended well, out of what the command wrote."""
+    values, refused = parse_output(output.decode(errors="replace"), command.data_format, command.name_prefix)
+    allowed = []
+    for value in values:
+        reason = foreign.refusal(value)
+        if reason is None:
+            allowed.append(value)
+        else:
+            refused[reason] += 1
+    return Run(ok=True, values=tuple(allowed), refused=refused)
+
+
 class _Runner:
     """Runs one command in the background."""
 
@@ -185,19 +198,9 @@ class _Runner:
             return self._failed(str(error))
         if result.status:
             return self._failed(f"exit status {result.status}: {result.message or 'no message'}")
-        values, refused = parse_output(
-            result.output.decode(errors="replace"), self.command.data_format, self.command.name_prefix
-        )
-        allowed = []
-        for value in values:
-            reason = self._foreign.refusal(value)
-            if reason is None:
-                allowed.append(value)
-            else:
-                refused[reason] += 1
         self._said = ""
         self._last_success = self._clock()
-        return Run(ok=True, values=tuple(allowed), refused=refused)
+        return run_of(result.output, self.command, self._foreign)
 
     def _failed(self, message: str) -> Run:
         if message != self._said:  # once, not at every run

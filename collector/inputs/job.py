@@ -124,6 +124,11 @@ def parse_job_text(text: str) -> JobText:
         reason = _take(line, values)
         if reason is not None:
             refused[reason] += 1
+    states = {key: value for key, value in values.items() if key[0] is STATE}
+    if states and sorted(states.values()) != [0.0] * (len(states) - 1) + [1.0]:
+        # Zeros alone, of a file that lost a line, would say of a failed attempt that it hasn't failed.
+        refused["state"] += len(states)
+        values = {key: value for key, value in values.items() if key not in states}
     return JobText(values, dict(+refused))
 
 
@@ -135,7 +140,7 @@ def _take(line: str, values: dict[tuple[Metric, tuple[str, ...]], float]) -> str
     if name not in _OFFERED:
         return "undeclared"
     row = parse_line(line)
-    if row is None or not math.isfinite(row.value):
+    if row is None or not math.isfinite(row.value) or row.value < 0:
         return "malformed"
     metric, choices = _OFFERED[name]
     if row.labels.keys() != choices.keys() or any(row.labels[key] not in choices[key] for key in choices):
@@ -168,7 +173,7 @@ class JobInput:
         self._children = children
         self._skipped = skipped
         self._known: Mapping[str, JobReading] = {}
-        self._reading = Background("jobs", READ_EVERY, self._read, clock)
+        self._reading = Background("jobs", READ_EVERY, self.read, clock)
 
     def gather(self) -> list[Sample]:
         """What the last round read."""
@@ -176,10 +181,10 @@ class JobInput:
         self._reading.wait(_WAIT)
         if self._reading.result is None or self._reading.last_success is None:
             return []
-        return [LAST_READ.sample(self._reading.last_success), *_samples(self._reading.result)]
+        return [LAST_READ.sample(self._reading.last_success), *samples(self._reading.result)]
 
-    def _read(self) -> list[JobReading]:
-        """One round."""
+    def read(self) -> list[JobReading]:
+        """One round, now."""
         containers = self._index.containers
         running = dict(_mounted_by(containers))
         # A container born while the daemon hung has no name yet; it may be the one that writes into any volume.
@@ -225,7 +230,8 @@ def _mounted_by(containers: Iterable[Container]) -> Iterator[tuple[str, Owner]]:
                     yield mount.source, Owner(container.name, container.image, source, job)
 
 
-def _samples(readings: Iterable[JobReading]) -> Iterator[Sample]:
+def samples(readings: Iterable[JobReading]) -> Iterator[Sample]:
+    """The samples of one round; a metric of a job is from the newest file that has it."""
     refused: Counter[tuple[Metric, tuple[str, ...]]] = Counter()
     said: list[tuple[float, Owner, Values]] = []
     for reading in readings:
@@ -234,11 +240,17 @@ def _samples(readings: Iterable[JobReading]) -> Iterator[Sample]:
         for file, text in zip(reading.found.files, reading.texts, strict=True):
             said.append((file.modified, reading.owner, text.values if reading.running else _ended(text.values)))
             refused.update({(LINES_REFUSED, (*who, reason)): count for reason, count in text.refused.items()})
-    series: dict[tuple[Metric, tuple[str, ...]], float] = {}
+    # By metric, not by series: a state or a size is never put together from two files.
+    newest: dict[tuple[Owner, Metric], dict[tuple[str, ...], float]] = {}
     for _, owner, values in sorted(said, key=lambda item: item[0]):
-        series.update({(metric, (*owner, *rest)): value for (metric, rest), value in values.items()})
-    for (metric, values_of_labels), value in (*series.items(), *refused.items()):
-        yield Sample(metric, values_of_labels, value)
+        newest.update({(owner, metric): {} for metric, _ in values})
+        for (metric, rest), value in values.items():
+            newest[owner, metric][rest] = value
+    for (owner, metric), found in newest.items():
+        for rest, value in found.items():
+            yield Sample(metric, (*owner, *rest), value)
+    for (metric, values_of_labels), count in refused.items():
+        yield Sample(metric, values_of_labels, count)
 
 
 def _ended(values: Values) -> Values:

@@ -120,10 +120,9 @@ class OvsInput:
     def __init__(self, settings: OvsSettings, index: ContainerIndex, skipped: SkippedLines, clock: Clock) -> None:
         self._settings = settings
         self._index = index
-        self._skipped = skipped
-        self._database = JsonRpc(lambda: settings.db_socket, settings.timeout)
-        self._vswitchd = JsonRpc(lambda: control_socket(settings.run_dir), settings.timeout)
-        self._lane = SlowLane("ovs", self._read, READ_EVERY, clock)
+        database = JsonRpc(lambda: settings.db_socket, settings.timeout)
+        vswitchd = JsonRpc(lambda: control_socket(settings.run_dir), settings.timeout)
+        self._lane = SlowLane("ovs", lambda: read_switch(database, vswitchd, skipped), READ_EVERY, clock)
 
     def gather(self) -> list[Sample]:
         """All samples; none where Open vSwitch isn't installed: its run folder was never made.
@@ -140,13 +139,19 @@ class OvsInput:
             raise VdbmonError("ovs.slow", f"{self._settings.db_socket} hasn't answered yet", "")
         return list(samples(outcome.value, self._index.containers, self._settings.max_interfaces))
 
-    def _read(self) -> Reading:
-        switch = parse_switch(select_rows(self._database, COLUMNS), self._skipped)
-        try:
-            self._vswitchd.call("version")
-        except VdbmonError:
-            return Reading(switch, alive=False)
-        return Reading(switch, alive=True)
+
+def read_switch(database: JsonRpc, vswitchd: JsonRpc, skipped: SkippedLines) -> Reading:
+    """The database now, and whether ovs-vswitchd answers.
+
+    Raises:
+        VdbmonError: the database doesn't answer.
+    """
+    switch = parse_switch(select_rows(database, COLUMNS), skipped)
+    try:
+        vswitchd.call("version")
+    except VdbmonError:
+        return Reading(switch, alive=False)
+    return Reading(switch, alive=True)
 
 
 def samples(reading: Reading, containers: Sequence[Container], limit: int) -> Iterator[Sample]:
@@ -168,13 +173,13 @@ def samples(reading: Reading, containers: Sequence[Container], limit: int) -> It
 
 def _places(switch: Switch) -> list[Place]:
     """Interfaces that are in a port of a bridge, in an order that doesn't change from one reading to the next."""
-    places = (
-        Place(bridge.name, port, interface)
+    places = {
+        (bridge.name, port.name, interface.name): Place(bridge.name, port, interface)
         for bridge in switch.bridges
         for port in (switch.ports[uuid] for uuid in bridge.ports if uuid in switch.ports)
         for interface in (switch.interfaces[uuid] for uuid in port.interfaces if uuid in switch.interfaces)
-    )
-    return sorted(places, key=lambda place: (place.bridge, place.port.name, place.interface.name))
+    }
+    return [places[key] for key in sorted(places)]
 
 
 def _interface(place: Place, *, alive: bool) -> Iterator[Sample]:

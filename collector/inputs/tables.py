@@ -12,20 +12,21 @@ against gc_thresh3; it tells them by device for ARP only. Flows and thin pools a
 from __future__ import annotations
 
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from collector.command import CommandError, run_command
 from collector.errors import VdbmonError
-from collector.kernelfile import SkippedLines, complete_lines, parse_count, read_file
+from collector.kernelfile import SkippedLines, complete_lines, is_number, parse_count, read_file
 from collector.metrics import Sample, Unit, counter, gauge
 from collector.openflow import flow_count
-from collector.ovsdb import JsonRpc, control_socket, optional, select_rows
+from collector.ovsdb import JsonRpc, Row, control_socket, select_rows
 from collector.settings import OvsSettings
 from collector.slowlane import Clock, SlowLane
+from collector.vswitch import SYSTEM
 
 ARP_ENTRIES = gauge("node_arp_entries", "IPv4 neighbours, by device.", "device")
 NEIGHBOURS = gauge("vdbmon_neighbour_entries", "Neighbours of all network namespaces together.", "family")
@@ -67,22 +68,27 @@ MOST_POOLS = 100
 
 _FAMILIES = (("ipv4", "arp_cache"), ("ipv6", "ndisc_cache"))
 _THRESHOLDS = ("gc_thresh1", "gc_thresh2", "gc_thresh3")
+_MAX_OUTPUT = 1 << 20  # bytes
 _ARP_COLUMNS = 6
 _POOL_FIELDS = 6
+_HEXADECIMAL = re.compile(rb"[0-9a-f]{1,16}")
 _DATAPATH = re.compile(r"(\S+):")
-_FLOWS = re.compile(r"\s+flows\s*:\s*\(current (\d+)\).*\(limit (\d+)\)")
+_FLOWS = re.compile(r"\s+flows\s*:\s*\(current ([0-9]{1,20})\).*\(limit ([0-9]{1,20})\)")
 
 
 def parse_arp(data: bytes, skipped: SkippedLines) -> Counter[str]:
-    """Entries by device (proc_net(5), /proc/net/arp)."""
-    devices: Counter[str] = Counter()
+    """Entries by device (proc_net(5), /proc/net/arp).
+
+    A table that changes while it is read may show an entry twice; an address is in it once for a device.
+    """
+    entries: set[tuple[bytes, bytes]] = set()
     for line in list(complete_lines(data, skipped))[1:]:
         fields = line.split()
         if len(fields) == _ARP_COLUMNS:
-            devices[fields[-1].decode(errors="replace")] += 1
+            entries.add((fields[0], fields[-1]))
         else:
             skipped.add()
-    return devices
+    return Counter(device.decode(errors="replace") for _, device in entries)
 
 
 def parse_neighbour_statistics(data: bytes, skipped: SkippedLines) -> dict[str, int]:
@@ -94,14 +100,11 @@ def parse_neighbour_statistics(data: bytes, skipped: SkippedLines) -> dict[str, 
     names = [name.decode(errors="replace") for name in next(lines, b"").split()]
     totals: dict[str, int] = {}
     for line in lines:
-        try:
-            values = [int(field, 16) for field in line.split()]
-        except ValueError:
-            values = []
-        if len(values) != len(names):
+        fields = line.split()
+        if len(fields) != len(names) or not all(map(_HEXADECIMAL.fullmatch, fields)):
             skipped.add()
             continue
-        for name, value in zip(names, values, strict=True):
+        for name, value in zip(names, (int(field, 16) for field in fields), strict=True):
             totals[name] = value if name == "entries" else totals.get(name, 0) + value
     return totals
 
@@ -143,8 +146,8 @@ def parse_thin_pools(data: bytes, skipped: SkippedLines) -> dict[str, ThinPool]:
 
 
 def _fraction(field: str) -> tuple[int, int] | None:
-    used, _, total = field.partition("/")
-    return (int(used), int(total)) if used.isdecimal() and total.isdecimal() else None
+    used, _, total = field.encode().partition(b"/")
+    return (int(used), int(total)) if is_number(used) and is_number(total) else None
 
 
 class TablesInput:
@@ -208,32 +211,10 @@ class TablesInput:
                 yield LAST_SUCCESS.sample(outcome.last_success, table)
 
     def _flows(self) -> list[Sample]:
-        rows = select_rows(self._database, {"Bridge": ("name", "datapath_type")})["Bridge"]
-        answer = str(self._vswitchd.call("upcall/show"))
-        found = [
-            sample
-            for datapath, (flows, limit) in parse_upcalls(answer).items()
-            for sample in (DATAPATH_FLOWS.sample(flows, datapath), DATAPATH_FLOWS_LIMIT.sample(limit, datapath))
-        ]
-        for row in sorted(rows, key=lambda row: str(row["name"]))[:MOST_BRIDGES]:
-            name, kind = str(optional(row["name"])), str(optional(row["datapath_type"]) or "system")
-            try:
-                found.append(
-                    BRIDGE_FLOWS.sample(flow_count(self._ovs.run_dir / f"{name}.mgmt", self._ovs.timeout), name, kind)
-                )
-            except (OSError, ValueError):
-                self._skipped.add()  # of this bridge there is no number, for the others there is
-        return found
+        return list(flow_samples(self._database, self._vswitchd, self._ovs, self._skipped))
 
     def _thin_pools(self) -> list[Sample]:
-        pools = parse_thin_pools(thin_pool_status(), self._skipped)
-        found = []
-        for name, pool in sorted(pools.items())[:MOST_POOLS]:
-            found.append(POOL_WRITABLE.sample(float(pool.writable), name))
-            for kind, (used, total) in (("metadata", pool.metadata), ("data", pool.data)):
-                if total:
-                    found += [POOL_USED.sample(used, name, kind), POOL_BLOCKS.sample(total, name, kind)]
-        return found
+        return list(thin_pool_samples(thin_pool_status(), self._skipped))
 
     def _optional(self, path: str) -> bytes | None:
         try:
@@ -244,6 +225,49 @@ class TablesInput:
     def _number(self, path: str) -> int | None:
         data = self._optional(path)
         return None if data is None else parse_count(data, self._skipped)
+
+
+def flow_samples(
+    database: JsonRpc, vswitchd: JsonRpc, settings: OvsSettings, skipped: SkippedLines
+) -> Iterator[Sample]:
+    """Flows of every datapath and bridge; a bridge that doesn't answer is counted, and the others have theirs.
+
+    Raises:
+        VdbmonError: the database or ovs-vswitchd doesn't answer.
+    """
+    rows = select_rows(database, {"Bridge": ("name", "datapath_type")})["Bridge"]
+    for datapath, (flows, limit) in parse_upcalls(str(vswitchd.call("upcall/show"))).items():
+        yield DATAPATH_FLOWS.sample(flows, datapath)
+        yield DATAPATH_FLOWS_LIMIT.sample(limit, datapath)
+    for name, kind in sorted(_bridges(rows, skipped).items())[:MOST_BRIDGES]:
+        try:
+            flows = flow_count(settings.run_dir / f"{name}.mgmt", settings.timeout)
+        except (OSError, ValueError):
+            skipped.add()
+        else:
+            yield BRIDGE_FLOWS.sample(flows, name, kind)
+
+
+def _bridges(rows: list[Row], skipped: SkippedLines) -> dict[str, str]:
+    """Datapath types by name of bridge."""
+    bridges: dict[str, str] = {}
+    for row in rows:
+        match row:
+            case {"name": str(name), "datapath_type": str(kind)} if "/" not in name:
+                bridges[name] = kind or SYSTEM
+            case _:
+                skipped.add()
+    return bridges
+
+
+def thin_pool_samples(status: bytes, skipped: SkippedLines) -> Iterator[Sample]:
+    """The pools in what dmsetup printed; a pool that has failed tells no more than that."""
+    for name, pool in sorted(parse_thin_pools(status, skipped).items())[:MOST_POOLS]:
+        yield POOL_WRITABLE.sample(float(pool.writable), name)
+        for kind, (used, total) in (("metadata", pool.metadata), ("data", pool.data)):
+            if total:
+                yield POOL_USED.sample(used, name, kind)
+                yield POOL_BLOCKS.sample(total, name, kind)
 
 
 def has_device_mapper(procfs: Path) -> bool:
@@ -261,8 +285,11 @@ def thin_pool_status(command: tuple[str, ...] = ("dmsetup", "status", "--target"
         VdbmonError: `tables.dmsetup`, it isn't there, failed or took too long.
     """
     try:
-        return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=DMSETUP_SECONDS
-        ).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        raise VdbmonError("tables.dmsetup", f"thin pools can't be read: {error}", "install dmsetup") from error
+        result = run_command(command, timeout=DMSETUP_SECONDS, max_output=_MAX_OUTPUT)
+    except CommandError as error:
+        reason = str(error)
+    else:
+        if result.status == 0:
+            return result.output
+        reason = f"exit status {result.status}: {result.message or 'no message'}"
+    raise VdbmonError("tables.dmsetup", f"thin pools can't be read: {reason}", "install dmsetup")

@@ -164,7 +164,7 @@ class VolumeInput:
         self._children = children
         self._disk_usage = disk_usage
         self._skipped = skipped
-        self._reading = Background("volumes", READ_EVERY, self._read, clock)
+        self._reading = Background("volumes", READ_EVERY, self.read, clock)
         self._host = _Mountinfo()
         self._seen: dict[str, _Mountinfo] = {}
 
@@ -175,14 +175,21 @@ class VolumeInput:
         if self._reading.result is None or self._reading.last_success is None:
             return []
         found = self._reading.result.of_running({container.id for container in self._index.containers})
-        samples = [LAST_READ.sample(self._reading.last_success), DU_FAILURES.sample(self._disk_usage.failures)]
-        for volume in found.volumes:
-            samples.extend(_samples(volume))
-        samples.extend(self._measured(found))
-        return samples
+        return [LAST_READ.sample(self._reading.last_success), *self.samples(found)]
 
-    def _read(self) -> Round:
-        """One round."""
+    def samples(self, found: Round) -> Iterator[Sample]:
+        """What one round found, and what du did meanwhile."""
+        yield DU_FAILURES.sample(self._disk_usage.failures)
+        for volume in found.volumes:
+            yield from _samples(volume)
+        yield from self._measured(found)
+
+    def read(self) -> Round:
+        """One round, now.
+
+        Raises:
+            OSError: the host's own mounts can't be read.
+        """
         places = [(container, asked) for container in self._index.containers if (asked := self._asked(container))]
         known, self._seen = self._seen, {}
         if not places:
@@ -223,8 +230,9 @@ class VolumeInput:
     def _layer(self, container: Container, root: Mount, host: list[Mount]) -> Iterator[Layer]:
         """The writable layer and the logs: what cAdvisor counts. Only overlay2 says in its mount where the layer is."""
         upper = root.option("upperdir")
-        if upper is not None:
-            holder = max((mount for mount in host if _holds(mount, upper)), key=lambda mount: len(mount.point))
+        holders = [] if upper is None else [mount for mount in host if _holds(mount, upper)]
+        if upper is not None and holders:
+            holder = max(holders, key=lambda mount: len(mount.point))
             yield Layer(container, holder.device, (upper, str(self._docker_root() / "containers" / container.id)))
 
     def _ask(self, container: Container, mount: ContainerMount, mounted: Mount, *, shared: bool) -> Volume | None:

@@ -54,6 +54,12 @@ def lossy(data: bytes, random: Random) -> Mutation:
     return Mutation(kind, changed, mid_line=bool(changed) and not changed.endswith(b"\n"))
 
 
+def cut(data: bytes, random: Random) -> Mutation:
+    """A version that lacks its end, of a file that has no lines."""
+    kind = random.choice(("truncated", "truncated late", "empty"))
+    return Mutation(kind, _LOSSY[kind](data, random))
+
+
 def hostile(data: bytes, random: Random) -> Mutation:
     """A version that no kernel writes."""
     kind = random.choice(tuple(_HOSTILE))

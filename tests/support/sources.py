@@ -1,4 +1,4 @@
-"""Every input that reads files, as the fault tests see it: the explicit list of inputs, their files, how to build them.
+"""Every input as the fault tests see it; here those that read the kernel's files and the daemon's.
 
 A new input is one line in `SOURCES`: a recorded tree, a function that builds the input on a copy of it, and the files
 that it reads.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -24,69 +23,12 @@ from collector.inputs.host import HostInput
 from collector.inputs.network import NetworkInput
 from collector.inputs.process import ProcessInput
 from collector.kernelfile import SkippedLines
-from collector.metrics import Metric, PartialGathering, Sample
+from collector.metrics import Metric, Sample
 from collector.oom import OomKills
 from collector.settings import DEFAULT_PROCESS_GROUPS
 from collector.statvfs import FilesystemUsage, StatvfsPool
-
-FIXTURES = Path(__file__).parents[1] / "fixtures"
-NOW = 1_795_410_700.0
-
-Gather = Callable[[], Sequence[Sample]]
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An input on a copy of its tree."""
-
-    gather: Gather
-    close: Callable[[], object] = lambda: None
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One input on one recorded tree.
-
-    Attributes:
-        tree: copies what the input reads into an empty folder.
-        build: the input on that copy.
-        files: patterns below the tree of the files it reads.
-        sums: metrics whose value is a sum or a count over lines or processes. Where one of them is missing from a
-            list that has no end mark (cgroup.procs), such a value is lower. It is never higher.
-        minima: likewise, but the value is a minimum, and higher.
-        about: metrics about the reading itself; what they say of a torn file is another test's business.
-        uncounted: patterns of files in which a torn line isn't counted, because what is wrong shows elsewhere.
-        stand_ins: label values that stand for a name which can't be read: a container's short id, a device's numbers,
-            another pid.
-        weight: its share of the versions, less for an input that takes long.
-    """
-
-    name: str
-    tree: Callable[[Path], object]
-    build: Callable[[Path, SkippedLines], Opened]
-    files: tuple[str, ...]
-    sums: frozenset[Metric] = frozenset()
-    minima: frozenset[Metric] = frozenset()
-    about: frozenset[Metric] = frozenset()
-    uncounted: tuple[str, ...] = ()
-    stand_ins: frozenset[str] = frozenset()
-    weight: int = 4
-
-    def paths(self, root: Path) -> list[Path]:
-        """The files of a copy, sorted."""
-        return sorted({path for pattern in self.files for path in root.glob(pattern) if path.is_file()})
-
-    def counts_torn_lines_of(self, path: Path) -> bool:
-        """Whether a torn line of this file must raise the count of skipped lines."""
-        return not any(path.match(pattern) for pattern in self.uncounted)
-
-
-def samples_of(gather: Gather) -> Sequence[Sample]:
-    """What a gathering brings; the part that it could read where it says that a part could not be read."""
-    try:
-        return gather()
-    except PartialGathering as partial:
-        return partial.samples
+from tests.support.answer_sources import ANSWER_SOURCES
+from tests.support.source import NOW, Opened, Source, recorded
 
 
 class NoFilesystems(StatvfsPool):
@@ -94,13 +36,6 @@ class NoFilesystems(StatvfsPool):
 
     def usage(self, paths: Sequence[str]) -> dict[str, FilesystemUsage]:
         return dict.fromkeys(paths, FilesystemUsage(100, 50, 40, 10, 5, device="8:1"))
-
-
-def _recorded(*parts: str) -> Callable[[Path], object]:
-    def copy(root: Path) -> None:
-        shutil.copytree(FIXTURES.joinpath(*parts), root, symlinks=True, dirs_exist_ok=True)
-
-    return copy
 
 
 class Closable(Protocol):
@@ -121,7 +56,7 @@ def closer(*parts: Closable) -> Callable[[], None]:
 
 def one_container_of_v2(root: Path) -> None:
     """The recorded v2 tree with `db` alone, and with the links to network namespaces that the recording lacks."""
-    _recorded("cgroup2", "t1")(root)
+    recorded("cgroup2", "t1")(root)
     for other in (root / "sys/fs/cgroup/docker").iterdir():
         if other.is_dir() and not other.name.startswith("b2"):
             shutil.rmtree(other)
@@ -192,7 +127,7 @@ _PROCESS_SUMS = frozenset(
 SOURCES = (
     Source(
         "cgroup v1",
-        _recorded("cgroup1"),
+        recorded("cgroup1"),
         _cgroup,
         ("sys/fs/cgroup/*/docker/*/[!c]*.*", "sys/fs/cgroup/*/docker/*/cpu*.*", "proc/diskstats"),
         uncounted=("proc/diskstats",),
@@ -210,10 +145,10 @@ SOURCES = (
             *(f"sys/fs/cgroup/docker/*/pids.{name}" for name in ("current", "max")),
         ),
     ),
-    Source("network", _recorded("cgroup1"), _network, ("proc/[0-9]*/net/dev",)),
+    Source("network", recorded("cgroup1"), _network, ("proc/[0-9]*/net/dev",)),
     Source(
         "process",
-        _recorded("cgroup1"),
+        recorded("cgroup1"),
         _process,
         ("proc/[0-9]*/stat", "proc/[0-9]*/io", "proc/stat", "sys/fs/cgroup/memory/docker/*/cgroup.procs"),
         sums=_PROCESS_SUMS,
@@ -223,7 +158,7 @@ SOURCES = (
     ),
     Source(
         "host",
-        _recorded("host"),
+        recorded("host"),
         _host,
         (
             *("proc/stat", "proc/loadavg", "proc/meminfo", "proc/vmstat", "proc/diskstats", "proc/cpuinfo"),
@@ -236,7 +171,7 @@ SOURCES = (
     ),
     Source(
         "containers",
-        _recorded("cgroup1"),
+        recorded("cgroup1"),
         _containers,
         ("sys/fs/cgroup/memory/docker/*/cgroup.procs", "docker/containers/*/*.json"),
         sums=frozenset({containers.RUNNING}),
@@ -246,15 +181,11 @@ SOURCES = (
     ),
     Source(
         "docker",
-        _recorded("cgroup1"),
+        recorded("cgroup1"),
         _docker,
         ("docker/containers/*/config.v2.json",),
         sums=frozenset({docker.STATES}),
         uncounted=("*.json",),
     ),
+    *ANSWER_SOURCES,
 )
-
-
-def values_of(samples: Iterable[Sample]) -> dict[tuple[Metric, tuple[str, ...]], float]:
-    """Values by series."""
-    return {(sample.metric, sample.labels): sample.value for sample in samples}

@@ -6,12 +6,13 @@ from collector.background import Background
 from tests.support.wait import wait_until
 
 
-def test_the_last_good_result_stays_with_its_time(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [OSError("no disk"), KeyError("no disk"), RecursionError("no disk")])
+def test_the_last_good_result_stays_with_its_time(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     wall, answers = [100.0], [1]
 
     def work() -> int:
         if not answers:
-            raise OSError("no disk")
+            raise error
         return answers.pop()
 
     source = Background("files", 5, work, lambda: wall[0])

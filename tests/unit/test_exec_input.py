@@ -98,6 +98,7 @@ def test_line_protocol_becomes_samples_and_goes_back_to_influxdb_as_it_came() ->
         ("a 1 # {} 1", "malformed"),
         ("a" * 5000 + " 1", "malformed"),
         ("a 1" + "0" * 400, "malformed"),
+        ("# TYPE a counter\na -1", "negative_counter"),
     ],
 )
 def test_what_may_not_pass_is_refused_by_its_reason_and_the_rest_stays(line: str, reason: str, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -64,3 +65,22 @@ def test_other_lines_are_none(line: str) -> None:
 def test_hostile_lines_raise_nothing(line: str) -> None:
     point = parse_line(line)
     assert point is None or not any(isinstance(value, float) and math.isnan(value) for value in point.fields.values())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a b=" + "9" * 60_000 + "x",
+        "a b=" + "9" * 60_000 + ".",
+        "a" * 60_000,
+        "a," + "b=c," * 15_000,
+        "a " + 'b="\\' * 10_000,
+        "a b=1" + " " * 60_000 + "x",
+        "a" + "\\" * 60_000,
+    ],
+    ids=["digits", "digits and a point", "name", "tags", "quotes", "blanks", "backslashes"],
+)
+def test_a_long_line_takes_no_time_beyond_its_length(line: str) -> None:
+    began = time.process_time()
+    parse_line(line)
+    assert time.process_time() - began < 1.0

@@ -126,6 +126,7 @@ def test_a_job_gives_values_and_the_agent_gives_names(host: Host) -> None:
         ("vdbmon_backup_lag_seconds one", "malformed"),
         ('vdbmon_backup_bytes{kind="raw" 1', "malformed"),
         ("vdbmon_backup_lag_seconds 8", "duplicate"),
+        ('vdbmon_backup_bytes{kind="raw"} -1', "malformed"),
         ("\x00\x1b[2J", "malformed"),
     ],
 )
@@ -142,6 +143,19 @@ def test_comments_times_and_blank_lines_are_no_error() -> None:
 
 def test_a_last_line_without_its_end_is_torn() -> None:
     assert parse_job_text(f"{SUCCESS} 170000").refused == {"malformed": 1}
+
+
+@pytest.mark.parametrize("missing", ["started", "done"])
+def test_a_state_is_known_by_the_one_that_is_1_or_not_at_all(missing: str) -> None:
+    lines = [line for line in state_lines("started").splitlines(keepends=True) if f'"{missing}"' not in line]
+    found = parse_job_text("".join(lines))
+    assert (len(found.values), found.refused) == ((0, {"state": 2}) if missing == "started" else (2, {}))
+
+
+@pytest.mark.parametrize("value", ["0.5", "2"])
+def test_a_state_is_1_or_0(value: str) -> None:
+    found = parse_job_text(f'vdbmon_backup_state{{state="done"}} 1\nvdbmon_backup_state{{state="failed"}} {value}\n')
+    assert (found.values, found.refused) == ({}, {"state": 2})
 
 
 def test_lines_beyond_the_limit_are_not_read() -> None:
@@ -176,6 +190,15 @@ def test_a_new_attempt_takes_nothing_from_the_last_good_backup(host: Host) -> No
     assert values[job.DURATION, owner("nightly")] == 9
     states = {labels[-1]: value for (metric, labels), value in values.items() if metric is job.STATE}
     assert states == {"started": 1, "done": 0, "failed": 0}
+
+
+def test_what_two_files_say_of_one_metric_is_not_mixed(host: Host) -> None:
+    sizes = 'vdbmon_backup_bytes{kind="raw"} 9\nvdbmon_backup_bytes{kind="stored"} 3\n'
+    host.volume("b1", sizes + state_lines("done"), owner="nightly")
+    newer = 'vdbmon_backup_bytes{kind="raw"} 5\nvdbmon_backup_state{state="failed"} 1\n'
+    host.volume("b2", newer, owner="nightly", modified=600.0)
+    found = {labels[-1]: value for (metric, labels), value in host.gather().items() if metric in (job.BYTES, job.STATE)}
+    assert found == {"raw": 5, "failed": 1}
 
 
 def test_what_was_under_way_when_its_container_went_has_failed(host: Host) -> None:
@@ -219,7 +242,9 @@ def test_refusals_are_counted_by_container_and_reason(host: Host) -> None:
     assert values[job.LINES_REFUSED, ("one", "backup:1", "undeclared")] == 2
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"io.vdbmon.name": 1}', '{"io.vdbmon.source": "nameless"}', "{"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"io.vdbmon.name": 1}', '{"io.vdbmon.source": "nameless"}', "{", "[" * 60_000]
+)
 def test_a_volume_whose_labels_say_nothing_is_nobodys(host: Host, content: str) -> None:
     host.volume("b1", "vdbmon_backup_lag_seconds 1\n")
     labels_file(host.volumes, "b1").write_text(content)

@@ -89,6 +89,15 @@ def test_a_connection_is_kept(start: Start) -> None:
     assert daemon.connections == 1
 
 
+def test_a_connection_that_was_closed_is_made_anew_at_once(start: Start) -> None:
+    daemon = start(lambda connection, request: connection.sendall(result(request["params"], request)))
+    client = JsonRpc(lambda: daemon.path, PATIENCE)
+    for number in range(3):
+        assert client.call("echo", number) == [number]
+        assert daemon.connections == number + 1
+        client.close()
+
+
 def test_an_answer_in_pieces_is_put_together_also_within_a_character(start: Start) -> None:
     value = {"name": "brücke}", "rows": [{"a": "}"}] * 3}
 

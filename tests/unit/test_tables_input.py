@@ -79,6 +79,27 @@ def test_neighbours_stand_beside_their_limits(tmp_path: Path) -> None:
     }
 
 
+def test_a_neighbour_that_is_listed_twice_counts_once() -> None:
+    lines = ARP.splitlines(keepends=True)
+    assert parse_arp(b"".join([*lines, lines[1]]), SkippedLines()) == parse_arp(ARP, SkippedLines())
+
+
+@pytest.mark.parametrize("odd", [b"-0000001", b"+1", b"1_0", b"0x1f", b"f" * 17, b"9" * 5000, b"\xd9\xa3"])
+def test_a_number_that_no_kernel_writes_costs_its_line(odd: bytes) -> None:
+    skipped = SkippedLines()
+    found = parse_neighbour_statistics(ARP_CACHE.replace(b"00000010", odd), skipped)
+    assert (found["table_fulls"], skipped.count) == (2, 1)
+
+
+@pytest.mark.parametrize("odd", ["-1", "\u0663", "9" * 21, "9" * 5000, "1_0"])
+def test_a_number_that_no_switch_or_pool_has_costs_its_line(odd: str) -> None:
+    assert parse_upcalls(UPCALLS.replace("(current 17)", f"(current {odd})")).keys() == {"netdev@ovs-netdev"}
+    skipped = SkippedLines()
+    pools = parse_thin_pools(POOLS.replace(b"10240/", f"{odd}/".encode()), skipped)
+    assert set(pools) == {"vg--a-pool", "sick", "broken"}
+    assert skipped.count == 1
+
+
 def test_conntrack_is_absent_without_its_module(tmp_path: Path) -> None:
     assert source(tmp_path).gather() == []
     write(tmp_path, "proc/sys/net/netfilter/nf_conntrack_count", b"30\n")

@@ -15,18 +15,17 @@ from random import Random
 import pytest
 
 from collector.kernelfile import SkippedLines
-from collector.metrics import Kind, Metric, Sample
+from collector.metrics import Kind, Sample
 from collector.projections.line_protocol import encode
 from collector.projections.prometheus import Exposition
 from collector.projections.telegraf import TelegrafProjection
-from tests.support.mutate import hostile, lossy
-from tests.support.sources import SOURCES, Source, samples_of, values_of
+from tests.support.mutate import Mutation, hostile
+from tests.support.source import Source, Values, samples_of, values_of
+from tests.support.sources import SOURCES
 
 SEED = 20_261_123
 VERSIONS = 100_000
 SOMETIMES = 0.1  # share of the versions after which the whole file, or the outputs, are tried as well
-
-Values = dict[tuple[Metric, tuple[str, ...]], float]
 
 
 class Torn:
@@ -58,6 +57,10 @@ class Torn:
         check_sane(samples)
         return values_of(samples), self.skipped.count - before
 
+    def close(self) -> None:
+        """Give back what the input holds."""
+        self.kept.close()
+
     def check_true(self, found: Values) -> None:
         """What was found stands in the whole files, with the same value."""
         for key, value in found.items():
@@ -65,18 +68,18 @@ class Torn:
             if metric in self.source.about:
                 continue
             if metric in self.source.sums:
-                assert value <= self.intact[key], metric.name
+                assert value <= self.intact[key], metric
             elif metric in self.source.minima:
-                assert value >= self.intact[key], metric.name
+                assert value >= self.intact[key], metric
             elif self.source.stand_ins.isdisjoint(labels):
-                assert key in self.intact, f"{metric.name}{labels} is nowhere in the whole files"
-                assert value == self.intact[key], f"{metric.name}{labels}"
+                assert key in self.intact, f"{metric}{labels} is nowhere in the whole files"
+                assert value == self.intact[key], f"{metric}{labels}"
 
     def check_whole(self, found: Values) -> None:
         """All is as it was before."""
         about = self.source.about
         for key, value in self.intact.items():
-            assert key[0] in about or found.get(key) == value, f"whole again: {key[0].name}{key[1]} is {found.get(key)}"
+            assert key[0] in about or found.get(key) == value, f"whole again: {key} is {found.get(key)}"
         assert found.keys() == self.intact.keys()
 
 
@@ -85,6 +88,7 @@ def check_sane(samples: Sequence[Sample]) -> None:
         assert math.isfinite(value), metric.name
         assert value >= 0 or metric.kind is not Kind.COUNTER, f"{metric.name} {value}"
         assert len(labels) == len(metric.labels)
+    assert len({sample[:2] for sample in samples}) == len(samples), "no series twice"
 
 
 def check_outputs(samples: Sequence[Sample]) -> None:
@@ -95,8 +99,8 @@ def check_outputs(samples: Sequence[Sample]) -> None:
 
 
 def lossy_version(torn: Torn, path: Path, random: Random) -> str:
-    mutation = lossy(torn.contents[path], random)
-    path.write_bytes(mutation.data)
+    mutation = torn.source.losses(torn.contents[path], random)
+    path.write_bytes(torn.source.as_it_may_come(mutation.data))
     gather = random.choice((torn.gather_again, torn.gather_anew))
     found, skipped = gather()
     torn.check_true(found)
@@ -131,10 +135,15 @@ def in_memory() -> Iterator[Path]:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 def test_torn_and_hostile_files_give_nothing_false(source: Source, in_memory: Path) -> None:
-    torn = Torn(source, in_memory)
+    with contextlib.closing(Torn(source, in_memory)) as torn:
+        try_versions(torn, VERSIONS * source.weight // sum(other.weight for other in SOURCES) + 1)
+
+
+def try_versions(torn: Torn, count: int) -> None:
+    source = torn.source
     random = Random(f"{SEED} {source.name}")  # noqa: S311 - a seed, no secret
     paths = list(torn.contents)
-    for number in range(VERSIONS * source.weight // sum(other.weight for other in SOURCES) + 1):
+    for number in range(count):
         path = random.choice(paths)
         version: Callable[[Torn, Path, Random], str] = random.choice((lossy_version, hostile_version))
         state = random.getstate()
@@ -142,10 +151,10 @@ def test_torn_and_hostile_files_give_nothing_false(source: Source, in_memory: Pa
             version(torn, path, random)
         except Exception as error:
             random.setstate(state)
-            make = lossy if version is lossy_version else hostile
+            make: Callable[[bytes, Random], Mutation] = source.losses if version is lossy_version else hostile
             mutation = make(torn.contents[path], random)
             raise AssertionError(
-                f"version {number} of seed {SEED}: {mutation.kind} in {path.relative_to(in_memory)}: "
+                f"version {number} of seed {SEED}: {mutation.kind} in {path.relative_to(torn.root)}: "
                 f"{mutation.data[:300]!r}: {type(error).__name__}: {error}"
             ) from error
 
@@ -155,12 +164,12 @@ def test_torn_and_hostile_files_give_nothing_false(source: Source, in_memory: Pa
 def test_a_file_that_is_gone_or_a_folder_costs_only_itself(
     source: Source, spoil: Callable[[Path], object], tmp_path: Path
 ) -> None:
-    torn = Torn(source, tmp_path)
-    for path, content in torn.contents.items():
-        spoil(path)
-        found, _ = torn.gather_anew()
-        torn.check_true(found)
-        torn.gather_again()
-        if path.is_dir():
-            shutil.rmtree(path)
-        path.write_bytes(content)
+    with contextlib.closing(Torn(source, tmp_path)) as torn:
+        for path, content in torn.contents.items():
+            spoil(path)
+            found, _ = torn.gather_anew()
+            torn.check_true(found)
+            torn.gather_again()
+            if path.is_dir():
+                shutil.rmtree(path)
+            path.write_bytes(content)

@@ -193,6 +193,14 @@ def test_a_filesystem_that_went_read_only_says_so(host: Host) -> None:
     assert host.gather()[volume.READONLY, DATA] == 1
 
 
+def test_a_writable_layer_on_a_mount_that_is_not_listed_costs_nothing_else(host: Host) -> None:
+    host.mounted("self", ("0:99", "/", "/elsewhere", "ext4"))
+    options = "rw,upperdir=/var/lib/docker/overlay2/x/diff"
+    host.mounted("7", ("0:50", "/", "/", "overlay"), (host.disk, "/", "/data", "ext4"), options=options)
+    host.container("db", 7, bind(host.source("b1")))
+    assert reported(host.gather("*")) == {DATA}
+
+
 def test_series_end_with_their_container_at_once(host: Host) -> None:
     host.mounted("7", (host.disk, "/", "/data", "ext4"))
     cgroup = host.container("db", 7, bind(host.source("b1")))
