@@ -8,7 +8,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from collector.errors import VdbmonError
@@ -19,6 +19,10 @@ ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
     "HOME": "/",
 }
+
+# Leads the process group of a command, and kills it when the agent is gone: the other end of its standard input is the
+# agent's alone. PR_SET_PDEATHSIG would reach the command but not what that has started.
+_GUARD = ("/bin/sh", "-c", "read -r _; kill -KILL 0")
 
 _CHUNK = 64 * 1024
 _KEPT_MESSAGES = 4096
@@ -41,8 +45,9 @@ class CommandError(VdbmonError):
 def run_command(command: Sequence[str], *, timeout: float, max_output: int) -> CommandResult:
     """Run a command to its end, in a process group that is killed as a whole whatever comes.
 
-    What it leaves running in its group ends with it. A process that the kernel does not let go is waited for: the
-    caller is in a background thread, and nothing may take its place.
+    What it leaves running in its group ends with it, and both end with the agent, also with one that is killed. A
+    process that the kernel does not let go is waited for: the caller is in a background thread, and nothing may take
+    its place.
 
     Args:
         command: the program and its arguments.
@@ -52,33 +57,45 @@ def run_command(command: Sequence[str], *, timeout: float, max_output: int) -> C
     Raises:
         CommandError: `command.not_started`, `command.timeout`, `command.output`.
     """
+    with (
+        _started(_GUARD, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, group=0) as guard,
+        _started(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, group=guard.pid) as process,
+    ):
+        output, messages = _read_all(process, command[0], time.monotonic() + timeout, max_output)
+    return CommandResult(process.returncode, output, _last_line(messages))
+
+
+@contextlib.contextmanager
+def _started(command: Sequence[str], *, stdin: int, stdout: int, group: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a group, 0 for one of its own, that is killed with its group and reaped.
+
+    Raises:
+        CommandError: `command.not_started`.
+    """
     try:
         process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdin=stdin,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             bufsize=0,
             cwd="/",
             env=ENVIRONMENT,
-            start_new_session=True,
+            process_group=group,
         )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise CommandError("command.not_started", f"{command[0]} can't be started: {reason}") from error
     with process:
         try:
-            output, messages = _read_all(process, time.monotonic() + timeout, max_output)
-        except CommandError as error:
-            raise CommandError(error.code, f"{command[0]} {error.message}") from None
+            yield process
         finally:
-            # Before the leader is reaped: as long as it is a zombie, its number can't be another group's.
+            # The group's number can't be another's before its guard, which leads it, is reaped.
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    return CommandResult(process.returncode, output, _last_line(messages))
+                os.killpg(group or process.pid, signal.SIGKILL)
 
 
-def _read_all(process: subprocess.Popen[bytes], end: float, max_output: int) -> tuple[bytes, bytes]:
+def _read_all(process: subprocess.Popen[bytes], name: str, end: float, max_output: int) -> tuple[bytes, bytes]:
     """Standard output and the end of standard error, once the process has ended; descendants may hold both open."""
     assert process.stdout is not None  # noqa: S101 - PIPE above
     assert process.stderr is not None  # noqa: S101 - PIPE above
@@ -100,9 +117,9 @@ def _read_all(process: subprocess.Popen[bytes], end: float, max_output: int) -> 
                 streams[key.fd] += data
             del messages[:-_KEPT_MESSAGES]
             if len(output) > max_output:
-                raise CommandError("command.output", f"wrote more than {max_output} bytes")
+                raise CommandError("command.output", f"{name} wrote more than {max_output} bytes")
             if time.monotonic() > end:
-                raise CommandError("command.timeout", "did not end in time")
+                raise CommandError("command.timeout", f"{name} did not end in time")
 
 
 def _has_ended(pid: int) -> bool:

@@ -1,6 +1,9 @@
 """Real commands that do what commands do: hang, fork, flood, leave children behind."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -65,6 +68,29 @@ def test_a_child_left_behind_neither_delays_the_end_nor_lives_on(tmp_path: Path)
     assert shell(f"sleep 60 & echo $! >{tmp_path}/pid; echo done") == (0, b"done\n", "")
     assert time.monotonic() - began < 5
     wait_until(lambda: gone(tmp_path / "pid"), deadline=10, what="the child ends")
+
+
+AGENT_OF_A_TEST = """
+import sys
+from collector.command import run_command
+run_command(["sh", "-c", sys.argv[1]], timeout=60, max_output=1000)
+"""
+
+
+@pytest.mark.parametrize("whole_group", [False, True], ids=["the agent", "its process group"])
+def test_a_command_and_its_children_end_with_an_agent_that_is_killed(tmp_path: Path, *, whole_group: bool) -> None:
+    script = (
+        f"trap '' TERM HUP; (trap '' TERM HUP; exec sleep 60) & echo $! >{tmp_path}/child.new; "
+        f"echo $$ >{tmp_path}/pid; mv {tmp_path}/child.new {tmp_path}/child; wait"
+    )
+    agent = subprocess.Popen([sys.executable, "-c", AGENT_OF_A_TEST, script], process_group=0)
+    try:
+        wait_until((tmp_path / "child").exists, deadline=20, what="the command runs")
+    finally:
+        os.kill(-agent.pid if whole_group else agent.pid, signal.SIGKILL)
+        agent.wait(20)
+    for name in ("child", "pid"):
+        wait_until(lambda name=name: gone(tmp_path / name), deadline=10, what=f"{name} ends")  # type: ignore[misc]
 
 
 def test_a_flood_is_cut(tmp_path: Path) -> None:
