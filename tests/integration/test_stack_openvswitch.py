@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,14 @@ import pytest
 
 from collector.inputs import ovs
 from collector.settings import OvsSettings
+from tests.support.agent import run_container
 from tests.support.dockerd import OwnDockerd
 from tests.support.openvswitch import run
 from tests.support.servers import process
 from tests.support.stack import VDBMON, OwnStack, write_stack
 from tests.support.wait import wait_until
-from vdbmon.stack.openvswitch import BRIDGE, PORT, PORT_VLAN
+from vdbmon.config import load_config
+from vdbmon.stack.openvswitch import BRIDGE, CONTAINER_PORT, PORT, PORT_VLAN
 
 
 @pytest.fixture
@@ -56,7 +59,53 @@ def test_the_switch_is_there_its_series_too_and_down_leaves_nothing(stack: OwnSt
     down = stack.run("stack", "down")
     assert down.returncode == 0, down.stderr
     assert stack.leftovers() == []
-    assert [link for link in run(*stack.prefix, "ip", "-o", "link").splitlines() if " lo: " not in link] == []
+    assert links(stack) == []
+
+
+PLUG = """
+import sys
+from pathlib import Path
+from vdbmon.stack.layout import Layout
+from vdbmon.stack.openvswitch import plug_container
+plug_container(Layout(state=Path(sys.argv[1]), config=Path(sys.argv[2])), sys.argv[3], int(sys.argv[4]))
+"""
+READ = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())"
+
+
+def links(stack: OwnStack) -> list[str]:
+    return [line for line in run(*stack.prefix, "ip", "-o", "link").splitlines() if " lo: " not in line]
+
+
+def test_a_container_on_the_bridge_gives_its_interface_a_name_until_down(
+    stack: OwnStack, shared_dockerd: OwnDockerd
+) -> None:
+    up = stack.up()
+    assert up.returncode == 0, up.stderr
+    agent = f"http://{load_config(stack.layout.config).agent.listen}/metrics"
+    joined = f'{ovs.CONTAINER_INFO.name}{{interface="{CONTAINER_PORT}",name="plugged"'
+    for _ in range(2):  # the second container takes the place of the first, which died without a word
+        container = run_container(shared_dockerd, "plugged", "sleep", "600", network_mode="none")
+        identity = str(container.id)
+        try:
+            container.reload()
+            pid = container.attrs["State"]["Pid"]
+            folders = (str(stack.layout.state), str(stack.layout.config))
+            for _ in range(2):
+                run(*stack.prefix, sys.executable, "-c", PLUG, *folders, identity, str(pid))
+            assert "eth0" in run("nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-o", "link")
+            wait_until(
+                lambda: joined in run(*stack.prefix, sys.executable, "-c", READ, agent),
+                deadline=30,
+                what="the interface has the container's name",
+            )
+        finally:
+            container.remove(force=True)
+    down = stack.run("stack", "down")
+    assert down.returncode == 0, down.stderr
+    assert links(stack) == []
+    assert stack.up().returncode == 0
+    ports = run(*stack.prefix, "ovs-vsctl", f"--db=unix:{stack.layout.ovs_socket}", "list-ports", BRIDGE).split()
+    assert ports == [PORT], "the port went with the container"
 
 
 def test_beside_another_switch_the_stack_starts_none(stack: OwnStack, tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ def socket_dir(source: SourceSettings) -> Path:
     return Path(source.address.removeprefix("unix://")).parent
 
 
-def start_server(client: DockerClient, image: str, source: SourceSettings, layout: Layout, tell: Progress) -> None:
-    """Start the server unless it runs from this very image; return when its rows are loaded.
+def start_server(client: DockerClient, image: str, source: SourceSettings, layout: Layout, tell: Progress) -> Any:
+    """Start the server unless it runs from this very image; its container, when its rows are loaded.
 
     Raises:
         VdbmonError: `demo.name_taken`, somebody else's container has the name; `demo.not_loaded`.
@@ -72,6 +72,8 @@ def start_server(client: DockerClient, image: str, source: SourceSettings, layou
         raise VdbmonError(
             "demo.not_loaded", f"{SERVER} isn't ready: {tail or 'no output'}", f"see `docker logs {SERVER}`"
         )
+    container.reload()
+    return container
 
 
 def _run_server(client: DockerClient, source: SourceSettings, layout: Layout) -> Any:

@@ -22,6 +22,7 @@ from vdbmon.stack.demo import BACKUP, ENGINE_SECONDS, SOURCE, demo_source, remov
 from vdbmon.stack.dockerd import engine, wait_for_engine
 from vdbmon.stack.figures import backup_lines, where_to_look
 from vdbmon.stack.layout import Layout
+from vdbmon.stack.openvswitch import BRIDGE, plug_container
 from vdbmon.stack.steps import Progress, Steps
 from vdbmon.stack.up import RunningStack
 from vdbmon.stack.wait import wait_for
@@ -89,7 +90,10 @@ def prepare_database(stack: RunningStack, source: SourceSettings, layout: Layout
         with steps.step("backup image") as tell:
             image = ensure_backup_image(client, layout.deploy / "images" / "backup", tell)
         with steps.step("demonstration database") as tell:
-            start_server(client, image, source, layout, tell)
+            container = start_server(client, image, source, layout, tell)
+        if stack.own_switch:
+            with steps.step(f"the database's container on bridge {BRIDGE}"):
+                plug_container(layout, container.id, container.attrs["State"]["Pid"])
 
 
 def remove_backup(scheduler: Scheduler) -> None:

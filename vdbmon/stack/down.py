@@ -12,7 +12,7 @@ from vdbmon.stack.demo import stop_demonstration
 from vdbmon.stack.dockerd import survey_engine
 from vdbmon.stack.layout import Layout
 from vdbmon.stack.mounts import release_volumes
-from vdbmon.stack.openvswitch import remove_devices
+from vdbmon.stack.openvswitch import remove_devices, unplug_container
 from vdbmon.stack.steps import Steps
 from vdbmon.stack.supervise import Supervisor
 
@@ -39,6 +39,7 @@ def stop_stack(layout: Layout, steps: Steps) -> None:
     with steps.step("volumes unmounted, their files kept"):
         busy = release_volumes(leaving.volumes)
     steps.lines(busy)
+    unplug_container(layout)
     with steps.step("programs stopped"):
         stopped = Supervisor(layout).stop()
     steps.line(", ".join(stopped) or "none ran")

@@ -8,6 +8,7 @@ are taps that outlive ovs-vswitchd, so that a restart takes them over; the last 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -26,11 +27,13 @@ from vdbmon.stack.ownership import is_own
 BRIDGE = "br-vdbmon"
 PORT = "vdbmon0"
 PORT_VLAN = 100
+CONTAINER_PORT = "vdbmon-demo"
 POLICING_KBPS = 100_000
 QUEUE_BPS = 100_000_000
 
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
-_DEVICES = (PORT, BRIDGE, "ovs-netdev")
+_DEVICES = (CONTAINER_PORT, PORT, BRIDGE, "ovs-netdev")
+_INSIDE = "eth0"
 _SECONDS = 20
 
 
@@ -75,7 +78,7 @@ def make_bridge(layout: Layout) -> None:
     Raises:
         VdbmonError: `stack.ovs`, the switch refuses or doesn't answer.
     """
-    vsctl = ("ovs-vsctl", f"--db=unix:{layout.ovs_socket}", f"--timeout={_SECONDS}")
+    vsctl = _vsctl(layout)
     if _run(*vsctl, "--columns=name", "find", "port", f"name={PORT}").strip():
         return
     _run(
@@ -97,6 +100,39 @@ def make_bridge(layout: Layout) -> None:
     )
 
 
+def plug_container(layout: Layout, container_id: str, pid: int) -> None:
+    """Have the bridge's port for a container that has no network of its own; `pid` is a process of it.
+
+    As ovs-docker(8) does: a veth pair, one end in the container, and its id in `external_ids` of the other, so that the
+    interface's series can be joined with its name.
+
+    Raises:
+        VdbmonError: `stack.ovs`, the switch or the kernel refuses.
+    """
+    vsctl = _vsctl(layout)
+    known = f"external_ids:container_id={container_id}"
+    there = _has_device(CONTAINER_PORT)
+    if there and _run(*vsctl, "--columns=name", "find", "interface", f"name={CONTAINER_PORT}", known).strip():
+        return
+    if there:
+        _run("ip", "link", "delete", CONTAINER_PORT)
+    _run("ip", "link", "add", CONTAINER_PORT, "type", "veth", "peer", "name", _INSIDE, "netns", str(pid))
+    _run("ip", "link", "set", CONTAINER_PORT, "up")
+    _run("nsenter", f"--net=/proc/{pid}/ns/net", "ip", "link", "set", _INSIDE, "up")
+    _run(
+        *vsctl,
+        *("--if-exists", "del-port", BRIDGE, CONTAINER_PORT, "--", "add-port", BRIDGE, CONTAINER_PORT),
+        *("--", "set", "interface", CONTAINER_PORT, known, f"external_ids:container_iface={_INSIDE}"),
+    )
+
+
+def unplug_container(layout: Layout) -> None:
+    """Forget that port, so that a later start doesn't show it as one that a dead container left behind."""
+    if is_listening(layout.ovs_socket):
+        with contextlib.suppress(VdbmonError):  # a switch that doesn't answer must not keep the stack from stopping
+            _run(*_vsctl(layout), "--no-wait", "--if-exists", "del-port", BRIDGE, CONTAINER_PORT)
+
+
 def remove_devices(layout: Layout) -> None:
     """Remove what a switch of the stack that has ended left in the network namespace.
 
@@ -105,10 +141,17 @@ def remove_devices(layout: Layout) -> None:
     """
     if not layout.ovs_database.exists() or _others(layout) is not None:
         return
-    there = {name for _, name in socket.if_nameindex()}
     for name in _DEVICES:
-        if name in there:
+        if _has_device(name):
             _run("ip", "link", "delete", name)
+
+
+def _vsctl(layout: Layout) -> tuple[str, ...]:
+    return "ovs-vsctl", f"--db=unix:{layout.ovs_socket}", f"--timeout={_SECONDS}"
+
+
+def _has_device(name: str) -> bool:
+    return any(name == there for _, there in socket.if_nameindex())
 
 
 def _others(layout: Layout) -> int | None:

@@ -33,10 +33,11 @@ TEMPLATE = "local/vdbmon.toml.in"
 
 @dataclass(frozen=True, slots=True)
 class RunningStack:
-    """What the demonstration needs to know of the stack: its configuration and its engine."""
+    """What the demonstration needs to know of the stack; `own_switch` is whether it started the Open vSwitch."""
 
     config: Config
     engine: Survey
+    own_switch: bool
 
 
 def start_stack(layout: Layout, steps: Steps, *, webhook_url: str | None) -> RunningStack:
@@ -75,7 +76,7 @@ def start_stack(layout: Layout, steps: Steps, *, webhook_url: str | None) -> Run
             await_ready(supervisor, program, layout, tell)
         if own_switch:
             make_bridge(layout)
-    return RunningStack(config, engine)
+    return RunningStack(config, engine, own_switch)
 
 
 def prepare_config(layout: Layout) -> Config:
