@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ovs.json import to_string
 from ovs.jsonrpc import Message
 from ovs.reconnect import CONNECT, Reconnect
 from ovs.stream import Stream
@@ -115,7 +114,7 @@ class JsonRpc:
         self._reconnect.disconnected(self._now(), 0)
 
     def _send(self, stream: Any, message: Any, deadline: float) -> None:
-        data = to_string(message.to_json()).encode()
+        data = json.dumps(message.to_json()).encode()
         while data:
             sent = stream.send(data)
             if sent >= 0:
@@ -228,6 +227,8 @@ def optional(value: Any) -> Any:
     Raises:
         ValueError: there are several.
     """
+    if not isinstance(value, list):
+        return value
     elements = atoms(value)
     if len(elements) > 1:
         raise ValueError(f"{len(elements)} elements instead of one")
@@ -241,8 +242,14 @@ def pairs(value: Any) -> dict[Any, Any]:
         ValueError: it is none.
     """
     match value:
-        case ["map", [*found]] if all(isinstance(pair, list) and len(pair) == 2 for pair in found):  # noqa: PLR2004
-            return {_atom(key): _atom(element) for key, element in found}
+        case ["map", [*found]]:
+            elements = {}
+            for pair in found:
+                if type(pair) is not list or len(pair) != 2:  # noqa: PLR2004 - key and value
+                    raise ValueError(f"no pair: {pair!r}")
+                key, element = pair  # strings and integers nearly always: a statistic of an interface each
+                elements[key if type(key) is str else _atom(key)] = element if type(element) is int else _atom(element)
+            return elements
     raise ValueError(f"no map: {value!r}")
 
 

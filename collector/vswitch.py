@@ -202,12 +202,13 @@ def _queue(row: Row, skipped: SkippedLines) -> Queue:
 
 def _counters(values: Mapping[object, object], skipped: SkippedLines) -> dict[str, int]:
     """Counters that are counters: one bad value costs itself."""
-    counters: dict[str, int] = {}
-    for key, value in values.items():
-        try:
-            counters[_text(key)] = _count(value)
-        except ValueError:
-            skipped.add()
+    counters = {
+        key: value
+        for key, value in values.items()
+        if type(value) is int and 0 <= value < _COUNTS and isinstance(key, str)
+    }
+    for _ in range(len(values) - len(counters)):
+        skipped.add()
     return counters
 
 
@@ -223,7 +224,7 @@ def _rate(config: Mapping[object, object], key: str, skipped: SkippedLines) -> i
 
 
 def _maybe(parse: Callable[[object], Parsed], value: object) -> Parsed | None:
-    element = optional(value)
+    element = optional(value) if isinstance(value, list) else value
     return None if element is None else parse(element)
 
 
