@@ -72,6 +72,7 @@ find_missing() {
     need busybox busybox-static
     need influxd influxdb
     need prometheus-node-exporter prometheus-node-exporter
+    need strace strace
     need qemu-system-x86_64 qemu-system-x86
     need carbon-cache graphite-carbon
     need zabbix_server zabbix-server-pgsql
