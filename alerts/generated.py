@@ -1,70 +1,19 @@
-"""Generated files: which there are, writing them, and telling how a folder differs from them."""
+"""The files of this room, by their path below the output folder."""
 
 from __future__ import annotations
-
-import os
-from collections.abc import Mapping
-from pathlib import Path
 
 from alerts.alertmanager import alertmanager_file
 from alerts.render import rule_file
 from alerts.rules import rule_groups
-from collector.errors import VdbmonError
 
 RULE_FILE = "prometheus/rules/vdbmon.yml"
 ALERTMANAGER_FILE = "alertmanager/alertmanager.yml"
 
 
 def alert_files(webhook_url: str) -> dict[str, bytes]:
-    """All files of this room by their path below the output folder.
+    """All of them.
 
     Raises:
         ConfigError: the URL can't be used.
     """
     return {RULE_FILE: rule_file(rule_groups()), ALERTMANAGER_FILE: alertmanager_file(webhook_url)}
-
-
-def differences(folder: Path, files: Mapping[str, bytes]) -> list[str]:
-    """One line per file below `folder` that is missing or not as generated.
-
-    Raises:
-        VdbmonError: a file exists and can't be read.
-    """
-    lines = []
-    for name, content in files.items():
-        path = folder / name
-        try:
-            if path.read_bytes() != content:
-                lines.append(f"{path} differs")
-        except (FileNotFoundError, NotADirectoryError):
-            lines.append(f"{path} is missing")
-        except OSError as error:
-            raise _file_error("read", path, error) from error
-    return lines
-
-
-def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
-    """Write the files below `folder`, each replaced at once so that no reader sees half of it; their paths.
-
-    Raises:
-        VdbmonError: a file can't be written.
-    """
-    return [_replace(folder / name, content) for name, content in files.items()]
-
-
-def _replace(path: Path, content: bytes) -> Path:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(content)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise _file_error("write", path, error) from error
-    return path
-
-
-def _file_error(verb: str, path: Path, error: OSError) -> VdbmonError:
-    return VdbmonError(f"files.{verb}", f"can't {verb} {path}: {error.strerror}", "check the path and its mode")

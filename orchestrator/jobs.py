@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 
 from collector import labels
 from collector.errors import ConfigError, VdbmonError
+from orchestrator.blockdevices import BlockDevice
 from orchestrator.engine import BindMount, ContainerSpec, DeviceRate
 from orchestrator.images import backup_tag
 from orchestrator.resources import ResourceClass
 from orchestrator.settings import Reach, SourceSettings
 from orchestrator.snapshot import Request
-from orchestrator.volumes import BlockDevice, SizedVolume
+from orchestrator.volumes import SizedVolume
 
 PIDS_LIMIT = 256
 VOLUME_TARGET = Path("/backup")

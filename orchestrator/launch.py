@@ -13,12 +13,13 @@ from typing import Any, Protocol
 
 from collector import labels
 from collector.errors import VdbmonError
+from orchestrator.blockdevices import device_of
 from orchestrator.engine import ContainerSpec, Engine, EngineUnreachableError
 from orchestrator.jobs import LaunchSpec, container_spec
 from orchestrator.ledger import Event, LaunchRecord, LaunchState, Ledger
 from orchestrator.limits import Limits, mismatches
 from orchestrator.resources import ResourceClass
-from orchestrator.volumes import SizedVolume, device_of
+from orchestrator.volumes import SizedVolume
 
 STARTED_AFTER_SECONDS = 1.0
 """A container that still runs after this has started; one that ends earlier with an error was never launched."""

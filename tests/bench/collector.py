@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tests.bench import agents, peers, reading
 from tests.bench.cost import cpu_seconds
@@ -86,7 +86,7 @@ def run(counts: Sequence[int], pace: Pace, rivals: Sequence[Peer]) -> dict[str, 
 
 def table_of(results: dict[str, Figures]) -> Table:
     """A column for each thing measured, a row for each figure."""
-    table = Table("figure", *results)
+    table = Table(Column("figure", no_wrap=True), *results)
     for figure in dict.fromkeys(figure for row in results.values() for figure in row):
         table.add_row(figure, *(f"{row[figure]:.3g}" if figure in row else "" for row in results.values()))
     return table

@@ -60,10 +60,10 @@ class Sides:
 
 @contextlib.contextmanager
 def both_sides(host: Host) -> Iterator[Sides]:
-    """All cgroup and network files of the containers that have a name."""
+    """All cgroup and network files of all containers: on the machine itself also of those that are not ours."""
     hierarchy = detect_hierarchy((host.procfs / "mounts").read_text(), host.cgroupfs)
     index = ContainerIndex(hierarchy, host.metadata)
-    containers = [container for container in index.refresh() if container.metadata]
+    containers = index.refresh()
     cgroup = CgroupInput(index, BlockDevices(host.procfs), OomKills(), SkippedLines(), time.time)
     network = NetworkInput(index, host.procfs, SkippedLines())
     before = _descriptors()

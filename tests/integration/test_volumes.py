@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 
 from collector.errors import VdbmonError
+from collector.kernelfile import SkippedLines, read_to_end
+from collector.mountinfo import parse_mountinfo
 from collector.volume_labels import read_volume_labels
 from orchestrator.backup.runner.directio import DirectIOUnsupportedError, DirectWriter
-from orchestrator.volumes import LoopVolumes, SizedVolume, device_of, read_mounts, run_command
+from orchestrator.blockdevices import device_of
+from orchestrator.command import run_command
+from orchestrator.volumes import LoopVolumes, SizedVolume
 
 MIB = 1 << 20
 SIZE = 64 * MIB
@@ -46,9 +50,9 @@ def root(tmp_path: Path) -> Iterator[Path]:
     """A folder for volumes; whatever a test leaves mounted or attached under it is undone."""
     folder = tmp_path / "volumes"
     yield folder
-    for mount in reversed(read_mounts(Path("/proc/self/mountinfo").read_text())):
-        if mount.mountpoint.is_relative_to(folder):
-            run_command(["umount", str(mount.mountpoint)])
+    for point in reversed(mount_points()):
+        if point.is_relative_to(folder):
+            run_command(["umount", str(point)])
     for image in folder.glob("*.img"):
         for device in attached(image):
             run_command(["losetup", "--detach", device])
@@ -58,8 +62,12 @@ def attached(image: Path) -> list[str]:
     return run_command(["losetup", "--noheadings", "--output", "NAME", "--associated", str(image)]).split()
 
 
+def mount_points() -> list[Path]:
+    return [Path(mount.point) for mount in parse_mountinfo(read_to_end("/proc/self/mountinfo"), SkippedLines())]
+
+
 def is_mounted(path: Path) -> bool:
-    return any(mount.mountpoint == path for mount in read_mounts(Path("/proc/self/mountinfo").read_text()))
+    return path in mount_points()
 
 
 def write_until(file: io.RawIOBase, size: int) -> None:

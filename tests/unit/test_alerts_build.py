@@ -8,10 +8,11 @@ import yaml
 from typer.testing import CliRunner
 
 from alerts.alertmanager import DEFAULT_WEBHOOK_URL, alertmanager_file
-from alerts.generated import ALERTMANAGER_FILE, RULE_FILE, alert_files, differences, write_files
+from alerts.generated import ALERTMANAGER_FILE, RULE_FILE, alert_files
 from alerts.rules import RULES
 from collector.errors import ConfigError, VdbmonError
 from vdbmon.commands.alerts import app
+from vdbmon.generated_files import differences, write_files
 
 ROOT = Path(__file__).parents[2]
 

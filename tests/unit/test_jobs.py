@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import ConfigError
+from orchestrator.blockdevices import BlockDevice
 from orchestrator.jobs import JOBS, check_request, container_spec, labels_of, launch_spec, volume_name
 from orchestrator.resources import Amounts, ResourceClass
 from orchestrator.settings import Reach, SourceSettings
 from orchestrator.snapshot import Request
-from orchestrator.volumes import BlockDevice, LoopVolumes, SizedVolume
+from orchestrator.volumes import LoopVolumes, SizedVolume
 
 NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,47}"
 AMOUNTS: Amounts = MappingProxyType(

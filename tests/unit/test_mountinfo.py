@@ -22,6 +22,18 @@ def test_mounts_are_read_and_odd_lines_cost_only_themselves() -> None:
     assert skipped.count == 3
 
 
+def test_optional_fields_and_all_escapes_are_read() -> None:
+    line = (
+        rb"90 27 7:3 / /srv/with\040space\134x\011\012 rw,noatime master:4 propagate_from:2 - ext4 /dev/loop3 rw"
+        b"\n"
+    )
+    skipped = SkippedLines()
+    assert list(parse_mountinfo(line, skipped)) == [
+        Mount("7:3", "/", "/srv/with space\\x\t\n", "ext4", "/dev/loop3", "rw")
+    ]
+    assert skipped.count == 0
+
+
 def test_only_the_points_that_are_wanted_are_given() -> None:
     points = [mount.point for mount in parse_mountinfo(TEXT, SkippedLines(), {"/volumes/b 1", "/none"})]
     assert points == ["/volumes/b 1"]

@@ -1,4 +1,4 @@
-"""Sized volumes: names, mountinfo, and disks of a sysfs tree. Real loop devices are in the integration tests."""
+"""Sized volumes: names, mounts, and disks of a sysfs tree. Real loop devices are in the integration tests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import VdbmonError
-from orchestrator.volumes import SMALLEST_BYTES, BlockDevice, LoopVolumes, Mount, device_of, read_mounts, whole_disk
-
-MOUNTINFO = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
-27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
-90 27 7:3 / /srv/with\040space\134x rw,noatime master:4 propagate_from:2 - ext4 /dev/loop3 rw
-half a line
-"""
+from orchestrator.blockdevices import BlockDevice, device_of, whole_disk
+from orchestrator.volumes import SMALLEST_BYTES, LoopVolumes
 
 
 def run_nothing(command: Sequence[str]) -> str:
@@ -72,17 +67,15 @@ def test_list_names_images_and_nothing_else(volumes: LoopVolumes, tmp_path: Path
     assert volumes.list() == ("a.1", "b2")
 
 
-def test_mountinfo_lines_are_read_in_order_and_unescaped() -> None:
-    assert read_mounts(MOUNTINFO) == [
-        Mount(number="0:21", mountpoint=Path("/proc"), source="proc"),
-        Mount(number="254:0", mountpoint=Path("/"), source="/dev/vda"),
-        Mount(number="7:3", mountpoint=Path("/srv/with space\\x"), source="/dev/loop3"),
-    ]
-
-
-@given(st.text())
-def test_mountinfo_of_any_text_never_raises(text: str) -> None:
-    read_mounts(text)
+def test_a_mount_with_a_name_that_is_no_text_is_passed_over(tmp_path: Path) -> None:
+    """Any user of the host may have mounted something under any bytes."""
+    volumes = LoopVolumes(tmp_path / "root", run_nothing, sysfs=tmp_path, mountinfo=tmp_path / "mountinfo")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/b1.img").touch()
+    (tmp_path / "mountinfo").write_bytes(b"1 2 0:1 / /\xff\xfe rw - tmpfs x rw\n")
+    assert volumes.list() == ("b1",)
+    volumes.remove("b1")
+    assert volumes.list() == ()
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from alerts.alertmanager import DEFAULT_WEBHOOK_URL
-from alerts.generated import alert_files, differences, write_files
+from alerts.generated import alert_files
+from vdbmon.generated_files import differences, write_files
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from alerts.generated import differences, write_files
 from dashboards.generated import dashboard_files, left_over
+from vdbmon.generated_files import differences, write_files
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 

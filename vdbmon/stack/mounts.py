@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from collector.errors import VdbmonError
-from orchestrator.volumes import read_mounts, run_command
+from collector.kernelfile import SkippedLines
+from collector.mountinfo import parse_mountinfo
+from orchestrator.command import run_command
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 
@@ -13,8 +15,8 @@ MOUNTINFO = Path("/proc/self/mountinfo")
 def release_volumes(root: Path) -> list[str]:
     """Unmount every volume below `root` and free its loop device; return a sentence for each that is in use."""
     busy = []
-    mounts = [m.mountpoint for m in read_mounts(MOUNTINFO.read_text()) if m.mountpoint.is_relative_to(root)]
-    for mountpoint in reversed(mounts):
+    points = [Path(mount.point) for mount in parse_mountinfo(MOUNTINFO.read_bytes(), SkippedLines())]
+    for mountpoint in (point for point in reversed(points) if point.is_relative_to(root)):
         try:
             run_command(["umount", str(mountpoint)])
         except VdbmonError as error:

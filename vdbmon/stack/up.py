@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alerts.generated import write_files
 from collector.errors import VdbmonError
 from vdbmon.config import Config, load_config
+from vdbmon.generated_files import write_files
 from vdbmon.stack.dockerd import Action, Survey, decide, describe, remove_stale_pid_file, survey_engine
 from vdbmon.stack.layout import Layout
 from vdbmon.stack.machine import make_folders, this_machine

@@ -1,0 +1,105 @@
+"""Disks and loop devices, by path and by the kernel's `major:minor`.
+
+Source: sysfs, `/sys/block/loop*/loop/backing_file` and `/sys/dev/block` (Documentation/ABI).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from collector.errors import VdbmonError
+from orchestrator.command import RunCommand
+
+_DETACH_SECONDS = 5.0
+_DETACH_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockDevice:
+    """A disk as blkio limits name it: its path and `major:minor`."""
+
+    path: Path
+    number: str
+
+
+class LoopDevices:
+    """Loop devices over files. Paths of devices are those that the kernel gives them below /dev."""
+
+    def __init__(self, run: RunCommand, *, sysfs: Path, sleep: Callable[[float], object]) -> None:
+        self._run = run
+        self._sysfs = sysfs
+        self._sleep = sleep
+
+    def over(self, image: Path) -> tuple[BlockDevice, ...]:
+        """The loop devices that have this file under them."""
+        found = []
+        for entry in sorted((self._sysfs / "block").glob("loop*/loop/backing_file")):
+            device = entry.parents[1]
+            try:
+                if entry.read_text().rstrip("\n") == str(image):
+                    number = (device / "dev").read_text().strip()
+                    found.append(BlockDevice(path=Path("/dev") / device.name, number=number))
+            except OSError:
+                continue  # detached while we looked
+        return tuple(found)
+
+    def attach(self, image: Path) -> BlockDevice:
+        """Attach a loop device; direct I/O keeps its writes out of the host's page cache, where limits don't hold.
+
+        Raises:
+            VdbmonError: `volume.command_failed`.
+        """
+        path = Path(self._run(["losetup", "--find", "--show", "--direct-io=on", str(image)]).strip())
+        number = (self._sysfs / "block" / path.name / "dev").read_text().strip()
+        return BlockDevice(path=path, number=number)
+
+    def detach_all(self, image: Path) -> BlockDevice | None:
+        """Detach all of a file, and wait; the one that is still held after some seconds, or None.
+
+        Detaching is lazy: a container's own mount keeps the device until the container ends.
+
+        Raises:
+            VdbmonError: `volume.command_failed`.
+        """
+        for device in self.over(image):
+            self._run(["losetup", "--detach", str(device.path)])
+        deadline = time.monotonic() + _DETACH_SECONDS
+        while devices := self.over(image):
+            if time.monotonic() > deadline:
+                return devices[0]
+            self._sleep(_DETACH_POLL_SECONDS)
+        return None
+
+
+def device_of(path: Path, *, sysfs: Path = Path("/sys")) -> BlockDevice:
+    """The whole disk that holds a file or folder: blkio limits name disks, not partitions.
+
+    Raises:
+        VdbmonError: `volume.no_disk`, it is in memory, on the network, or on a filesystem without a single device.
+    """
+    try:
+        device = path.stat().st_dev
+    except OSError as error:
+        raise VdbmonError("volume.no_disk", f"{path}: {error.strerror}", "give a folder that exists") from error
+    return whole_disk(f"{os.major(device)}:{os.minor(device)}", path, sysfs=sysfs)
+
+
+def whole_disk(number: str, path: Path, *, sysfs: Path) -> BlockDevice:
+    """The disk that the device `major:minor` is, or is a partition of; `path` is for the error's text.
+
+    Raises:
+        VdbmonError: `volume.no_disk`.
+    """
+    entry = sysfs / "dev" / "block" / number
+    if not entry.exists():
+        raise VdbmonError(
+            "volume.no_disk", f"{path} is on device {number}, which is no disk", "keep it on a local disk"
+        )
+    device = entry.resolve()
+    if (device / "partition").exists():
+        device = device.parent
+    return BlockDevice(path=Path("/dev") / device.name.replace("!", "/"), number=(device / "dev").read_text().strip())

@@ -1,0 +1,55 @@
+"""Generated files: writing them whole, and telling how a folder differs from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from collector.errors import VdbmonError
+
+
+def differences(folder: Path, files: Mapping[str, bytes]) -> list[str]:
+    """One line per file below `folder` that is missing or not as generated.
+
+    Raises:
+        VdbmonError: a file exists and can't be read.
+    """
+    lines = []
+    for name, content in files.items():
+        path = folder / name
+        try:
+            if path.read_bytes() != content:
+                lines.append(f"{path} differs")
+        except (FileNotFoundError, NotADirectoryError):
+            lines.append(f"{path} is missing")
+        except OSError as error:
+            raise _file_error("read", path, error) from error
+    return lines
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write the files below `folder`, each replaced at once so that no reader sees half of it; their paths.
+
+    Raises:
+        VdbmonError: a file can't be written.
+    """
+    return [_replace(folder / name, content) for name, content in files.items()]
+
+
+def _replace(path: Path, content: bytes) -> Path:
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise _file_error("write", path, error) from error
+    return path
+
+
+def _file_error(verb: str, path: Path, error: OSError) -> VdbmonError:
+    return VdbmonError(f"files.{verb}", f"can't {verb} {path}: {error.strerror}", "check the path and its mode")
