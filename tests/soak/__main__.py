@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import docker
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
+from rich.table import Table
 
 from tests.support.dockerd import OwnDockerd, import_busybox, own_dockerd
 from tests.support.servers import free_port, http_get, process
@@ -31,6 +32,7 @@ from tests.support.wait import wait_until
 RESULTS = Path("build/soak.jsonl")
 READY = 60.0
 SAMPLE_EVERY = 5.0
+ROWS = 12
 WARM_UP = 0.2  # share of the run
 MEMORY_BOUND = 8 * 2**20
 DESCRIPTOR_BOUND = 100  # a few containers that came or went between the scrape and the count
@@ -165,6 +167,18 @@ def soak(minutes: float, living: int, results: Path) -> str:
     return "" if first is not None else "too short: nothing was looked at after the warm-up"
 
 
+def table_of(readings: Sequence[Reading]) -> Table:
+    """What the agent had over time, in about ten rows."""
+    table = Table("seconds", "RSS, MiB", "descriptors", "threads", "CPU, s", "series", "containers", "started")
+    for reading in readings[:: max(len(readings) // ROWS, 1)]:
+        table.add_row(
+            *(f"{reading.seconds:.0f}", f"{reading.memory / 2**20:.1f}", str(reading.descriptors)),
+            *(str(reading.threads), f"{reading.cpu_seconds:.1f}", str(reading.series)),
+            *(str(reading.containers), str(reading.started)),
+        )
+    return table
+
+
 def main() -> int:
     """Run for the time asked for, and say how it went."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
@@ -172,10 +186,9 @@ def main() -> int:
     parser.add_argument("--living", type=int, default=10, help="containers at once")
     options = parser.parse_args()
     wrong = soak(options.minutes, options.living, RESULTS)
-    lines = [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    readings = [Reading(**json.loads(line)) for line in RESULTS.read_text().splitlines()]
     console = Console()
-    for line in (lines[0], lines[int(len(lines) * WARM_UP)], lines[-1]):
-        console.print_json(data=line)
+    console.print(table_of(readings))
     console.print(f"failed: {wrong}" if wrong else "nothing grew beyond its bound")
     return 1 if wrong else 0
 
