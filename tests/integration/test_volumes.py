@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import VdbmonError
-from collector.kernelfile import SkippedLines, read_to_end
+from collector.kernelfile import SkippedLines, read_file
 from collector.mountinfo import parse_mountinfo
 from collector.volume_labels import read_volume_labels
 from orchestrator.backup.runner.directio import DirectIOUnsupportedError, DirectWriter
@@ -63,7 +63,7 @@ def attached(image: Path) -> list[str]:
 
 
 def mount_points() -> list[Path]:
-    return [Path(mount.point) for mount in parse_mountinfo(read_to_end("/proc/self/mountinfo"), SkippedLines())]
+    return [Path(mount.point) for mount in parse_mountinfo(read_file("/proc/self/mountinfo"), SkippedLines())]
 
 
 def is_mounted(path: Path) -> bool:
