@@ -240,7 +240,8 @@ class ProcessInput:
 
     def _read(self, pid: int, known: dict[int, _Process]) -> tuple[ProcessReading, str] | None:
         """A process and its group; what is open moves from `known` to the open ones. None once it ended."""
-        process = known.pop(pid, None)
+        # A process that is moved while the index is refreshed may be listed in two containers.
+        process = known.pop(pid, None) or self._open.pop(pid, None)
         for _ in range(2):  # what was open may belong to a process that ended, and the pid to a new one
             try:
                 if process is None:
