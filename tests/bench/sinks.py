@@ -38,7 +38,8 @@ from collector.outputs.settings import (
 from collector.projections.line_protocol import encode
 from collector.projections.telegraf import TelegrafProjection
 from collector.settings import AgentSettings, DockerSettings, InputSettings
-from tests.bench.collector import FIVE_PROCESSES, cpu_seconds
+from tests.bench.collector import FIVE_PROCESSES
+from tests.bench.cost import cpu_seconds
 from tests.support.dockerd import import_busybox, own_dockerd
 from tests.support.servers import Server, free_port, influx_query, influxdb, process, victoria_metrics
 from tests.support.wait import wait_until
