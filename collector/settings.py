@@ -163,6 +163,7 @@ class AgentSettings:
 
     Attributes:
         listen: address and port of `/metrics`.
+        web_config_file: TLS and basic authentication of `/metrics`, in the format of exporter-toolkit; None for none.
         interval: how often the push outputs get a collection, and how often slow inputs run.
         min_age: results of fast inputs younger than this are shared between scrapes and pushes.
         flush_interval: points wait so long for a batch to be full.
@@ -177,6 +178,7 @@ class AgentSettings:
     """
 
     listen: str = "127.0.0.1:9273"
+    web_config_file: Path | None = None
     interval: Seconds = 10.0
     min_age: Seconds = 1.0
     flush_interval: Seconds = 10.0

@@ -13,8 +13,9 @@ from collector.agent.outputs import Outputs
 from collector.container_labels import container_labels
 from collector.outputs.prometheus import PrometheusServer
 from collector.outputs.settings import OutputSettings
+from collector.outputs.web_config import WebConfig
 from collector.projections.line_protocol import encode
-from collector.projections.prometheus import Exposition
+from collector.projections.prometheus import Exposition, TextFormat
 from collector.projections.telegraf import TelegrafProjection
 from collector.settings import AgentSettings, InputSettings
 
@@ -28,7 +29,7 @@ class AgentService:
 
     Raises:
         VdbmonError: code `agent.port_held`, something else listens on `[agent] listen`.
-        ConfigError: an output's token file can't be used.
+        ConfigError: an output's token file or the web configuration file can't be used.
     """
 
     def __init__(self, host: str, agent: AgentSettings, inputs: InputSettings, outputs: OutputSettings) -> None:
@@ -38,14 +39,16 @@ class AgentService:
         self._label_include = inputs.docker.docker_label_include
         self._exposition = Exposition(host)
         self._projection = TelegrafProjection(host)
-        self._server = PrometheusServer(agent.listen, self._scrape)
+        web_config = WebConfig(agent.web_config_file) if agent.web_config_file else None
+        self._scheme = "https" if web_config and web_config.protection.tls else "http"
+        self._server = PrometheusServer(agent.listen, self._scrape, web_config=web_config)
         self._stop = threading.Event()
         self._push_thread = threading.Thread(target=self._push, name="push", daemon=True)
 
     @property
     def url(self) -> str:
         """Where the metrics are."""
-        return f"http://{self._agent.listen.rpartition(':')[0] or 'localhost'}:{self._server.port}/metrics"
+        return f"{self._scheme}://{self._agent.listen.rpartition(':')[0] or 'localhost'}:{self._server.port}/metrics"
 
     def __enter__(self) -> Self:
         """Start to follow events, to answer scrapes and to feed the outputs."""
@@ -65,9 +68,10 @@ class AgentService:
         self._outputs.close(CLOSE_DEADLINE)
         self._inputs.close()
 
-    def _scrape(self) -> bytes:
+    def _scrape(self, text_format: TextFormat) -> bytes:
         samples = self._inputs.collector.collect().samples
-        return self._exposition.render(samples, container_labels(self._inputs.index.containers, self._label_include))
+        labels = container_labels(self._inputs.index.containers, self._label_include)
+        return self._exposition.render(samples, labels, text_format)
 
     def _push(self) -> None:
         interval = self._agent.interval

@@ -1,8 +1,8 @@
-"""`/metrics` over HTTP, for Prometheus to scrape.
+"""`/metrics` over HTTP or HTTPS, for Prometheus to scrape.
 
 Python's own server is enough: one short GET every few seconds. What it lacks is added here: bounds on what slow or many
 clients can hold, and one-line errors. Every connection carries one request (HTTP/1.0), so none is held open between
-scrapes.
+scrapes. TLS handshakes are made in the thread of their connection: one that hangs holds up no other.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import errno
 import gzip
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -21,13 +22,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from collector.errors import ConfigError, VdbmonError
-from collector.projections.prometheus import CONTENT_TYPE
+from collector.outputs.basic_auth import BasicAuth, Verdict
+from collector.outputs.negotiation import accepts_gzip, choose_format
+from collector.outputs.web_config import WebConfig
+from collector.projections.prometheus import TextFormat
 from collector.quantities import Seconds
 
 logger = logging.getLogger(__name__)
 
 GZIP_LEVEL = 1  # measured: 5,000 samples, 0.6 MB, shrink to 6 % in 1 ms; level 9 reaches 4 % in 12 ms
 _PLAIN = "text/plain; charset=utf-8"
+_NO_TLS = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\nthis port speaks TLS: use https\n"
+
+Scrape = Callable[[TextFormat], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +61,17 @@ class PrometheusServer:
         listen: `host:port`, `[v6]:port` or `:port`; port 0 takes a free one.
         scrape: renders the exposition; called in the threads of the server, a few at a time.
         limits: what clients may hold.
+        web_config: TLS and users; None for plain HTTP to everybody.
 
     Raises:
         ConfigError: `listen` is no address of this host.
         VdbmonError: code `agent.port_held`, something else listens there.
     """
 
-    def __init__(self, listen: str, scrape: Callable[[], bytes], limits: Limits = Limits()) -> None:
-        self._server = _Server(*parse_listen(listen), scrape, limits)
+    def __init__(
+        self, listen: str, scrape: Scrape, limits: Limits = Limits(), web_config: WebConfig | None = None
+    ) -> None:
+        self._server = _Server(*parse_listen(listen), scrape, limits, web_config)
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics-http", daemon=True)
 
     @property
@@ -95,10 +105,12 @@ def parse_listen(listen: str) -> tuple[str, int]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True  # a scrape that hangs in the kernel must not keep the agent from ending
 
-    def __init__(self, host: str, port: int, scrape: Callable[[], bytes], limits: Limits) -> None:
+    def __init__(self, host: str, port: int, scrape: Scrape, limits: Limits, web_config: WebConfig | None) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.scrape = scrape
         self.limits = limits
+        self.auth = BasicAuth()
+        self.web_config = web_config
         self.scrapes = threading.BoundedSemaphore(limits.scrapes)
         self._since: dict[socket.socket, float] = {}
         try:
@@ -111,6 +123,14 @@ class _Server(ThreadingHTTPServer):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The next connection; it speaks TLS from the first byte on, but no byte is waited for here."""
+        connection, address = super().get_request()
+        tls = self.web_config.refresh().tls if self.web_config else None
+        if tls is not None:
+            connection = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Take a connection, unless as many as are allowed are open."""
@@ -130,7 +150,8 @@ class _Server(ThreadingHTTPServer):
         for connection, since in list(self._since.items()):
             if since < oldest:
                 with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                    # Past TLS, whose state belongs to the thread of the connection.
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the signature is socketserver's
         """A client that went away or fell silent is no fault of ours."""
@@ -159,11 +180,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         self.request.settimeout(self.server.limits.silence)
+        if isinstance(self.request, ssl.SSLSocket):
+            try:
+                self.request.do_handshake()
+            except ssl.SSLError as error:
+                if error.reason == "HTTP_REQUEST":
+                    socket.socket.sendall(self.request, _NO_TLS)
+                raise
         super().setup()
 
     def do_GET(self) -> None:
+        verdict = self._judge()
         path = self.path.partition("?")[0]
-        if path == "/metrics":
+        if verdict is Verdict.BUSY:
+            self._answer(HTTPStatus.TOO_MANY_REQUESTS, b"too many wrong passwords at once: try again\n")
+        elif verdict is Verdict.DENIED:
+            self._answer(HTTPStatus.UNAUTHORIZED, b"user and password are needed, or wrong\n")
+        elif path == "/metrics":
             self._metrics()
         elif path == "/":
             self._answer(HTTPStatus.OK, b"vdbmon agent: metrics are at /metrics\n")
@@ -172,24 +205,35 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(HTTPStatus.NOT_FOUND, b"no such page: metrics are at /metrics\n")
 
+    def _judge(self) -> Verdict:
+        users = self.server.web_config.protection.users if self.server.web_config else {}
+        if not users:
+            return Verdict.ALLOWED
+        return self.server.auth.judge(users, self.headers.get("Authorization", ""), self.client_address[0])
+
     def _metrics(self) -> None:
         if not self.server.scrapes.acquire(blocking=False):
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"too many scrapes at once\n")
             return
+        text_format = choose_format(self.headers.get("Accept", ""))
         try:
-            body = self.server.scrape()
+            body = self.server.scrape(text_format)
         except Exception as error:
             logger.error("scrape failed: %r", error, exc_info=logger.isEnabledFor(logging.DEBUG))  # noqa: TRY400
             self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"scrape failed: the agent's log says why\n")
             return
         finally:
             self.server.scrapes.release()
-        self._answer(HTTPStatus.OK, body, CONTENT_TYPE)
+        self._answer(HTTPStatus.OK, body, text_format)
 
     def _answer(self, status: HTTPStatus, body: bytes, content_type: str = _PLAIN) -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
-        if _accepts_gzip(self.headers.get("Accept-Encoding", "")):
+        if status is HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", 'Basic realm="vdbmon"')
+        elif status is HTTPStatus.TOO_MANY_REQUESTS:
+            self.send_header("Retry-After", "1")
+        if accepts_gzip(self.headers.get("Accept-Encoding", "")):
             body = gzip.compress(body, GZIP_LEVEL, mtime=0)
             self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))
@@ -198,12 +242,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the signature is http.server's
         logger.debug("%s %s", self.address_string(), format % args)
-
-
-def _accepts_gzip(header: str) -> bool:
-    """Whether `Accept-Encoding` names gzip and doesn't forbid it (`gzip;q=0`)."""
-    for item in header.split(","):
-        coding, _, weight = item.partition(";")
-        if coding.strip().lower() == "gzip":
-            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False

@@ -15,7 +15,7 @@ HOSTILE = ('quote"d', "back\\slash", "new\nline", "ünïcode ☃", '{a="b"} 1', 
 def test_prometheus_stores_every_label_as_it_was(tmp_path: Path) -> None:
     exposition = Exposition("host-1")
     samples = [TEMPERATURE.sample(number + 0.5, room) for number, room in enumerate(HOSTILE)]
-    server = PrometheusServer("127.0.0.1:0", lambda: exposition.render(samples))
+    server = PrometheusServer("127.0.0.1:0", lambda text_format: exposition.render(samples, None, text_format))
     server.start()
     config = (
         "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"

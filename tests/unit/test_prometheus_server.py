@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from collector.errors import ConfigError, VdbmonError
-from collector.outputs.prometheus import Limits, PrometheusServer, parse_listen
+from collector.outputs.prometheus import Limits, PrometheusServer, Scrape, parse_listen
+from collector.projections.prometheus import TextFormat
 
 DEFAULT_LIMITS = Limits()
 TEXT = b"node_load1 0.5\n"
@@ -19,7 +20,7 @@ Serve = Callable[..., PrometheusServer]
 def serve() -> Iterator[Serve]:
     started: list[PrometheusServer] = []
 
-    def start(scrape: Callable[[], bytes] = lambda: TEXT, limits: Limits = DEFAULT_LIMITS) -> PrometheusServer:
+    def start(scrape: Scrape = lambda _: TEXT, limits: Limits = DEFAULT_LIMITS) -> PrometheusServer:
         server = PrometheusServer("127.0.0.1:0", scrape, limits)
         started.append(server)
         server.start()
@@ -46,6 +47,13 @@ def test_metrics_are_served_with_the_content_type_of_the_format(serve: Serve) ->
     assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
 
 
+def test_openmetrics_is_sent_to_who_asks_for_it(serve: Serve) -> None:
+    server = serve(lambda text_format: text_format.encode())
+    _, headers, body = get(server, Accept="application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    assert headers["Content-Type"] == body.decode() == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert get(server)[2].startswith(b"text/plain; version=0.0.4")
+
+
 def test_gzip_is_sent_to_who_takes_it(serve: Serve) -> None:
     server = serve()
     _, headers, body = get(server, **{"Accept-Encoding": "deflate, GZIP;q=0.8"})
@@ -62,7 +70,7 @@ def test_other_pages(serve: Serve, path: str, status: int) -> None:
 def test_a_scrape_that_fails_is_answered_in_one_line_and_the_next_one_works(serve: Serve) -> None:
     answers = iter([None, TEXT])
 
-    def scrape() -> bytes:
+    def scrape(_: TextFormat) -> bytes:
         answer = next(answers)
         if answer is None:
             raise RuntimeError("a bug")
@@ -77,7 +85,7 @@ def test_a_scrape_that_fails_is_answered_in_one_line_and_the_next_one_works(serv
 def test_more_scrapes_at_once_than_allowed_are_turned_away(serve: Serve) -> None:
     entered, leave = threading.Event(), threading.Event()
 
-    def scrape() -> bytes:
+    def scrape(_: TextFormat) -> bytes:
         entered.set()
         assert leave.wait(10)
         return TEXT
@@ -136,20 +144,20 @@ def test_a_held_port_names_port_and_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
         with pytest.raises(VdbmonError, match=rf"127.0.0.1:{port} is held .* \[agent\] listen") as caught:
-            PrometheusServer(f"127.0.0.1:{port}", lambda: TEXT)
+            PrometheusServer(f"127.0.0.1:{port}", lambda _: TEXT)
     assert caught.value.code == "agent.port_held"
 
 
 def test_an_address_of_another_host_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"\[agent\] listen: 192.0.2.1:9 can't be listened on"):
-        PrometheusServer("192.0.2.1:9", lambda: TEXT)
+        PrometheusServer("192.0.2.1:9", lambda _: TEXT)
 
 
 def test_closing_frees_the_port(serve: Serve) -> None:
     first = serve()
     assert get(first)[0] == 200
     first.close()
-    again = PrometheusServer(f"127.0.0.1:{first.port}", lambda: TEXT)
+    again = PrometheusServer(f"127.0.0.1:{first.port}", lambda _: TEXT)
     again.close()
 
 

@@ -1,0 +1,100 @@
+"""A real Prometheus scrapes the server over TLS with a password, and asks for OpenMetrics."""
+
+from pathlib import Path
+
+import bcrypt
+import pytest
+import trustme
+
+from collector.catalogue import cgroup, host, internal
+from collector.outputs.prometheus import PrometheusServer
+from collector.outputs.web_config import WebConfig
+from collector.projections.prometheus import Exposition, TextFormat
+from tests.support.servers import http_json, prometheus, query
+from tests.support.wait import wait_until
+
+CONTAINER = ("backup-1", "mariadb:10.11")
+SAMPLES = (
+    host.LOAD1.sample(0.5),
+    host.VMSTAT["pgfault"].sample(7),
+    cgroup.MEMORY_FAILCNT.sample(3, *CONTAINER),
+    cgroup.CPU_USAGE.sample(12.5, *CONTAINER, "total"),
+    internal.BUILD_INFO.sample(1, "1.2.3"),
+)
+
+
+def protected_server(folder: Path, asked: list[TextFormat]) -> PrometheusServer:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("agent.test")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    (folder / "key.pem").chmod(0o600)
+    certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode()
+    web = folder / "web.yml"
+    web.write_text(
+        f"tls_server_config: {{cert_file: cert.pem, key_file: key.pem}}\nbasic_auth_users: {{prometheus: '{hashed}'}}\n"
+    )
+    web.chmod(0o600)
+    exposition = Exposition("host-1")
+
+    def scrape(text_format: TextFormat) -> bytes:
+        asked.append(text_format)
+        return exposition.render(SAMPLES, None, text_format)
+
+    return PrometheusServer("127.0.0.1:0", scrape, web_config=WebConfig(web))
+
+
+def scrape_config(folder: Path, port: int, password: str) -> str:
+    (folder / "password").write_text(password)
+    return (
+        "global: {scrape_interval: 300ms, scrape_timeout: 300ms}\n"
+        "scrape_configs:\n"
+        "- job_name: vdbmon\n"
+        "  honor_labels: true\n"
+        "  scheme: https\n"
+        "  tls_config: {ca_file: ca.pem, server_name: agent.test}\n"
+        "  basic_auth: {username: prometheus, password_file: password}\n"
+        f"  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
+    )
+
+
+def test_prometheus_reads_openmetrics_over_tls_with_a_password(tmp_path: Path) -> None:
+    asked: list[TextFormat] = []
+    server = protected_server(tmp_path, asked)
+    server.start()
+    try:
+        with prometheus(tmp_path, scrape_config(tmp_path, server.port, "secret")) as store:
+            wait_until(lambda: query(store, "node_load1"), deadline=30, what="a scrape")
+            stored = {
+                sample.metric.name: [float(row["value"][1]) for row in query(store, sample.metric.name)]
+                for sample in SAMPLES
+            }
+            metadata = http_json(f"{store.url}/api/v1/metadata")["data"]
+    finally:
+        server.close()
+    assert set(asked) == {TextFormat.OPENMETRICS}
+    assert stored == {sample.metric.name: [sample.value] for sample in SAMPLES}
+    assert metadata["container_cpu_usage_seconds"][0]["type"] == "counter"
+    assert metadata["container_cpu_usage_seconds"][0]["unit"] == "seconds"
+    assert metadata["container_memory_failcnt"][0]["type"] == "unknown"
+
+
+@pytest.mark.parametrize(("password", "error"), [("wrong", "401"), ("", "401")])
+def test_a_wrong_password_is_an_error_that_prometheus_names(tmp_path: Path, password: str, error: str) -> None:
+    server = protected_server(tmp_path, [])
+    server.start()
+    try:
+        with prometheus(tmp_path, scrape_config(tmp_path, server.port, password)) as store:
+            targets = wait_until(
+                lambda: [
+                    target
+                    for target in http_json(f"{store.url}/api/v1/targets")["data"]["activeTargets"]
+                    if target["lastError"]
+                ],
+                deadline=30,
+                what="an error",
+            )
+    finally:
+        server.close()
+    assert error in targets[0]["lastError"]
