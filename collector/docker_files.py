@@ -34,6 +34,7 @@ class ContainerState:
         exit_code: of its last run; 0 while it never ended.
         health: `healthy`, `unhealthy`, `starting`; empty without a health check.
         finished_at: Unix seconds; None while it never ended.
+        failing_streak: health checks that failed in a row, the last one included.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ContainerState:
     oom_killed: bool
     health: str
     finished_at: float | None
+    failing_streak: int = 0
 
 
 def parse_state(config: Mapping[str, Any]) -> ContainerState:
@@ -53,6 +55,7 @@ def parse_state(config: Mapping[str, Any]) -> ContainerState:
         KeyError, TypeError, ValueError, AttributeError: the file has another shape.
     """
     state = config["State"]
+    health = state.get("Health") or {}
     return ContainerState(
         name=str(config["Name"]).removeprefix("/"),
         image=str(config["Config"]["Image"]),
@@ -60,8 +63,9 @@ def parse_state(config: Mapping[str, Any]) -> ContainerState:
         restarts=_whole(config.get("RestartCount", 0), 0, 2**31),
         exit_code=_whole(state["ExitCode"], -(2**31), 2**32),
         oom_killed=bool(state["OOMKilled"]),
-        health=str((state.get("Health") or {}).get("Status", "")),
+        health=str(health.get("Status", "")),
         finished_at=unix_time(state["FinishedAt"]),
+        failing_streak=_whole(health.get("FailingStreak", 0), 0, 2**31),
     )
 
 

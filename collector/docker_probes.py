@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import docker.errors
@@ -18,18 +18,23 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One API call that is probed. `every` is in seconds; dear calls are rarer."""
+    """One API call that is probed. `every` is in seconds; dear calls are rarer.
+
+    Attributes:
+        figures: keys of the answer whose numbers are kept.
+    """
 
     name: str
     every: float
     call: Callable[[docker.APIClient], Any]
+    figures: tuple[str, ...] = ()
 
 
 # `containers` takes the lock of every container, `info` and `images` walk the storage: what hangs says what is stuck.
 ENDPOINTS = (
     Endpoint("ping", 10, lambda client: client.ping()),
     Endpoint("containers", 20, lambda client: client.containers(limit=1)),
-    Endpoint("info", 30, lambda client: client.info()),
+    Endpoint("info", 30, lambda client: client.info(), ("Images", "NGoroutines", "NEventsListener")),
     Endpoint("volumes", 60, lambda client: client.volumes()),
     Endpoint("networks", 60, lambda client: client.networks()),
     Endpoint("images", 60, lambda client: client.images()),
@@ -47,12 +52,14 @@ class ProbeState:
     Attributes:
         started: of the last call, monotonic seconds, as `finished`.
         last_success: Unix seconds.
+        figures: numbers of the last answer, as far as the endpoint keeps them.
     """
 
     started: float | None = None
     finished: float | None = None
     ok: bool = False
     last_success: float | None = None
+    figures: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def in_flight(self) -> bool:
@@ -88,12 +95,13 @@ class Probe:
         try:
             # Connecting asks for the API version, so it hangs like any call and belongs into the thread.
             self._client = self._client or self._connect()
-            self.endpoint.call(self._client)
+            answer = self.endpoint.call(self._client)
         except (docker.errors.DockerException, requests.RequestException, OSError):
             self._client = None
             self.state = ProbeState(started, self._monotonic(), ok=False, last_success=self.state.last_success)
         else:
-            self.state = ProbeState(started, self._monotonic(), ok=True, last_success=self._clock())
+            figures = {key: answer[key] for key in self.endpoint.figures if isinstance(answer.get(key), int)}
+            self.state = ProbeState(started, self._monotonic(), True, self._clock(), figures)
 
 
 @dataclass(frozen=True, slots=True)

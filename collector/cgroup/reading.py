@@ -41,6 +41,8 @@ class MemoryReading:
     Attributes:
         swap_limit: of memory and swap together on v1, of swap alone on v2.
         reservation: what reclaim leaves alone (v1 soft limit, v2 memory.low); that is what Docker sets.
+        anon_huge: in transparent huge pages.
+        pages_in: pages charged so far, as `pages_out` those no longer charged; v1 only.
         own_page_faults: without those of cgroups beneath this one, as `own_major_page_faults`; v1 only.
     """
 
@@ -54,6 +56,12 @@ class MemoryReading:
     mapped_file: int | None = None
     active_file: int | None = None
     inactive_file: int | None = None
+    active_anon: int | None = None
+    inactive_anon: int | None = None
+    anon_huge: int | None = None
+    unevictable: int | None = None
+    pages_in: int | None = None
+    pages_out: int | None = None
     dirty: int | None = None
     writeback: int | None = None
     kernel: int | None = None

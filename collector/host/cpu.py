@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from collector.kernelfile import SkippedLines, complete_lines, is_number
 
 MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+GUEST_MODES = ("user", "nice")  # the two columns behind: time of virtual machines, which `user` and `nice` contain
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _IDLE = MODES.index("idle")
@@ -22,7 +23,7 @@ Times = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """Seconds by CPU number in the order of `MODES`, and the single counts of the file by their keys."""
+    """Seconds by CPU number in the order of `MODES`, then `GUEST_MODES`, and the single counts of the file by keys."""
 
     cpus: Mapping[str, Times]
     counts: Mapping[bytes, int]
@@ -42,7 +43,7 @@ def parse_stat(data: bytes, skipped: SkippedLines) -> Stat:
             else:
                 skipped.add()
         elif key.startswith(b"cpu") and len(key) > len(b"cpu"):
-            ticks = rest.split()[: len(MODES)]
+            ticks = rest.split()[: len(MODES) + len(GUEST_MODES)]
             if is_number(key[3:]) and len(ticks) > _IDLE and all(map(is_number, ticks)):
                 cpus[key[3:].decode()] = tuple(int(tick) / _TICKS for tick in ticks)
             else:

@@ -56,6 +56,23 @@ MEMORY_ACTIVE_FILE = gauge("container_memory_total_active_file_bytes", "File pag
 MEMORY_INACTIVE_FILE = gauge(
     "container_memory_total_inactive_file_bytes", "File pages that are reclaimed first.", *_C, unit=Unit.BYTES
 )
+MEMORY_ACTIVE_ANON = gauge(
+    "vdbmon_container_memory_active_anon_bytes", "Anonymous pages used often.", *_C, unit=Unit.BYTES
+)
+MEMORY_INACTIVE_ANON = gauge(
+    "vdbmon_container_memory_inactive_anon_bytes", "Anonymous pages swapped out first.", *_C, unit=Unit.BYTES
+)
+MEMORY_RSS_HUGE = gauge(
+    "vdbmon_container_memory_rss_huge_bytes", "Anonymous memory in transparent huge pages.", *_C, unit=Unit.BYTES
+)
+MEMORY_UNEVICTABLE = gauge(
+    "vdbmon_container_memory_unevictable_bytes",
+    "Memory that can't be reclaimed, as what is locked.",
+    *_C,
+    unit=Unit.BYTES,
+)
+MEMORY_PGPGIN = counter("vdbmon_container_memory_pgpgin_total", "Pages charged (cgroup v1).", *_C)
+MEMORY_PGPGOUT = counter("vdbmon_container_memory_pgpgout_total", "Pages no longer charged (cgroup v1).", *_C)
 MEMORY_DIRTY = gauge("container_memory_file_dirty_bytes", "File pages to be written.", *_C, unit=Unit.BYTES)
 MEMORY_WRITEBACK = gauge("container_memory_file_writeback_bytes", "File pages being written.", *_C, unit=Unit.BYTES)
 MEMORY_KERNEL = gauge("container_memory_kernel_usage", "Kernel memory, slab included.", *_C, unit=Unit.BYTES)
@@ -308,6 +325,12 @@ def _memory(labels: _Labels, memory: MemoryReading) -> Iterator[Sample]:
             (MEMORY_MAPPED_FILE, memory.mapped_file),
             (MEMORY_ACTIVE_FILE, memory.active_file),
             (MEMORY_INACTIVE_FILE, memory.inactive_file),
+            (MEMORY_ACTIVE_ANON, memory.active_anon),
+            (MEMORY_INACTIVE_ANON, memory.inactive_anon),
+            (MEMORY_RSS_HUGE, memory.anon_huge),
+            (MEMORY_UNEVICTABLE, memory.unevictable),
+            (MEMORY_PGPGIN, memory.pages_in),
+            (MEMORY_PGPGOUT, memory.pages_out),
             (MEMORY_DIRTY, memory.dirty),
             (MEMORY_WRITEBACK, memory.writeback),
             (MEMORY_KERNEL, memory.kernel),

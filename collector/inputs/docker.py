@@ -16,7 +16,7 @@ from collector.background import Background
 from collector.docker_files import ContainerState, Status
 from collector.docker_probes import ENDPOINTS, Probe, ProbeState, Verdict, hang_pattern, verdict_of
 from collector.docker_processes import Descriptors
-from collector.metrics import Sample, Unit, counter, gauge
+from collector.metrics import Sample, Unit, counter, gauge, info
 
 PROBE_SUCCESS = gauge("vdbmon_docker_probe_success", "1 if the endpoint answered within its deadline.", "endpoint")
 PROBE_DURATION = gauge(
@@ -49,6 +49,8 @@ RESTARTS = counter("vdbmon_container_restarts_total", "Restarts by the daemon's 
 HEALTH = gauge(
     "container_health_state", "1 healthy, 0 unhealthy, -1 without a health check or with one that has not ended.", *_C
 )
+HEALTH_INFO = info("vdbmon_container_health_info", "Status of the health check, in Docker's words.", *_C, "status")
+HEALTH_STREAK = gauge("vdbmon_container_health_failing_streak", "Health checks failed in a row.", *_C)
 OOM_KILLED = gauge("vdbmon_container_oom_killed", "1 if its last run had a process killed for want of memory.", *_C)
 EXIT_CODE = gauge("vdbmon_container_exit_code", "Exit code of a container that ended within the last hour.", *_C)
 FINISHED = gauge(
@@ -57,6 +59,10 @@ FINISHED = gauge(
     *_C,
     unit=Unit.TIMESTAMP,
 )
+
+IMAGES = gauge("vdbmon_docker_images", "Images, as the daemon counts them.")
+GOROUTINES = gauge("vdbmon_docker_goroutines", "Goroutines of the daemon; calls that hang add to them.")
+EVENT_LISTENERS = gauge("vdbmon_docker_event_listeners", "Clients that follow the daemon's events.")
 
 OPEN_FDS = gauge("vdbmon_docker_process_open_fds", "Open descriptors of dockerd and containerd.", "process")
 MAX_FDS = gauge("vdbmon_docker_process_max_fds", "Descriptors that the process may open.", "process")
@@ -68,6 +74,8 @@ ENDED_AT_MOST = 100
 FILES_EVERY = 5.0
 PROCESSES_EVERY = 10.0
 
+# What the answer to `info` says besides; gone while it isn't answered.
+_INFO_FIGURES = {"Images": IMAGES, "NGoroutines": GOROUTINES, "NEventsListener": EVENT_LISTENERS}
 _HEALTH_VALUES = {"healthy": 1, "unhealthy": 0}
 
 Clock = Callable[[], float]
@@ -132,6 +140,9 @@ def probe_samples(states: Mapping[str, ProbeState], now: float, deadline: float)
         yield PROBE_DURATION.sample(verdict.duration, name)
         if state.last_success is not None:
             yield PROBE_LAST_SUCCESS.sample(state.last_success, name)
+        if verdict.ok:
+            for figure, value in state.figures.items():
+                yield _INFO_FIGURES[figure].sample(value)
     pattern = hang_pattern(verdicts)
     if pattern is not None:
         yield HANG_PATTERN.sample(float(pattern))
@@ -148,6 +159,9 @@ def container_samples(states: Iterable[ContainerState], now: float) -> Iterator[
         if container.status is not Status.STOPPED:
             labels = (container.name, container.image)
             yield Sample(HEALTH, labels, _HEALTH_VALUES.get(container.health, -1))
+            if container.health not in ("", "none"):
+                yield Sample(HEALTH_INFO, (*labels, container.health), 1)
+                yield Sample(HEALTH_STREAK, labels, container.failing_streak)
             yield from _history(container)
         elif container.finished_at is not None and now - container.finished_at <= ENDED_FOR:
             ended.append((container.finished_at, container))

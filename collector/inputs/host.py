@@ -12,18 +12,26 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from collector.host.cpu import MODES, Stat, Times, Topology, never_backwards, parse_cpuinfo, parse_stat
+from collector.host.cpu import GUEST_MODES, MODES, Stat, Times, Topology, never_backwards, parse_cpuinfo, parse_stat
 from collector.host.disks import parse_diskstats
 from collector.host.files import KeptFiles
 from collector.host.filesystems import Mount, parse_mounts
 from collector.host.links import LinkReader
 from collector.host.memory import MEMINFO_BYTES, MEMINFO_COUNTS, VMSTAT_FIELDS, parse_meminfo, parse_vmstat
+from collector.host.snmp import SNMP_FIELDS, SNMP_GAUGES, parse_snmp
 from collector.kernelfile import SkippedLines, is_number, parse_pressure
 from collector.metrics import Metric, PartialGathering, Sample, Unit, counter, gauge
 from collector.netdev import COLUMNS, parse_net_dev
 from collector.statvfs import FilesystemUsage, StatvfsPool
 
 CPU_SECONDS = counter("node_cpu_seconds_total", "CPU time by mode.", "cpu", "mode", unit=Unit.SECONDS)
+CPU_GUEST_SECONDS = counter(
+    "node_cpu_guest_seconds_total",
+    "CPU time of virtual machines, which user and nice contain; absent where there never was one.",
+    "cpu",
+    "mode",
+    unit=Unit.SECONDS,
+)
 CPU_CORES = gauge("machine_cpu_cores", "Logical CPUs online.", unit=Unit.CORES)
 CPU_PHYSICAL_CORES = gauge("machine_cpu_physical_cores", "Physical cores.", unit=Unit.CORES)
 CPU_SOCKETS = gauge("machine_cpu_sockets", "CPU packages.")
@@ -34,6 +42,7 @@ TIME = gauge("node_time_seconds", "The host's clock.", unit=Unit.TIMESTAMP)
 LOAD1 = gauge("node_load1", "Load average over 1 minute.")
 LOAD5 = gauge("node_load5", "Load average over 5 minutes.")
 LOAD15 = gauge("node_load15", "Load average over 15 minutes.")
+THREADS = gauge("node_processes_threads", "Threads that exist.")
 PROCS_RUNNING = gauge("node_procs_running", "Tasks that run or could.")
 PROCS_BLOCKED = gauge("node_procs_blocked", "Tasks that wait for I/O.")
 CONTEXT_SWITCHES = counter("node_context_switches_total", "Context switches.")
@@ -134,6 +143,15 @@ PRESSURE = {
     )
 }
 
+NETSTAT = {
+    (protocol, field): declare(
+        f"node_netstat_{protocol}_{field}", f"{field} of {protocol} in /proc/net/snmp.", unit=Unit.NONE
+    )
+    for protocol, fields in SNMP_FIELDS.items()
+    for field in fields
+    for declare in (gauge if field in SNMP_GAUGES else counter,)
+}
+
 COLLECTOR_SUCCESS = gauge(
     "node_scrape_collector_success", "1 if this part of the host could be read; names are node_exporter's.", "collector"
 )
@@ -154,7 +172,7 @@ _MEGABIT = 10**6 // 8  # bytes per second
 _TIMED_OUT = "mountpoint timeout"  # node_exporter's words
 _FAILED = "statfs failed"
 
-_LOAD_AVERAGES = re.compile(rb"(\d{1,9}\.\d\d) (\d{1,9}\.\d\d) (\d{1,9}\.\d\d) \d+/\d+ \d+\n")
+_LOAD_AVERAGES = re.compile(rb"(\d{1,9}\.\d\d) (\d{1,9}\.\d\d) (\d{1,9}\.\d\d) \d+/(\d{1,10}) \d+\n")
 
 Clock = Callable[[], float]
 log = logging.getLogger(__name__)
@@ -198,6 +216,7 @@ class HostInput:
             (("filefd",), self._file_handles),
             (("diskstats",), self._disks),
             (("netdev", "netclass"), self._network),
+            (("netstat",), self._protocols),
             (("filesystem",), self._filesystem_usage),
         )
 
@@ -252,6 +271,13 @@ class HostInput:
         for cpu, times in self._cpu_times.items():
             for mode, seconds in zip(MODES, times, strict=False):
                 yield Sample(CPU_SECONDS, (cpu, mode), seconds)
+        yield from self._guests()
+
+    def _guests(self) -> Iterator[Sample]:
+        if any(any(times[len(MODES) :]) for times in self._cpu_times.values()):
+            for cpu, times in self._cpu_times.items():
+                for mode, seconds in zip(GUEST_MODES, times[len(MODES) :], strict=False):
+                    yield Sample(CPU_GUEST_SECONDS, (cpu, mode), seconds)
 
     def _load(self) -> Iterator[Sample]:
         # Three averages, tasks that run and exist, the youngest pid: proc_loadavg(5).
@@ -259,8 +285,9 @@ class HostInput:
         if match is None:
             self._skipped.add()
             return
-        for metric, average in zip((LOAD1, LOAD5, LOAD15), match.groups(), strict=True):
+        for metric, average in zip((LOAD1, LOAD5, LOAD15), match.groups()[:3], strict=True):
             yield Sample(metric, (), float(average))
+        yield Sample(THREADS, (), int(match[4]))
 
     def _memory(self) -> Iterator[Sample]:
         values = parse_meminfo(self._files.read("meminfo"), self._skipped)
@@ -316,6 +343,12 @@ class HostInput:
                     yield Sample(metric, labels, attribute)
             if link.speed is not None:
                 yield Sample(NET_SPEED, labels, link.speed * _MEGABIT)
+
+    def _protocols(self) -> Iterator[Sample]:
+        for key, value in parse_snmp(self._files.read("net/snmp"), self._skipped).items():
+            metric = NETSTAT.get(key)
+            if metric is not None:
+                yield Sample(metric, (), value)
 
     def _filesystem_usage(self) -> Iterator[Sample]:
         # Of process 1: the agent itself may live in a mount namespace of its own.

@@ -1,16 +1,19 @@
-"""Tables that grow until they break: neighbours, connection tracking, Open vSwitch's flows, thin pools.
+"""Tables that grow until they break: neighbours, connections, processes, Open vSwitch's flows, thin pools.
 
 Sources: /proc/net/arp and /proc/net/stat/{arp,ndisc}_cache (net/core/neighbour.c), /proc/sys/net/ipv{4,6}/neigh/default
-and /proc/sys/net/netfilter (Documentation/networking/{ip,nf_conntrack}-sysctl.rst); ovs-vswitchd's `upcall/show`
-(ovs-vswitchd(8)) and OpenFlow's table statistics; `dmsetup status` (Documentation/admin-guide/device-mapper/
-thin-provisioning.rst). Names are node_exporter's and openstack-network-exporter's where they have one.
+and /proc/sys/net/netfilter (Documentation/networking/{ip,nf_conntrack}-sysctl.rst); /proc/PID/stat and
+/proc/sys/kernel/pid_max; ovs-vswitchd's `upcall/show` (ovs-vswitchd(8)) and OpenFlow's table statistics; `dmsetup
+status` (Documentation/admin-guide/device-mapper/thin-provisioning.rst). Names are node_exporter's and
+openstack-network-exporter's where they have one.
 
 The kernel counts its neighbours in one table for each family and all network namespaces together, and holds that
-against gc_thresh3; it tells them by device for ARP only. Flows and thin pools are asked for in lanes of their own.
+against gc_thresh3; it tells them by device for ARP only. Processes, flows and thin pools are asked
+for in lanes of their own.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -39,6 +42,9 @@ NEIGHBOUR_LIMIT = gauge(
 NEIGHBOUR_FULL = counter("vdbmon_neighbour_table_full_total", "Neighbours refused for want of room.", "family")
 CONNTRACK = gauge("node_nf_conntrack_entries", "Connections that are tracked.")
 CONNTRACK_LIMIT = gauge("node_nf_conntrack_entries_limit", "Connections that can be tracked.")
+PROCESSES = gauge("node_processes_state", "Processes by state, in the kernel's letters.", "state")
+PIDS = gauge("node_processes_pids", "Processes of the host.")
+PIDS_LIMIT = gauge("node_processes_max_processes", "Highest number that a process or thread may get.")
 BRIDGE_FLOWS = gauge("ovs_bridge_flow_count", "OpenFlow rules of a bridge.", "bridge", "datapath_type")
 DATAPATH_FLOWS = gauge("vdbmon_ovs_datapath_flows", "Flows that a datapath has cached.", "datapath")
 DATAPATH_FLOWS_LIMIT = gauge(
@@ -64,6 +70,18 @@ LAST_SUCCESS = gauge(
 SLOW_EVERY = 30.0  # seconds
 DMSETUP_SECONDS = 10.0
 MOST_BRIDGES = 100
+# The kernel's letters (proc_pid_stat(5)) and telegraf's words for them.
+PROCESS_STATES = {
+    "R": "running",
+    "S": "sleeping",
+    "D": "blocked",
+    "Z": "zombies",
+    "T": "stopped",
+    "I": "idle",
+    "X": "dead",
+    "W": "paging",
+    "P": "parked",
+}
 MOST_POOLS = 100
 
 _FAMILIES = (("ipv4", "arp_cache"), ("ipv6", "ndisc_cache"))
@@ -163,6 +181,7 @@ class TablesInput:
         self._vswitchd = JsonRpc(lambda: control_socket(ovs.run_dir), ovs.timeout)
         # Each with the condition under which there is something to ask for.
         self._lanes: dict[str, tuple[Callable[[], bool], SlowLane[list[Sample]]]] = {
+            "processes": (lambda: True, SlowLane("processes", self._processes, SLOW_EVERY, clock)),
             "ovs_flows": (ovs.run_dir.is_dir, SlowLane("ovs-flows", self._flows, SLOW_EVERY, clock)),
             "thin_pools": (
                 partial(has_device_mapper, procfs),
@@ -172,7 +191,7 @@ class TablesInput:
 
     def gather(self) -> list[Sample]:
         """All samples of the tables that there are; of a slow one what the last run found."""
-        return [*self._neighbours(), *self._connections(), *self._slow()]
+        return [*self._neighbours(), *self._single_numbers(), *self._slow()]
 
     def _neighbours(self) -> Iterator[Sample]:
         # Of process 1: the agent itself may live in a network namespace of its own.
@@ -192,9 +211,13 @@ class TablesInput:
                 if limit is not None:
                     yield NEIGHBOUR_LIMIT.sample(limit, family, threshold)
 
-    def _connections(self) -> Iterator[Sample]:
-        for metric, name in ((CONNTRACK, "nf_conntrack_count"), (CONNTRACK_LIMIT, "nf_conntrack_max")):
-            value = self._number(f"sys/net/netfilter/{name}")
+    def _single_numbers(self) -> Iterator[Sample]:
+        for metric, name in (
+            (CONNTRACK, "net/netfilter/nf_conntrack_count"),
+            (CONNTRACK_LIMIT, "net/netfilter/nf_conntrack_max"),
+            (PIDS_LIMIT, "kernel/pid_max"),
+        ):
+            value = self._number(f"sys/{name}")
             if value is not None:
                 yield metric.sample(value)
 
@@ -209,6 +232,12 @@ class TablesInput:
                 yield from outcome.value or ()
             if outcome.last_success is not None:
                 yield LAST_SUCCESS.sample(outcome.last_success, table)
+
+    def _processes(self) -> list[Sample]:
+        # One read for each process: too dear for every scrape.
+        states = count_states(self._procfs)
+        found = [PROCESSES.sample(states[letter], letter) for letter in PROCESS_STATES]
+        return [*found, PIDS.sample(states.total())]
 
     def _flows(self) -> list[Sample]:
         return list(flow_samples(self._database, self._vswitchd, self._ovs, self._skipped))
@@ -268,6 +297,25 @@ def thin_pool_samples(status: bytes, skipped: SkippedLines) -> Iterator[Sample]:
             if total:
                 yield POOL_USED.sample(used, name, kind)
                 yield POOL_BLOCKS.sample(total, name, kind)
+
+
+def count_states(folder: Path) -> Counter[str]:
+    """Processes by state; a stopped one may be traced or not.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    states: Counter[str] = Counter()
+    for name in os.listdir(folder):  # noqa: PTH208 - strings are enough
+        if name.isdecimal():
+            try:
+                data = read_file(f"{folder}/{name}/stat")
+            except OSError:
+                continue  # it ended
+            state = data.rpartition(b") ")[2][:1].decode(errors="replace")
+            if state:
+                states["T" if state == "t" else state] += 1
+    return states
 
 
 def has_device_mapper(procfs: Path) -> bool:

@@ -10,12 +10,15 @@ does, in strings too: VictoriaMetrics and readers of files take a point for one 
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from collector.projections.point import FieldValue, Point
 from collector.projections.text import well_formed
+
+Tags = tuple[tuple[str, str], ...]
 
 _LARGEST = 2**63 - 1
 _NEEDS_CARE = re.compile(r"[,= \\\n\r\t]|[^\x00-\x7f]")
@@ -25,25 +28,57 @@ _MEASUREMENT_ESCAPES = str.maketrans({",": "\\,", " ": "\\ ", "\n": "\\n", "\r":
 _STRING_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
 
 
+class LineEncoder:
+    """Makes lines; keeps the beginnings (measurement and tags) of the points of the last time and of no other."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, Tags], str] = {}
+
+    def encode(self, points: Iterable[Point]) -> Iterator[bytes]:
+        """One line per point, without line end; numbers that are not finite and points without fields are left out."""
+        known, used = self._known, dict[tuple[str, Tags], str]()
+        for point in points:
+            fields = _fields(point.fields)
+            if fields:
+                key = (point.measurement, point.tags)
+                beginning = used[key] = known.get(key) or _beginning(*key)
+                yield f"{beginning}{fields} {point.timestamp_ns}".encode()
+        self._known = used
+
+
 def encode(points: Iterable[Point]) -> Iterator[bytes]:
-    """One line per point, without line end; numbers that are not finite and points without fields are left out."""
-    for point in points:
-        fields = ",".join(
-            f"{_escaped(name)}={text}" for name, value in point.fields.items() if (text := _field(value)) is not None
-        )
-        if fields:
-            tags = "".join(f",{_escaped(name)}={text}" for name, value in point.tags if (text := _escaped(value)))
-            yield f"{_measurement(point.measurement)}{tags} {fields} {point.timestamp_ns}".encode()
+    """The lines of points that will not come again."""
+    return LineEncoder().encode(points)
 
 
-def _field(value: FieldValue) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return f"{min(max(value, -_LARGEST - 1), _LARGEST)}i"
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else None
-    return f'"{well_formed(value).translate(_STRING_ESCAPES)}"'
+def _beginning(measurement: str, tags: Tags) -> str:
+    pairs = "".join(f",{_escaped(name)}={text}" for name, value in tags if (text := _escaped(value)))
+    return f"{_measurement(measurement)}{pairs} "
+
+
+def _fields(fields: Mapping[str, FieldValue]) -> str:
+    texts = []
+    for name, value in fields.items():
+        if type(value) is int:
+            texts.append(f"{_key(name)}{value if -_LARGEST <= value <= _LARGEST else _clamped(value)}i")
+        elif type(value) is float:
+            if math.isfinite(value):
+                texts.append(f"{_key(name)}{value!r}")
+        elif type(value) is bool:
+            texts.append(f"{_key(name)}{'true' if value else 'false'}")
+        else:
+            texts.append(f'{_key(name)}"{well_formed(str(value)).translate(_STRING_ESCAPES)}"')
+    return ",".join(texts)
+
+
+def _clamped(value: int) -> int:
+    return min(max(value, -_LARGEST - 1), _LARGEST)
+
+
+@functools.lru_cache(maxsize=4096)
+def _key(field: str) -> str:
+    """Names of fields are few and come again in every point."""
+    return f"{_escaped(field)}="
 
 
 def _escaped(text: str) -> str:

@@ -1,50 +1,58 @@
 """Samples as telegraf's points: its measurements, tags, fields and units.
 
-Which metric becomes which field is data (`collector.projections.telegraf_names`). What is computed from several
-readings stands here, with telegraf's meanings, which are not those of the Prometheus names:
-
-- `docker_container_mem usage` is without page cache (inputs.docker on cgroup v1; here on v2 as well).
-- `mem cached` includes reclaimable slab, `mem used` leaves out free, buffers and cached (gopsutil).
-- `disk free` is what others than root may fill; `used_percent` is of used + free.
-- `cpu usage_*` and `docker_container_cpu usage_percent` need two readings: absent in the first collection.
+Which metric becomes which field is data (`telegraf_names`), what is computed from several readings stands in
+`telegraf_computed`. Here is what brings both together at little cost: 3,500 samples, those of 50 containers, every ten
+seconds. What doesn't change between two collections is kept: where each series' value goes, and the tags of the points.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from collector.metrics import Metric, Sample
 from collector.projections.point import Point
-from collector.projections.telegraf_names import Tags, label_context, rules_of
+from collector.projections.telegraf_computed import COMPARED, COMPUTED, Compare, Fields, Moment, Tag
+from collector.projections.telegraf_names import rules_of
+from collector.projections.telegraf_rule import Facts, Form, Rule, Tags, gather_facts, label_context
 
-_CPU_MODES = ("user", "system", "idle", "nice", "iowait", "irq", "softirq", "steal")
-
-Numbers = dict[str, int | float]
-
-
-class _Series(NamedTuple):
-    measurement: str
-    tags: Tags
+_SUMS = {Form.WHOLE_SUM, Form.REAL_SUM}
+_WHOLE, _REAL, _FLAG = range(3)
+_KINDS = {Form.REAL: _REAL, Form.REAL_SUM: _REAL, Form.FLAG: _FLAG}
+_Labels = tuple[str, ...]
 
 
-class _Target(NamedTuple):
-    """Where the values of one (metric, labels) go."""
+class _Series:
+    """The points of one measurement with the same tags.
 
-    series: _Series
-    field: str
-    scale: int
-    whole: bool
+    Attributes:
+        turn: the collection that `fields` are of.
+        read, read_turn: what is to be compared with the next collection, and the collection that it is of.
+    """
+
+    __slots__ = ("compare", "compute", "fields", "measurement", "read", "read_turn", "tags", "turn", "variants")
+
+    def __init__(self, measurement: str, tags: Tags) -> None:
+        self.measurement = measurement
+        self.tags = tags
+        self.compute = COMPUTED.get(measurement)
+        self.compare = COMPARED.get(measurement)
+        self.variants: dict[Tag, Tags] = {}
+        self.turn = self.read_turn = 0
+        self.fields: Fields = {}
+        self.read: Fields = {}
+
+    def with_tag(self, tag: Tag) -> Tags:
+        """The tags and one more, whose value is a reading."""
+        tags = self.variants.get(tag)
+        if tags is None:
+            tags = self.variants[tag] = tuple(sorted((*self.tags, tag)))
+        return tags
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """What the computed fields need besides their own point."""
-
-    timestamp_ns: int
-    machine_memory: float | None
+# Where a value goes: series, field, scale, kind, whether it is added to what is there, what takes its place (or None).
+_Target = tuple[_Series, str, float, int, bool, str | int | None]
 
 
 class TelegrafProjection:
@@ -56,155 +64,114 @@ class TelegrafProjection:
 
     def __init__(self, host: str) -> None:
         self._host = host
-        self._targets: dict[tuple[Metric, tuple[str, ...]], tuple[_Target, ...]] = {}
-        self._before: dict[_Series, Numbers] = {}
+        self._targets: dict[Metric, dict[_Labels, tuple[_Target, ...]]] = {}
+        self._kept = 0
+        self._series: dict[tuple[str, Tags], _Series] = {}
+        self._turn = 0
         self._before_ns = 0
 
-    def project(self, samples: Iterable[Sample], timestamp_ns: int) -> list[Point]:
+    def project(self, samples: Collection[Sample], timestamp_ns: int) -> list[Point]:
         """The points of one collection that was taken at `timestamp_ns` (Unix time)."""
-        groups = self._group(samples)
-        _add_cpu_total(groups, self._host)
-        total = groups.get(_Series("mem", (("host", self._host),)), {}).get("total")
-        moment = _Moment(timestamp_ns, total)
-        kept: dict[_Series, Numbers] = {}
-        for series, numbers in groups.items():
-            compute = _COMPUTED.get(series.measurement)
-            if compute is not None:
-                compute(numbers, moment)
-            compare = _COMPARED.get(series.measurement)
-            if compare is not None:
-                kept[series] = dict(numbers)
-                before = self._before.get(series)
-                if before is not None:
-                    compare(numbers, before, timestamp_ns - self._before_ns)
-        self._before, self._before_ns = kept, timestamp_ns
-        return [Point(*series, numbers, timestamp_ns) for series, numbers in groups.items() if numbers]
+        self._turn += 1
+        touched = self._fill(samples)
+        if self._kept != len(samples):
+            self._forget_others_than(samples)
+        host = (("host", self._host),)
+        moment = Moment(
+            timestamp_ns,
+            self._fields_of("mem", host),
+            self._fields_of("cpu", (("cpu", "cpu-total"), *host)),
+        )
+        points = [self._point(series, moment) for series in touched]
+        self._before_ns = timestamp_ns
+        return [point for point in points if point.fields]
 
-    def _group(self, samples: Iterable[Sample]) -> dict[_Series, Numbers]:
-        """The fields of every series. Targets are kept for the series of this collection and no other."""
-        groups: dict[_Series, Numbers] = {}
-        used: dict[tuple[Metric, tuple[str, ...]], tuple[_Target, ...]] = {}
+    def _fill(self, samples: Collection[Sample]) -> list[_Series]:
+        """Put every value into its fields; the series that got any, in the order of their first."""
+        turn, known, touched = self._turn, self._targets, list[_Series]()
+        facts: Facts | None = None
         for metric, labels, value in samples:
-            key = (metric, labels)
-            targets = self._targets.get(key)
+            by_labels = known.get(metric)
+            if by_labels is None:
+                by_labels = known[metric] = {}
+            targets = by_labels.get(labels)
             if targets is None:
-                targets = tuple(_targets(metric, labels, self._host))
-            used[key] = targets
-            for series, field, scale, whole in targets:
-                numbers = groups.get(series)
-                if numbers is None:
-                    numbers = groups[series] = {}
-                if not whole:
-                    numbers[field] = float(value * scale)
+                facts = facts or gather_facts(samples)
+                targets = by_labels[labels] = tuple(self._make_targets(metric, labels, facts))
+                self._kept += 1
+            for series, field, scale, kind, adds, constant in targets:
+                if constant is not None:
+                    number: Any = constant
+                elif kind:
+                    number = float(value * scale) if kind == _REAL else value > 0
+                elif scale == 1 and type(value) is int:
+                    number = value
                 elif math.isfinite(value):
-                    numbers[field] = round(value * scale)
+                    number = round(value * scale)
+                else:
+                    continue
+                if series.turn != turn:
+                    series.fields, series.turn = {}, turn
+                    touched.append(series)
+                fields = series.fields
+                fields[field] = fields.get(field, 0) + number if adds else number
+        return touched
+
+    def _point(self, series: _Series, moment: Moment) -> Point:
+        fields, tags, found = series.fields, series.tags, None
+        if series.compare is not None:
+            found = self._compared(series, series.compare, moment.timestamp_ns - self._before_ns)
+        if series.compute is not None:
+            tag = series.compute(fields, moment)
+            if tag is not None:
+                tags = series.with_tag(tag)
+        if found:
+            fields.update(found)
+        return Point(series.measurement, tags, fields, moment.timestamp_ns)
+
+    def _compared(self, series: _Series, compare: Compare, elapsed_ns: int) -> Fields | None:
+        now, before = dict(series.fields), series.read
+        had_before = series.read_turn == self._turn - 1
+        series.read, series.read_turn = now, self._turn
+        return compare(now, before, elapsed_ns) if had_before and before and elapsed_ns > 0 else None
+
+    def _fields_of(self, measurement: str, tags: Tags) -> Fields:
+        series = self._series.get((measurement, tags))
+        return series.fields if series is not None and series.turn == self._turn else {}
+
+    def _make_targets(self, metric: Metric, labels: _Labels, facts: Facts) -> Iterator[_Target]:
+        context = label_context(metric, labels, self._host, facts)
+        for rule in rules_of(metric):
+            if not rule.counts(context):
+                continue
+            constant = _constant(rule, context)
+            if constant == "":
+                continue
+            filled = [(name, template.format_map(context)) for name, template in rule.tags]
+            tags = tuple(sorted((name, value) for name, value in (*filled, ("host", self._host)) if value))
+            key = (rule.measurement, tags)
+            series = self._series.get(key)
+            if series is None:
+                series = self._series[key] = _Series(*key)
+            field = rule.field.format_map(context)
+            yield series, field, rule.scale, _KINDS.get(rule.form, _WHOLE), rule.form in _SUMS, constant
+
+    def _forget_others_than(self, samples: Collection[Sample]) -> None:
+        """Keep what this collection used and nothing else: containers come and go."""
+        used: dict[Metric, dict[_Labels, tuple[_Target, ...]]] = {}
+        for metric, labels, _ in samples:
+            used.setdefault(metric, {})[labels] = self._targets[metric][labels]
         self._targets = used
-        return groups
+        self._kept = sum(map(len, used.values()))
+        series = {target[0] for targets in used.values() for kept in targets.values() for target in kept}
+        self._series = {(one.measurement, one.tags): one for one in series}
 
 
-def _targets(metric: Metric, labels: tuple[str, ...], host: str) -> Iterator[_Target]:
-    context = label_context(metric, labels)
-    for rule in rules_of(metric):
-        filled = [(name, template.format_map(context)) for name, template in rule.tags]
-        tags = tuple(sorted((name, value) for name, value in (*filled, ("host", host)) if value))
-        yield _Target(_Series(rule.measurement, tags), rule.field.format_map(context), rule.scale, rule.whole)
-
-
-def _add_cpu_total(groups: dict[_Series, Numbers], host: str) -> None:
-    """Add `cpu-total`: the sum of all CPUs."""
-    total: Numbers = {}
-    for series, numbers in groups.items():
-        if series.measurement == "cpu":
-            for field, value in numbers.items():
-                total[field] = total.get(field, 0.0) + value
-    if total:
-        groups[_Series("cpu", (("cpu", "cpu-total"), ("host", host)))] = total
-
-
-def _memory(numbers: Numbers, _moment: _Moment) -> None:
-    """`used` and the percentages of the host's memory."""
-    page_cache = numbers.pop("_page_cache", None)
-    if page_cache is not None:
-        numbers["cached"] = page_cache + numbers.get("sreclaimable", 0)
-    total = numbers.get("total")
-    if not total:
-        return
-    if {"free", "buffered", "cached"} <= numbers.keys():
-        numbers["used"] = total - numbers["free"] - numbers["buffered"] - numbers["cached"]
-        numbers["used_percent"] = 100 * numbers["used"] / total
-    if "available" in numbers:
-        numbers["available_percent"] = 100 * numbers["available"] / total
-
-
-def _swap(numbers: Numbers, _moment: _Moment) -> None:
-    if {"total", "free"} <= numbers.keys():
-        numbers["used"] = numbers["total"] - numbers["free"]
-        numbers["used_percent"] = 100 * numbers["used"] / numbers["total"] if numbers["total"] else 0.0
-
-
-def _system(numbers: Numbers, moment: _Moment) -> None:
-    boot_time = numbers.pop("_boot_time", None)
-    if boot_time is not None:
-        numbers["uptime"] = int(moment.timestamp_ns / 1e9 - boot_time)
-
-
-def _filesystem(numbers: Numbers, _moment: _Moment) -> None:
-    free = numbers.pop("_free_with_reserve", None)
-    if free is not None and "total" in numbers:
-        numbers["used"] = numbers["total"] - free
-        reachable = numbers["used"] + numbers.get("free", 0)
-        numbers["used_percent"] = 100 * numbers["used"] / reachable if reachable else 0.0
-    if {"inodes_total", "inodes_free"} <= numbers.keys():
-        numbers["inodes_used"] = numbers["inodes_total"] - numbers["inodes_free"]
-
-
-def _container_memory(numbers: Numbers, moment: _Moment) -> None:
-    """`usage` without page cache; a container without a limit has the machine's memory, as Docker says it."""
-    usage = numbers.pop("_usage", None)
-    if "limit" not in numbers and moment.machine_memory is not None:
-        numbers["limit"] = moment.machine_memory
-    if usage is None:
-        return
-    cache = numbers.get("cache", 0)
-    numbers["usage"] = usage - cache if cache < usage else usage
-    if numbers.get("limit"):
-        numbers["usage_percent"] = 100 * numbers["usage"] / numbers["limit"]
-
-
-def _container_status(numbers: Numbers, moment: _Moment) -> None:
-    if "started_at" in numbers:
-        numbers["uptime_ns"] = moment.timestamp_ns - int(numbers["started_at"])
-
-
-def _cpu_usage(numbers: Numbers, before: Numbers, _elapsed_ns: int) -> None:
-    """Per cent of the time between the readings, by mode; counters that ran backwards count as standing still."""
-    spent = {mode: max(numbers.get(f"time_{mode}", 0) - before.get(f"time_{mode}", 0), 0) for mode in _CPU_MODES}
-    total = sum(spent.values())
-    if total <= 0:
-        return
-    for mode, seconds in spent.items():
-        numbers[f"usage_{mode}"] = 100 * seconds / total
-    numbers["usage_active"] = 100 * (total - spent["idle"]) / total
-
-
-def _container_cpu_usage(numbers: Numbers, before: Numbers, elapsed_ns: int) -> None:
-    """Per cent of one core between the readings. A counter that fell belongs to a new container: no figure yet."""
-    if elapsed_ns <= 0 or "usage_total" not in numbers.keys() & before.keys():
-        return
-    spent_ns = numbers["usage_total"] - before["usage_total"]
-    if spent_ns >= 0:
-        numbers["usage_percent"] = 100 * spent_ns / elapsed_ns
-
-
-_COMPUTED: dict[str, Callable[[Numbers, _Moment], None]] = {
-    "mem": _memory,
-    "swap": _swap,
-    "system": _system,
-    "disk": _filesystem,
-    "docker_container_mem": _container_memory,
-    "docker_container_status": _container_status,
-}
-_COMPARED: dict[str, Callable[[Numbers, Numbers, int], None]] = {
-    "cpu": _cpu_usage,
-    "docker_container_cpu": _container_cpu_usage,
-}
+def _constant(rule: Rule, context: dict[str, str]) -> str | int | None:
+    """The value of a field that doesn't come from the sample's; empty where there is none."""
+    if rule.form is Form.TEXT:
+        return rule.text.format_map(context)
+    if rule.form is Form.NUMBER_IN_TEXT:
+        text = rule.text.format_map(context)
+        return int(text) if text.isdecimal() else ""
+    return None

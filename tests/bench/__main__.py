@@ -8,9 +8,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import churn, exposition, gather, top
+from tests.bench import churn, exposition, gather, influx, top
 
-BENCHMARKS = {"exposition": exposition.run, "gather": gather.run, "churn": churn.run, "top": top.run}
+BENCHMARKS = {
+    "exposition": exposition.run,
+    "gather": gather.run,
+    "churn": churn.run,
+    "influx": influx.run,
+    "top": top.run,
+}
 RESULTS = Path("build/bench.json")
 
 

@@ -14,7 +14,7 @@ HISTORIC = {
     **{metric.name: 'counter metrics should have "_total" suffix' for metric in catalogue.host.VMSTAT.values()},
     **{
         metric.name: "metric names should be written in 'snake_case' not 'camelCase'"
-        for metric in catalogue.host.MEMORY.values()
+        for metric in (*catalogue.host.MEMORY.values(), *catalogue.host.NETSTAT.values())
         if _CAMEL.search(metric.name)
     },
     # openstack-network-exporter's and ovs_exporter's names; test_catalogue.py lists the counters one by one.

@@ -22,7 +22,7 @@ Families = Mapping[str, Mapping[Labels, float]]
 FAMILIES = re.compile(
     r"node_(?:cpu_seconds_total|memory_\w+|disk_(?!info)\w+|filesystem_\w+|load\d+|pressure_\w+|procs_\w+|intr_total"
     r"|network_(?:receive|transmit)_(?!nohandler|queue)\w+_total|network_(?:up|mtu_bytes|carrier)|context_switches_total"
-    r"|forks_total|boot_time_seconds|time_seconds|vmstat_\w+|filefd_\w+)"
+    r"|forks_total|boot_time_seconds|time_seconds|vmstat_\w+|filefd_\w+|netstat_(?:Ip|Icmp|Tcp|Udp|UdpLite)_\w+)"
 )
 # Labels that only one side has a right to: throw-away mounts, devices and interfaces of tests that run beside this one.
 TRANSIENT = re.compile(r"veth.*|loop\d+|/dev/loop\d+|/tmp/.*|/run/.*")
@@ -112,5 +112,5 @@ def test_the_collectors_that_it_names_are_named_so(exporter: str) -> None:
     text = http_get(exporter)
     assert text is not None
     mine = {dict(labels)["collector"] for labels in ours()["node_scrape_collector_success"]}
-    assert len(mine) == 11
+    assert len(mine) == 12
     assert mine <= collectors(text)

@@ -162,7 +162,14 @@ SOURCES = (
         _host,
         (
             *("proc/stat", "proc/loadavg", "proc/meminfo", "proc/vmstat", "proc/diskstats", "proc/cpuinfo"),
-            *("proc/pressure/*", "proc/sys/fs/file-nr", "proc/net/dev", "proc/1/mounts", "sys/class/net/*/*"),
+            *(
+                "proc/pressure/*",
+                "proc/sys/fs/file-nr",
+                "proc/net/dev",
+                "proc/net/snmp",
+                "proc/1/mounts",
+                "sys/class/net/*/*",
+            ),
         ),
         sums=frozenset({host.CPU_CORES}),
         about=frozenset({host.COLLECTOR_DURATION, host.COLLECTOR_SUCCESS}),

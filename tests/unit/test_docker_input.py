@@ -309,6 +309,49 @@ def test_the_number_of_ended_containers_is_bounded_and_the_youngest_stay() -> No
     assert seen[declared.STATES.name, "stopped"] == 1000
 
 
+def test_a_health_check_is_told_of_in_dockers_words() -> None:
+    states = [
+        container("well", Status.RUNNING, health="healthy"),
+        container("sick", Status.RUNNING, health="unhealthy", failing_streak=4),
+        container("unchecked", Status.RUNNING),
+        container("unchecked-by-name", Status.RUNNING, health="none"),
+    ]
+    seen = by_name(container_samples(states, 1000.0))
+    assert {key[1:]: value for key, value in seen.items() if key[0] == declared.HEALTH_STREAK.name} == {
+        ("well", "i:1"): 0,
+        ("sick", "i:1"): 4,
+    }
+    assert {key[1:] for key in seen if key[0] == declared.HEALTH_INFO.name} == {
+        ("well", "i:1", "healthy"),
+        ("sick", "i:1", "unhealthy"),
+    }
+
+
+def test_the_failing_streak_is_read_from_the_daemons_file() -> None:
+    state = {**CONFIG["State"], "Health": {"Status": "unhealthy", "FailingStreak": 7}}
+    assert parse_state({**CONFIG, "State": state}).failing_streak == 7
+
+
+class Engine:
+    """Stands for the client: what `info` answers."""
+
+    def info(self) -> dict[str, Any]:
+        return {"Images": 12, "NGoroutines": 80, "NEventsListener": "many", "Name": "engine"}
+
+
+def test_figures_of_the_engine_are_told_while_it_answers() -> None:
+    (endpoint,) = [endpoint for endpoint in ENDPOINTS if endpoint.name == "info"]
+    probe = Probe(endpoint, Engine, lambda: 100.5, lambda: 100.5)  # type: ignore[arg-type]
+    probe.state = ProbeState(started=100.0)
+    probe.run()
+    samples = {sample.metric: sample.value for sample in probe_samples({"info": probe.state}, 101.0, DEADLINE)}
+    assert (samples[declared.IMAGES], samples[declared.GOROUTINES]) == (12, 80)
+    assert declared.EVENT_LISTENERS not in samples
+    hanging = ProbeState(started=130.0, finished=100.5, ok=True, last_success=100.5, figures=probe.state.figures)
+    late = {sample.metric for sample in probe_samples({"info": hanging}, 140.0, DEADLINE)}
+    assert not late & {declared.IMAGES, declared.GOROUTINES}
+
+
 def test_what_was_read_in_the_background_is_told_with_its_time() -> None:
     source = DockerInput(
         lambda: docker.APIClient(base_url="unix:///nonexistent"),

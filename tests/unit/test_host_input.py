@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from collector.host.files import KeptFiles
 from collector.host.filesystems import Mount, parse_mounts
 from collector.host.links import SPEED_EVERY, Link, LinkReader, parse_attribute
 from collector.host.memory import VMSTAT_FIELDS, parse_meminfo, parse_vmstat
+from collector.host.snmp import parse_snmp
 from collector.inputs import host
 from collector.inputs.host import HostInput
 from collector.kernelfile import SkippedLines
@@ -76,6 +78,52 @@ def test_every_disk_column_goes_under_its_name(pool: StatvfsPool) -> None:
     assert values["node_disk_io_time_weighted_seconds_total"] == pytest.approx(columns[10] / 1000)
     assert values["node_disk_discarded_sectors_total"] == columns[13]
     assert values["node_disk_flush_requests_time_seconds_total"] == pytest.approx(columns[16] / 1000)
+
+
+def test_protocols_go_under_node_exporters_names(pool: StatvfsPool) -> None:
+    values = values_of(recorded_input(pool)[0])
+    names, numbers = (line.split() for line in (RECORDED / "proc/net/snmp").read_text().splitlines() if "Tcp:" in line)
+    assert {f"node_netstat_Tcp_{name}": int(number) for name, number in zip(names[1:], numbers[1:], strict=True)} == {
+        name: value for (name, _), value in values.items() if name.startswith("node_netstat_Tcp_")
+    }
+    assert values["node_netstat_Tcp_MaxConn", ()] == -1
+
+
+@pytest.mark.parametrize(
+    ("data", "values", "skipped"),
+    [
+        (b"Ip: A B\nIp: 1 2\nTcp: C\nTcp: 3\n", {("Ip", "A"): 1, ("Ip", "B"): 2, ("Tcp", "C"): 3}, 0),
+        (b"Ip: A B\nIp: 1\nTcp: C\nTcp: 3\n", {("Tcp", "C"): 3}, 1),
+        (b"Ip: A\nIp: -1\nTcp: MaxConn\nTcp: -1\n", {("Tcp", "MaxConn"): -1}, 1),
+        (b"Ip: A\nIp: 1\nTcp: C\nTc", {("Ip", "A"): 1}, 1),
+        (b"", {}, 0),
+    ],
+)
+def test_protocols_line_by_line(data: bytes, values: dict[tuple[str, str], int], skipped: int) -> None:
+    seen = SkippedLines()
+    assert parse_snmp(data, seen) == values
+    assert seen.count == skipped
+
+
+def test_threads_are_counted(pool: StatvfsPool) -> None:
+    threads = int((RECORDED / "proc/loadavg").read_text().split()[3].partition("/")[2])
+    assert values_of(recorded_input(pool)[0])["node_processes_threads", ()] == threads
+
+
+def test_the_time_of_virtual_machines_is_told_where_there_ever_was_one(pool: StatvfsPool, tmp_path: Path) -> None:
+    assert not [name for name, _ in values_of(recorded_input(pool)[0]) if "guest" in name]
+    shutil.copytree(RECORDED, tmp_path, dirs_exist_ok=True)
+    stat = tmp_path / "proc/stat"
+    stat.write_text(
+        stat.read_text().replace("cpu1 75084 0 24839 343877 12018 0 924 399 0 0", "cpu1 9 9 9 9 9 9 9 9 150 50")
+    )
+    values = values_of(recorded_input(pool, tmp_path)[0])
+    assert {key[1]: value for key, value in values.items() if key[0] == host.CPU_GUEST_SECONDS.name} == {
+        ("0", "user"): 0.0,
+        ("0", "nice"): 0.0,
+        ("1", "user"): 1.5,
+        ("1", "nice"): 0.5,
+    }
 
 
 def test_a_file_system_that_fails_says_why(pool: StatvfsPool) -> None:

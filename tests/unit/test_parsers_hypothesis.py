@@ -22,6 +22,7 @@ from collector.host.disks import parse_diskstats
 from collector.host.filesystems import parse_mounts
 from collector.host.links import parse_attribute, parse_word
 from collector.host.memory import parse_meminfo, parse_vmstat
+from collector.host.snmp import parse_snmp
 from collector.kernelfile import SkippedLines, parse_count, parse_flat_keyed, parse_limit, parse_pressure
 from collector.netdev import parse_net_dev
 from collector.procfs import parse_open_files_limit, parse_stat
@@ -33,7 +34,16 @@ Parser = Callable[[bytes, SkippedLines], object]
 PARSERS: tuple[Parser, ...] = (
     *(parse_count, parse_limit, parse_flat_keyed, parse_pressure),
     *(parse_blkio, parse_throttle, parse_nested_keyed, parse_cpu_max),
-    *(parse_cpu_stat, parse_diskstats, parse_meminfo, parse_mounts, parse_attribute, parse_word, parse_net_dev),
+    *(
+        parse_cpu_stat,
+        parse_diskstats,
+        parse_meminfo,
+        parse_mounts,
+        parse_attribute,
+        parse_word,
+        parse_net_dev,
+        parse_snmp,
+    ),
 )
 WORDS = (
     *(
@@ -49,6 +59,8 @@ WORDS = (
         b"-1",
         b"MemTotal:",
         b"kB",
+        b"Tcp:",
+        b"MaxConn",
     ),
     *(b"254:0", b"8:16", b"Read", b"Write", b"Total", b"rbytes=", b"wios=1", b"eth0:", b"lo:", b"|", b"(a) (b)", b"S"),
     *(b"0", b"7", b"18446744073709551615", b"9" * 30, b"9" * 5000, b"\xff\xfe", b"\0", b"/", b"\\040", b"1_0", b"+1"),

@@ -20,6 +20,7 @@ from collector.inputs.tables import (
 from collector.kernelfile import SkippedLines
 from collector.metrics import Metric, Sample
 from collector.settings import OvsSettings
+from tests.support.wait import wait_until
 
 ARP = b"""\
 IP address       HW type     Flags       HW address            Mask     Device
@@ -52,6 +53,9 @@ broken: 0 2097152 thin-pool Fail
 """
 
 
+PROCESS_LANE = {tables.PROCESSES, tables.PIDS, tables.TABLE_UP, tables.LAST_SUCCESS}
+
+
 def by_metric(samples: list[Sample]) -> dict[tuple[Metric, tuple[str, ...]], float]:
     return {(sample.metric, sample.labels): sample.value for sample in samples}
 
@@ -70,7 +74,8 @@ def test_neighbours_stand_beside_their_limits(tmp_path: Path) -> None:
     write(tmp_path, "proc/1/net/arp", ARP)
     write(tmp_path, "proc/net/stat/arp_cache", ARP_CACHE)
     write(tmp_path, "proc/sys/net/ipv4/neigh/default/gc_thresh3", b"1024\n")
-    assert by_metric(source(tmp_path).gather()) == {
+    found = by_metric(source(tmp_path).gather())
+    assert {key: value for key, value in found.items() if key[0] not in PROCESS_LANE} == {
         (tables.ARP_ENTRIES, ("eth0",)): 2,
         (tables.ARP_ENTRIES, ("docker0",)): 1,
         (tables.NEIGHBOURS, ("ipv4",)): 31,
@@ -100,11 +105,33 @@ def test_a_number_that_no_switch_or_pool_has_costs_its_line(odd: str) -> None:
     assert skipped.count == 1
 
 
+def test_processes_are_counted_by_state(tmp_path: Path) -> None:
+    for number, stat in enumerate((b"1 (a b) S 0", b"2 (c) ) R 0", b"3 (d) t 0", b"4 (e) T 0", b"5 (f) D 0", b""), 1):
+        write(tmp_path, f"proc/{number}/stat", stat)
+    write(tmp_path, "proc/sys/kernel/pid_max", b"4194304\n")
+    (tmp_path / "proc/7").mkdir()  # it ended
+    asked = source(tmp_path)
+    found = wait_until(
+        lambda: {
+            key: value for key, value in by_metric(asked.gather()).items() if key[0] in (tables.PROCESSES, tables.PIDS)
+        },
+        deadline=10,
+        what="the first round",
+    )
+    states = dict.fromkeys(tables.PROCESS_STATES, 0) | {"S": 1, "R": 1, "T": 2, "D": 1}
+    assert found == {(tables.PROCESSES, (state,)): count for state, count in states.items()} | {(tables.PIDS, ()): 5}
+    assert by_metric(asked.gather())[tables.PIDS_LIMIT, ()] == 4194304
+
+
 def test_conntrack_is_absent_without_its_module(tmp_path: Path) -> None:
-    assert source(tmp_path).gather() == []
+    assert [sample for sample in source(tmp_path).gather() if sample.metric not in PROCESS_LANE] == []
     write(tmp_path, "proc/sys/net/netfilter/nf_conntrack_count", b"30\n")
     write(tmp_path, "proc/sys/net/netfilter/nf_conntrack_max", b"262144\n")
-    assert by_metric(source(tmp_path).gather()) == {(tables.CONNTRACK, ()): 30, (tables.CONNTRACK_LIMIT, ()): 262144}
+    found = by_metric(source(tmp_path).gather())
+    assert {key: value for key, value in found.items() if key[0] not in PROCESS_LANE} == {
+        (tables.CONNTRACK, ()): 30,
+        (tables.CONNTRACK_LIMIT, ()): 262144,
+    }
 
 
 def test_flows_are_read_by_datapath() -> None:
