@@ -1,5 +1,9 @@
 """A real Prometheus scrapes the server over TLS with a password, and asks for OpenMetrics."""
 
+import base64
+import ssl
+import subprocess
+import urllib.request
 from pathlib import Path
 
 import bcrypt
@@ -10,7 +14,8 @@ from collector.catalogue import cgroup, host, internal
 from collector.outputs.prometheus import PrometheusServer
 from collector.outputs.web_config import WebConfig
 from collector.projections.prometheus import Exposition, TextFormat
-from tests.support.servers import http_json, prometheus, query
+from tests.support.agent import VDBMON
+from tests.support.servers import free_port, http_json, process, prometheus, query
 from tests.support.wait import wait_until
 
 CONTAINER = ("backup-1", "mariadb:10.11")
@@ -23,7 +28,8 @@ SAMPLES = (
 )
 
 
-def protected_server(folder: Path, asked: list[TextFormat]) -> PrometheusServer:
+def write_web_config(folder: Path) -> trustme.CA:
+    """A certificate for agent.test, and a user with the password `secret`."""
     authority = trustme.CA()
     certificate = authority.issue_cert("agent.test")
     authority.cert_pem.write_to_path(folder / "ca.pem")
@@ -36,13 +42,18 @@ def protected_server(folder: Path, asked: list[TextFormat]) -> PrometheusServer:
         f"tls_server_config: {{cert_file: cert.pem, key_file: key.pem}}\nbasic_auth_users: {{prometheus: '{hashed}'}}\n"
     )
     web.chmod(0o600)
+    return authority
+
+
+def protected_server(folder: Path, asked: list[TextFormat]) -> PrometheusServer:
+    write_web_config(folder)
     exposition = Exposition("host-1")
 
     def scrape(text_format: TextFormat) -> bytes:
         asked.append(text_format)
         return exposition.render(SAMPLES, None, text_format)
 
-    return PrometheusServer("127.0.0.1:0", scrape, web_config=WebConfig(web))
+    return PrometheusServer("127.0.0.1:0", scrape, web_config=WebConfig(folder / "web.yml"))
 
 
 def scrape_config(folder: Path, port: int, password: str) -> str:
@@ -98,3 +109,52 @@ def test_a_wrong_password_is_an_error_that_prometheus_names(tmp_path: Path, pass
     finally:
         server.close()
     assert error in targets[0]["lastError"]
+
+
+def agent_config(folder: Path, port: int) -> Path:
+    path = folder / "vdbmon.toml"
+    path.write_text(
+        f'[host]\nname = "testhost"\n[agent]\nlisten = "localhost:{port}"\nweb_config_file = "{folder / "web.yml"}"\n'
+    )
+    return path
+
+
+def test_the_agent_serves_its_metrics_by_the_file(tmp_path: Path) -> None:
+    authority = write_web_config(tmp_path)
+    port, log = free_port(), tmp_path / "agent.log"
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    context.check_hostname = False  # the certificate is agent.test's
+    credentials = base64.b64encode(b"prometheus:secret").decode()
+    request = urllib.request.Request(
+        f"https://localhost:{port}/metrics",
+        headers={"Authorization": f"Basic {credentials}", "Accept": "application/openmetrics-text"},
+    )
+
+    def scrape() -> str | None:
+        try:
+            with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            return None
+
+    with process([VDBMON, "agent", "run", "--config", str(agent_config(tmp_path, port))], log):
+        text = wait_until(scrape, deadline=30, what="the agent answers")
+    assert text.endswith("# EOF\n")
+    assert 'vdbmon_build_info{version="' in text
+    assert f"vdbmon agent of testhost: https://localhost:{port}/metrics" in log.read_text()
+
+
+def test_a_key_that_others_may_read_keeps_the_agent_from_starting(tmp_path: Path) -> None:
+    write_web_config(tmp_path)
+    (tmp_path / "key.pem").chmod(0o644)
+    answer = subprocess.run(
+        [VDBMON, "agent", "run", "--config", str(agent_config(tmp_path, free_port()))],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert answer.returncode == 2
+    (line,) = answer.stderr.splitlines()
+    assert line.endswith(f"{tmp_path / 'key.pem'} has mode 0644; chmod 600 {tmp_path / 'key.pem'}")
