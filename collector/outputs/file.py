@@ -14,7 +14,7 @@ from pathlib import Path
 
 from collector.outputs.settings import FileSettings
 from collector.outputs.sink import OutputError
-from collector.projections.line_protocol import encode
+from collector.projections.line_protocol import LineEncoder
 from collector.projections.point import Point
 
 STDOUT = "stdout"
@@ -25,6 +25,7 @@ class FileOutput:
     """Some files."""
 
     def __init__(self, settings: FileSettings) -> None:
+        self._lines = LineEncoder()
         self._files = settings.files
 
     @property
@@ -34,7 +35,7 @@ class FileOutput:
 
     def encode(self, points: Iterable[Point]) -> Iterator[bytes]:
         """One line per point."""
-        return encode(points)
+        return self._lines.encode(points)
 
     def write(self, batch: Sequence[bytes]) -> None:
         """Append the lines to every file.

@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 from collector.errors import ConfigError
 from collector.outputs.http_answer import refused, unanswered
 from collector.outputs.settings import InfluxSettings
-from collector.projections.line_protocol import encode
+from collector.projections.line_protocol import LineEncoder
 from collector.projections.point import Point
 from collector.secretfile import read_secret
 
@@ -39,6 +39,7 @@ class InfluxOutput:
     """
 
     def __init__(self, settings: InfluxSettings) -> None:
+        self._lines = LineEncoder()
         self.url = settings.urls[0].rstrip("/")
         words = {"db": settings.database, "rp": settings.retention_policy, "precision": "ns"}
         self._address = f"{self.url}/write?{urlencode({key: word for key, word in words.items() if word})}"
@@ -56,7 +57,7 @@ class InfluxOutput:
 
     def encode(self, points: Iterable[Point]) -> Iterator[bytes]:
         """One line per point."""
-        return encode(points)
+        return self._lines.encode(points)
 
     def write(self, batch: Sequence[bytes]) -> None:
         """Write lines with nanosecond timestamps in one request.

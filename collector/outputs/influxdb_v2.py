@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError
 from collector.errors import ConfigError
 from collector.outputs.http_answer import refused, unanswered
 from collector.outputs.settings import InfluxV2Settings
-from collector.projections.line_protocol import encode
+from collector.projections.line_protocol import LineEncoder
 from collector.projections.point import Point
 from collector.secretfile import read_secret
 
@@ -43,6 +43,7 @@ class InfluxV2Output:
     """
 
     def __init__(self, settings: InfluxV2Settings) -> None:
+        self._lines = LineEncoder()
         if not settings.urls:
             raise ConfigError("config.urls", "[[outputs.influxdb_v2]] urls is empty", "name the server to write to")
         self.url = settings.urls[0]
@@ -63,7 +64,7 @@ class InfluxV2Output:
 
     def encode(self, points: Iterable[Point]) -> Iterator[bytes]:
         """One line per point."""
-        return encode(points)
+        return self._lines.encode(points)
 
     def write(self, batch: Sequence[bytes]) -> None:
         """Write lines with nanosecond timestamps in one request.

@@ -1,8 +1,8 @@
 """Samples as Prometheus text, format 0.0.4, and as OpenMetrics text 1.0.0.
 
 Sources of the formats: prometheus.io/docs/instrumenting/exposition_formats and the OpenMetrics specification. The names
-and units are those of the declared metrics; this projection adds the `host` label and the Docker labels that were asked
-for, nothing else. No timestamps: a series must end with its source.
+and units are those of the declared metrics; this projection adds the `host` label, the tags of the configuration and
+the Docker labels that were asked for. No timestamps: a series must end with its source.
 
 The formats differ in what stands above a family and in OpenMetrics' last line; the lines of the samples are the same,
 so that what a store keeps does not depend on the format that it asked for. OpenMetrics demands `_total` of a counter:
@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from collector.constant_tags import TagsOf, no_tags, with_constant
 from collector.foreign import ForeignMetric
 from collector.metrics import Kind, Metric, Sample, Unit
 from collector.projections.text import well_formed
@@ -56,8 +57,9 @@ class Exposition:
             refuses a second value of a series; the first one stays.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, tags_of: TagsOf = no_tags) -> None:
         self._host = host
+        self._tags_of = tags_of
         self._known: dict[Metric, _Prefixes] = {}
         self._container_labels: _ContainerLabels = {}
         self.duplicates = 0
@@ -87,7 +89,7 @@ class Exposition:
             if labels in prefixes:
                 duplicates += 1
                 continue
-            prefix = known.get(labels) or _prefix(metric, labels, self._host, more)
+            prefix = known.get(labels) or _prefix(metric, labels, (*self._tags_of(metric), ("host", self._host)), more)
             prefixes[labels] = prefix
             number = repr(value)
             lines.append(prefix + number if number[-1] <= "9" else prefix + _spelled(value))
@@ -127,15 +129,14 @@ def _openmetrics_header(metric: Metric) -> str:
 _HEADERS = {TextFormat.PROMETHEUS: _header, TextFormat.OPENMETRICS: _openmetrics_header}
 
 
-def _prefix(metric: Metric, labels: tuple[str, ...], host: str, container_labels: _ContainerLabels) -> str:
+def _prefix(metric: Metric, labels: tuple[str, ...], constant: _Pairs, container_labels: _ContainerLabels) -> str:
     """The text before the number. An empty label equals an absent one in Prometheus, so it is left out."""
     added: _Pairs = ()
     if container_labels and metric.labels[:2] == _CONTAINER:
         added = container_labels.get((labels[0], labels[1]), ())
     pairs = [
         f'{name}="{well_formed(value).translate(_LABEL_ESCAPES)}"'
-        for name, value in (*zip(metric.labels, labels, strict=True), *added, ("host", host))
-        if value
+        for name, value in with_constant((*zip(metric.labels, labels, strict=True), *added), constant)
     ]
     return f"{metric.name}{{{','.join(pairs)}}} "
 

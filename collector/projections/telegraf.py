@@ -8,19 +8,29 @@ seconds. What doesn't change between two collections is kept: where each series'
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
+from collector.constant_tags import TagsOf, no_tags, with_constant
 from collector.metrics import Metric, Sample
 from collector.projections.point import Point
 from collector.projections.telegraf_computed import COMPARED, COMPUTED, Compare, Fields, Moment, Tag
 from collector.projections.telegraf_names import rules_of
-from collector.projections.telegraf_rule import Facts, Form, Rule, Tags, gather_facts, label_context
+from collector.projections.telegraf_rule import NANO, Facts, Form, Rule, Tags, gather_facts, label_context
 
 _SUMS = {Form.WHOLE_SUM, Form.REAL_SUM}
 _WHOLE, _REAL, _FLAG = range(3)
 _KINDS = {Form.REAL: _REAL, Form.REAL_SUM: _REAL, Form.FLAG: _FLAG}
+_NOTHING: Mapping[str, float] = {}
 _Labels = tuple[str, ...]
+
+
+class _Reading(NamedTuple):
+    """What a series read, when, and what it told together with the reading before."""
+
+    read_ns: int
+    fields: Fields
+    told: Fields
 
 
 class _Series:
@@ -28,20 +38,21 @@ class _Series:
 
     Attributes:
         turn: the collection that `fields` are of.
-        read, read_turn: what is to be compared with the next collection, and the collection that it is of.
+        last: what was read last, if that is to be compared with the next reading.
+        last_turn: the collection that `last` is of.
     """
 
-    __slots__ = ("compare", "compute", "fields", "measurement", "read", "read_turn", "tags", "turn", "variants")
+    __slots__ = ("compared", "compute", "fields", "last", "last_turn", "measurement", "tags", "turn", "variants")
 
     def __init__(self, measurement: str, tags: Tags) -> None:
         self.measurement = measurement
         self.tags = tags
         self.compute = COMPUTED.get(measurement)
-        self.compare = COMPARED.get(measurement)
+        self.compared = COMPARED.get(measurement)
         self.variants: dict[Tag, Tags] = {}
-        self.turn = self.read_turn = 0
+        self.turn = self.last_turn = 0
         self.fields: Fields = {}
-        self.read: Fields = {}
+        self.last: _Reading | None = None
 
     def with_tag(self, tag: Tag) -> Tags:
         """The tags and one more, whose value is a reading."""
@@ -62,31 +73,33 @@ class TelegrafProjection:
         host: value of the tag `host`.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, tags_of: TagsOf = no_tags) -> None:
         self._host = host
+        self._tags_of = tags_of
         self._targets: dict[Metric, dict[_Labels, tuple[_Target, ...]]] = {}
         self._kept = 0
         self._series: dict[tuple[str, Tags], _Series] = {}
         self._turn = 0
-        self._before_ns = 0
+        self._memory: _Series | None = None
+        self._cpu_total: _Series | None = None
 
-    def project(self, samples: Collection[Sample], timestamp_ns: int) -> list[Point]:
-        """The points of one collection that was taken at `timestamp_ns` (Unix time)."""
+    def project(
+        self, samples: Iterable[Sample], timestamp_ns: int, gathered: Mapping[str, float] = _NOTHING
+    ) -> list[Point]:
+        """The points of one collection that was taken at `timestamp_ns` (Unix time).
+
+        `gathered` is when inputs were gathered whose last result is given again, in Unix seconds, by name.
+        """
         self._turn += 1
-        touched = self._fill(samples)
-        if self._kept != len(samples):
-            self._forget_others_than(samples)
-        host = (("host", self._host),)
-        moment = Moment(
-            timestamp_ns,
-            self._fields_of("mem", host),
-            self._fields_of("cpu", (("cpu", "cpu-total"), *host)),
-        )
-        points = [self._point(series, moment) for series in touched]
-        self._before_ns = timestamp_ns
+        collection = tuple(samples)
+        touched = self._fill(collection)
+        if self._kept != len(collection):
+            self._forget_others_than(collection)
+        moment = Moment(timestamp_ns, self._fields_of(self._memory), self._fields_of(self._cpu_total))
+        points = [self._point(series, moment, gathered) for series in touched]
         return [point for point in points if point.fields]
 
-    def _fill(self, samples: Collection[Sample]) -> list[_Series]:
+    def _fill(self, samples: tuple[Sample, ...]) -> list[_Series]:
         """Put every value into its fields; the series that got any, in the order of their first."""
         turn, known, touched = self._turn, self._targets, list[_Series]()
         facts: Facts | None = None
@@ -117,30 +130,39 @@ class TelegrafProjection:
                 fields[field] = fields.get(field, 0) + number if adds else number
         return touched
 
-    def _point(self, series: _Series, moment: Moment) -> Point:
-        fields, tags, found = series.fields, series.tags, None
-        if series.compare is not None:
-            found = self._compared(series, series.compare, moment.timestamp_ns - self._before_ns)
+    def _point(self, series: _Series, moment: Moment, gathered: Mapping[str, float]) -> Point:
+        fields, tags = series.fields, series.tags
+        told = None
+        if series.compared is not None:
+            source, compare = series.compared
+            read_ns = round(gathered[source] * NANO) if source in gathered else moment.timestamp_ns
+            told = self._compare(series, compare, read_ns)
         if series.compute is not None:
             tag = series.compute(fields, moment)
             if tag is not None:
                 tags = series.with_tag(tag)
-        if found:
-            fields.update(found)
+        if told:
+            fields.update(told)
         return Point(series.measurement, tags, fields, moment.timestamp_ns)
 
-    def _compared(self, series: _Series, compare: Compare, elapsed_ns: int) -> Fields | None:
-        now, before = dict(series.fields), series.read
-        had_before = series.read_turn == self._turn - 1
-        series.read, series.read_turn = now, self._turn
-        return compare(now, before, elapsed_ns) if had_before and before and elapsed_ns > 0 else None
+    def _compare(self, series: _Series, compare: Compare, read_ns: int) -> Fields:
+        """What two readings tell. One that is given again tells what it told before."""
+        before = series.last if series.last_turn == self._turn - 1 else None
+        series.last_turn = self._turn
+        if before is not None and before.read_ns == read_ns:
+            return before.told
+        told: Fields = {}
+        if before is not None and read_ns > before.read_ns:
+            told = compare(series.fields, before.fields, read_ns - before.read_ns)
+        series.last = _Reading(read_ns, dict(series.fields), told)
+        return told
 
-    def _fields_of(self, measurement: str, tags: Tags) -> Fields:
-        series = self._series.get((measurement, tags))
+    def _fields_of(self, series: _Series | None) -> Fields:
         return series.fields if series is not None and series.turn == self._turn else {}
 
     def _make_targets(self, metric: Metric, labels: _Labels, facts: Facts) -> Iterator[_Target]:
         context = label_context(metric, labels, self._host, facts)
+        constant_tags = (*self._tags_of(metric), ("host", self._host))
         for rule in rules_of(metric):
             if not rule.counts(context):
                 continue
@@ -148,15 +170,21 @@ class TelegrafProjection:
             if constant == "":
                 continue
             filled = [(name, template.format_map(context)) for name, template in rule.tags]
-            tags = tuple(sorted((name, value) for name, value in (*filled, ("host", self._host)) if value))
-            key = (rule.measurement, tags)
-            series = self._series.get(key)
-            if series is None:
-                series = self._series[key] = _Series(*key)
+            series = self._series_of(rule.measurement, tuple(sorted(with_constant(filled, constant_tags))))
             field = rule.field.format_map(context)
             yield series, field, rule.scale, _KINDS.get(rule.form, _WHOLE), rule.form in _SUMS, constant
 
-    def _forget_others_than(self, samples: Collection[Sample]) -> None:
+    def _series_of(self, measurement: str, tags: Tags) -> _Series:
+        series = self._series.get((measurement, tags))
+        if series is None:
+            series = self._series[measurement, tags] = _Series(measurement, tags)
+        if measurement == "mem":
+            self._memory = series
+        elif measurement == "cpu" and ("cpu", "cpu-total") in tags:
+            self._cpu_total = series
+        return series
+
+    def _forget_others_than(self, samples: tuple[Sample, ...]) -> None:
         """Keep what this collection used and nothing else: containers come and go."""
         used: dict[Metric, dict[_Labels, tuple[_Target, ...]]] = {}
         for metric, labels, _ in samples:

@@ -228,9 +228,10 @@ COMPUTED: dict[str, Callable[[Fields, Moment], Tag | None]] = {
     "procstat": _process_group,
     "procstat_lookup": _lookup,
 }
-COMPARED: dict[str, Compare] = {
-    "cpu": _cpu_usage,
-    "diskio": _disk_io,
-    "docker_container_cpu": _container_cpu_usage,
-    "procstat": _process_group_usage,
+# By measurement: the input that reads it, and what two of its readings tell.
+COMPARED: dict[str, tuple[str, Compare]] = {
+    "cpu": ("host", _cpu_usage),
+    "diskio": ("host", _disk_io),
+    "docker_container_cpu": ("cgroup", _container_cpu_usage),
+    "procstat": ("process", _process_group_usage),
 }

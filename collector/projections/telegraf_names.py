@@ -12,7 +12,9 @@ from collector.foreign import ForeignMetric
 from collector.metrics import Metric
 from collector.projections.telegraf_containers import CONTAINER_RULES
 from collector.projections.telegraf_host import HOST_RULES
-from collector.projections.telegraf_rule import Form, Rule
+from collector.projections.telegraf_rule import Form, Rule, label_context
+
+__all__ = ["RULES", "label_context", "rules_of"]
 
 RULES: dict[Metric, tuple[Rule, ...]] = CONTAINER_RULES | HOST_RULES
 

@@ -73,6 +73,9 @@ class Facts:
     volumes: Mapping[tuple[str, ...], str]
 
 
+NO_FACTS = Facts({}, {})
+
+
 def gather_facts(samples: Iterable[Sample]) -> Facts:
     """The facts of a collection."""
     devices: dict[str, str] = {}
@@ -86,7 +89,7 @@ def gather_facts(samples: Iterable[Sample]) -> Facts:
     return Facts(devices, volumes)
 
 
-def label_context(metric: Metric, labels: tuple[str, ...], host: str, facts: Facts) -> dict[str, str]:
+def label_context(metric: Metric, labels: tuple[str, ...], host: str = "", facts: Facts = NO_FACTS) -> dict[str, str]:
     """The words that the templates of rules may use: the sample's labels and what telegraf makes of them."""
     given = dict(zip(metric.labels, labels, strict=True))
     image_name, image_version = split_image(given.get("image", ""))

@@ -67,6 +67,7 @@ def test_a_container_is_found_under_telegrafs_name(tmp_path: Path) -> None:
         "container_image": "mariadb",
         "container_version": "10.11",
         "cpu": "cpu-total",
+        "engine_host": "host-1",
         "host": "host-1",
     }
     assert found == [(labels, [12_500_000_000], [taken])]
