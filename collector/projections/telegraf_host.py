@@ -19,8 +19,12 @@ def _cpu_times(field: str) -> tuple[Rule, ...]:
     )
 
 
+# `mode` is a reading (`telegraf_computed`), so it has no template.
+_FILESYSTEM = (("path", "{mountpoint}"), ("device", "{device_name}"), ("fstype", "{fstype}"), ("mode", ""))
+
+
 def _disk(field: str) -> tuple[Rule, ...]:
-    return (Rule("disk", field, (("path", "{mountpoint}"), ("device", "{device_name}"), ("fstype", "{fstype}"))),)
+    return (Rule("disk", field, _FILESYSTEM),)
 
 
 def _disk_io(field: str, scale: int = 1) -> tuple[Rule, ...]:
@@ -40,7 +44,7 @@ def _gather(field: str, scale: int = 1) -> Rule:
 
 
 def _write(field: str) -> Rule:
-    return Rule("internal_write", field, (("output", "{output}"),))
+    return Rule("internal_write", field, (("output", "{output}"),), form=Form.WHOLE_SUM)
 
 
 def _agent(field: str) -> Rule:

@@ -41,9 +41,10 @@ BESIDE = (
     tables.PIDS.sample(9),
     internal.INPUT_DURATION.sample(0.01, "host"),
     internal.INPUT_ERRORS.sample(1, "host"),
-    internal.OUTPUT_WRITTEN.sample(1, "influxdb_v2:x"),
-    internal.OUTPUT_DROPPED.sample(1, "influxdb_v2:x"),
-    internal.OUTPUT_QUEUED.sample(1, "influxdb_v2:x"),
+    *(
+        Sample(metric, ("influxdb_v2:x",) * len(metric.labels), 1)
+        for metric in (internal.OUTPUT_WRITTEN, internal.OUTPUT_DROPPED, internal.OUTPUT_QUEUED)
+    ),
     volume.DU_BYTES.sample(1, *CONTAINER, "/backup"),
     volume.INFO.sample(1, *CONTAINER, "/backup", "dr-1", "/x", "/dev/vda", "ext4"),
 )
