@@ -79,6 +79,10 @@ class PrometheusServer:
         """The port that is listened on."""
         return int(self._server.server_address[1])
 
+    def protect(self, web_config: WebConfig | None) -> None:
+        """Ask for what this file says from the next connection on."""
+        self._server.web_config = web_config
+
     def start(self) -> None:
         """Answer from now on."""
         self._thread.start()
@@ -127,7 +131,8 @@ class _Server(ThreadingHTTPServer):
     def get_request(self) -> tuple[socket.socket, Any]:
         """The next connection; it speaks TLS from the first byte on, but no byte is waited for here."""
         connection, address = super().get_request()
-        tls = self.web_config.refresh().tls if self.web_config else None
+        web_config = self.web_config
+        tls = web_config.refresh().tls if web_config else None
         if tls is not None:
             connection = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
@@ -206,7 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND, b"no such page: metrics are at /metrics\n")
 
     def _judge(self) -> Verdict:
-        users = self.server.web_config.protection.users if self.server.web_config else {}
+        web_config = self.server.web_config
+        users = web_config.protection.users if web_config else {}
         if not users:
             return Verdict.ALLOWED
         return self.server.auth.judge(users, self.headers.get("Authorization", ""), self.client_address[0])

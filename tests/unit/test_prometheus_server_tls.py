@@ -104,6 +104,15 @@ def test_no_page_without_the_password(serve: Serve, password: str | None, path: 
     assert TEXT not in body
 
 
+def test_another_file_counts_from_the_next_connection_on(serve: Serve, site: Site) -> None:
+    server = serve(TLS)
+    assert get(server, site.client())[0] == 200
+    server.protect(site.config(USERS))
+    assert [get(server, None, password)[0] for password in (None, "secret")] == [401, 200]
+    server.protect(None)
+    assert get(server, None)[0] == 200
+
+
 def test_who_guesses_on_is_told_to_wait(serve: Serve) -> None:
     server = serve(USERS)
     answers = [get(server, None, f"guess {number}") for number in range(5)]
