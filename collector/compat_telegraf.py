@@ -208,8 +208,10 @@ _INTERNAL = (
     Name("internal_gather,input"),
     *emitted("internal_write ", "metrics_written", "metrics_dropped", "buffer_size", note="where something is pushed"),
     *emitted("internal_write,", "output", note="where something is pushed"),
-    *missing("internal_write ", "metrics_added", "metrics_filtered", "metrics_rejected", why=_QUEUES),
-    *missing("internal_write ", "buffer_limit", "write_time_ns", "errors", "startup_errors", why=_QUEUES),
+    Name("internal_write metrics_rejected", note="among `metrics_dropped` too"),
+    Name("internal_write errors", note="writes that were not accepted"),
+    Name("internal_write write_time_ns", note="of the last write"),
+    *missing("internal_write ", "metrics_added", "metrics_filtered", "buffer_limit", "startup_errors", why=_QUEUES),
     Name("internal_memstats *", missing=_GO),
 )
 

@@ -43,8 +43,8 @@ def _gather(field: str, scale: int = 1) -> Rule:
     return Rule("internal_gather", field, (("input", "{input}"),), scale)
 
 
-def _write(field: str) -> Rule:
-    return Rule("internal_write", field, (("output", "{output}"),), form=Form.WHOLE_SUM)
+def _write(field: str, scale: int = 1, when: tuple[str, str] | None = None) -> Rule:
+    return Rule("internal_write", field, (("output", "{output}"),), scale, Form.WHOLE_SUM, when=when)
 
 
 def _agent(field: str) -> Rule:
@@ -149,6 +149,12 @@ HOST_RULES: dict[Metric, tuple[Rule, ...]] = {
     internal.INPUT_DURATION: (_gather("gather_time_ns", NANO),),
     internal.INPUT_ERRORS: (_gather("errors"), _agent("gather_errors")),
     internal.OUTPUT_WRITTEN: (_write("metrics_written"), _agent("metrics_written")),
-    internal.OUTPUT_DROPPED: (_write("metrics_dropped"), _agent("metrics_dropped")),
+    internal.OUTPUT_DROPPED: (
+        _write("metrics_dropped"),
+        _write("metrics_rejected", when=("cause", "rejected")),
+        _agent("metrics_dropped"),
+    ),
+    internal.OUTPUT_ERRORS: (_write("errors"),),
+    internal.OUTPUT_LAST_WRITE: (_write("write_time_ns", NANO),),
     internal.OUTPUT_QUEUED: (_write("buffer_size"),),
 }

@@ -8,12 +8,13 @@ from fnmatch import fnmatchcase
 from collector.compat_telegraf import TELEGRAF
 from collector.projections.point import Point
 
+_OF_AN_OUTPUT = ("metrics_written", "metrics_dropped", "metrics_rejected", "buffer_size", "errors", "write_time_ns")
 # Emitted only under conditions that a test can't bring about everywhere.
 CONDITIONAL = frozenset(
     {
         *(f"mem {half}_{what}" for half in ("high", "low") for what in ("total", "free")),  # 32-bit kernels
         *("internal_agent metrics_written", "internal_agent metrics_dropped"),  # an output
-        *(f"internal_write {what}" for what in ("metrics_written", "metrics_dropped", "buffer_size")),
+        *(f"internal_write {what}" for what in _OF_AN_OUTPUT),
         "internal_write,output",
         *("docker_disk_usage size", "docker_disk_usage,volume_name", "docker_disk_usage,engine_host"),  # du
     }

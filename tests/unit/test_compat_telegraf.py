@@ -41,9 +41,13 @@ BESIDE = (
     tables.PIDS.sample(9),
     internal.INPUT_DURATION.sample(0.01, "host"),
     internal.INPUT_ERRORS.sample(1, "host"),
+    internal.OUTPUT_DROPPED.sample(1, "influxdb_v2:x", "rejected"),
     *(
-        Sample(metric, ("influxdb_v2:x",) * len(metric.labels), 1)
-        for metric in (internal.OUTPUT_WRITTEN, internal.OUTPUT_DROPPED, internal.OUTPUT_QUEUED)
+        metric.sample(1, "influxdb_v2:x")
+        for metric in (
+            *(internal.OUTPUT_WRITTEN, internal.OUTPUT_QUEUED),
+            *(internal.OUTPUT_ERRORS, internal.OUTPUT_LAST_WRITE),
+        )
     ),
     volume.DU_BYTES.sample(1, *CONTAINER, "/backup"),
     volume.INFO.sample(1, *CONTAINER, "/backup", "dr-1", "/x", "/dev/vda", "ext4"),

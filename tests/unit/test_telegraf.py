@@ -238,10 +238,21 @@ def test_the_agent_about_itself() -> None:
         internal.INPUT_ERRORS.sample(2, "host"),
         internal.OUTPUT_QUEUED.sample(10, "influxdb_v2:x"),
         internal.OUTPUT_WRITTEN.sample(100, "influxdb_v2:x"),
+        internal.OUTPUT_DROPPED.sample(3, "influxdb_v2:x", "overflow"),
+        internal.OUTPUT_DROPPED.sample(4, "influxdb_v2:x", "rejected"),
     )
     assert fields_of(points, "internal_gather", input="cgroup") == {"gather_time_ns": 2_000_000, "errors": 1}
-    assert fields_of(points, "internal_write", output="influxdb_v2:x") == {"buffer_size": 10, "metrics_written": 100}
-    assert fields_of(points, "internal_agent") == {"gather_errors": 3, "metrics_written": 100}
+    assert fields_of(points, "internal_write", output="influxdb_v2:x") == {
+        "buffer_size": 10,
+        "metrics_written": 100,
+        "metrics_dropped": 7,
+        "metrics_rejected": 4,
+    }
+    assert fields_of(points, "internal_agent") == {
+        "gather_errors": 3,
+        "metrics_written": 100,
+        "metrics_dropped": 7,
+    }
 
 
 def test_what_telegraf_has_no_name_for_goes_where_its_prometheus_input_puts_it() -> None:
