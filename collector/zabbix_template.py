@@ -62,6 +62,7 @@ class Group:
         title: names the group's discovery rule.
         subject: begins the names of its items; macros stand for tags.
         fixed: tags of which only this value counts; with all tags fixed nothing is discovered.
+        without: tags of which this value does not count.
         metric: tells which tags the measurement has, where there are several sets (`prometheus`).
     """
 
@@ -70,6 +71,7 @@ class Group:
     subject: str
     items: tuple[Item, ...]
     fixed: Mapping[str, str] = field(default_factory=dict)
+    without: Mapping[str, str] = field(default_factory=dict)
     metric: Metric | None = None
 
     @property
@@ -176,6 +178,7 @@ GROUPS = (
             _rate("drop_in", "dropped incoming", "!/s"),
             _rate("drop_out", "dropped outgoing", "!/s"),
         ),
+        without={"interface": "all"},  # the protocols
     ),
     Group(
         "docker_container_cpu",
@@ -272,16 +275,18 @@ def _discovery_rule(group: Group) -> Export:
         "type": "TRAP",
         "key": key,
         "delay": "0",
-        **_filter(group.fixed),
+        **_filter(group),
         "lifetime": _LIFETIME,
         "item_prototypes": [_item(group, item) for item in group.items],
     }
 
 
-def _filter(fixed: Mapping[str, str]) -> Export:
+def _filter(group: Group) -> Export:
+    wanted: list[tuple[str, str, Export]] = [(tag, value, {}) for tag, value in group.fixed.items()]
+    unwanted = [(tag, value, {"operator": "NOT_MATCHES_REGEX"}) for tag, value in group.without.items()]
     conditions = [
-        {"macro": macro(tag), "value": f"^{value}$", "formulaid": letter}
-        for letter, (tag, value) in zip("ABC", fixed.items(), strict=False)
+        {"macro": macro(tag), "value": f"^{value}$", **operator, "formulaid": letter}
+        for letter, (tag, value, operator) in zip("ABC", (*wanted, *unwanted), strict=False)
     ]
     return {"filter": {"evaltype": "AND", "conditions": conditions}} if conditions else {}
 
