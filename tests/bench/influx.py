@@ -13,7 +13,8 @@ from collector.metrics import Sample
 from collector.projections.line_protocol import LineEncoder
 from collector.projections.telegraf import TelegrafProjection
 from tests.bench.exposition import best_seconds
-from tests.support.sources import SOURCES, samples_of
+from tests.support.source import samples_of
+from tests.support.sources import SOURCES
 
 CONTAINERS = 50
 SECOND = 10**9

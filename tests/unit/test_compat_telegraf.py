@@ -16,7 +16,8 @@ from collector.projections.point import Point
 from collector.projections.telegraf import TelegrafProjection
 from collector.projections.telegraf_names import rules_of
 from tests.support.points import NOW, SECOND
-from tests.support.sources import SOURCES, Source, samples_of
+from tests.support.source import Source, samples_of
+from tests.support.sources import SOURCES
 from tests.support.telegraf_names import CONDITIONAL, denied, names_of, promised, unlisted
 
 CONTAINER = ("db", "image:1")

@@ -12,7 +12,8 @@ from collector.metrics import Sample
 from collector.projections.point import FieldValue, Point
 from collector.projections.telegraf import TelegrafProjection
 from tests.support.points import NOW, SECOND, fields_of
-from tests.support.sources import FIXTURES, SOURCES, samples_of
+from tests.support.source import FIXTURES, samples_of
+from tests.support.sources import SOURCES
 
 TICKS = 100  # a second, on the recorded machine
 SECTOR = 512
