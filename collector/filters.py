@@ -11,14 +11,27 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator
 
 from collector.globs import Glob, Matcher
 from collector.projections.point import Point
 
 Globs = tuple[Glob, ...]
-TagGlobs = Mapping[str, Annotated[Globs, Field(min_length=1)]]
 Tags = tuple[tuple[str, str], ...]
+
+
+def check_any(patterns: Globs) -> Globs:
+    """The patterns themselves.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not patterns:
+        raise ValueError("no pattern: nothing would match; leave the tag out")
+    return patterns
+
+
+TagGlobs = Mapping[str, Annotated[Globs, AfterValidator(check_any)]]
 
 PointFilter = Callable[[Iterable[Point]], list[Point]]
 

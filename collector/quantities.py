@@ -21,6 +21,7 @@ _BYTE_UNITS = {
 _SECOND_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_NOTHING = ("0s", "0ms", "0m", "0h", 0)
 _LARGEST = 2**63 - 1
 _BINARY_STEP = 1024
 _FOUR_DIGITS = 999.5
@@ -60,6 +61,15 @@ def parse_seconds(text: str | float) -> float:
     return value
 
 
+def parse_delay(text: str | float) -> float:
+    """Seconds as `parse_seconds`, or none: `0s`.
+
+    Raises:
+        ValueError: no such duration, or below zero.
+    """
+    return 0.0 if text in _NOTHING and not isinstance(text, bool) else parse_seconds(text)
+
+
 def format_bytes(value: float) -> str:
     """A size for people, binary units, three digits: `1.00 GiB`, `512 B`."""
     size, unit = float(value), "B"
@@ -72,3 +82,4 @@ def format_bytes(value: float) -> str:
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes)]
 Seconds = Annotated[float, BeforeValidator(parse_seconds)]
+Delay = Annotated[float, BeforeValidator(parse_delay)]

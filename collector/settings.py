@@ -6,14 +6,16 @@ Words are telegraf's where the meaning is the same (`interval`, `metric_batch_si
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from collector.quantities import Bytes, Seconds
+from collector.constant_tags import TagValues
+from collector.filters import SelectorSettings
+from collector.quantities import Bytes, Delay, Seconds
 
 
 class DataFormat(StrEnum):
@@ -21,6 +23,32 @@ class DataFormat(StrEnum):
 
     INFLUX = "influx"
     PROMETHEUS = "prometheus"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonSettings(SelectorSettings):
+    """What every input has.
+
+    Its filters decide what is in `/metrics` and in all outputs. A name is the metric's in Prometheus or telegraf's
+    measurement, a tag is a label or telegraf's tag, a field is telegraf's or the metric's name in Prometheus.
+
+    Attributes:
+        tags: put on all series of this input, as labels and as tags; what the input says itself goes before.
+    """
+
+    tags: TagValues = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedSettings(CommonSettings):
+    """What an input has that need not be in every collection.
+
+    Attributes:
+        interval: seconds from one gathering to the next; in between, its last result is given again. None for every
+            collection.
+    """
+
+    interval: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,21 +89,22 @@ DEFAULT_PROCESS_GROUPS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessSettings:
+class ProcessSettings(TimedSettings):
     """Groups of processes; the first that fits counts, and what fits none is counted as `other`."""
 
     groups: tuple[ProcessGroup, ...] = DEFAULT_PROCESS_GROUPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DockerSettings:
+class DockerSettings(TimedSettings):
     """The local engine.
 
     Attributes:
-        address: None for DOCKER_HOST, else the usual socket.
+        address: as `unix:///var/run/docker.sock`; None for DOCKER_HOST, else the usual socket.
         root: where its data root is seen by the agent; None to ask the engine, and /var/lib/docker until it answers.
         docker_label_include: Docker labels that become labels `container_label_<name>` of the container's series on
             `/metrics`, as cAdvisor has them all; each multiplies series where its values change.
+        timeout: seconds that the engine may take for one answer.
     """
 
     address: str | None = None
@@ -85,7 +114,7 @@ class DockerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OvsSettings:
+class OvsSettings(TimedSettings):
     """Open vSwitch on this host.
 
     Attributes:
@@ -105,7 +134,7 @@ class OvsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeInputSettings:
+class VolumeInputSettings(TimedSettings):
     """Volumes of containers.
 
     Attributes:
@@ -121,18 +150,21 @@ class VolumeInputSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobSettings:
+class JobSettings(TimedSettings):
     """Metrics that jobs write. `volumes_dir` is None for the `dir` of `[volumes]`."""
 
     volumes_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExecSettings:
+class ExecSettings(CommonSettings):
     """Commands that print metrics.
 
     Attributes:
         commands: each a text that is split as a shell would, or a list of program and arguments; there is no shell.
+        data_format: `influx` (line protocol) or `prometheus` (its text format).
+        timeout: seconds that a command may run.
+        interval: seconds from one run to the next.
         name_prefix: put before every name.
         alias: the name that labels the series of the command; None for the program's.
     """
@@ -144,32 +176,63 @@ class ExecSettings:
     name_prefix: str = ""
     alias: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.timeout > self.interval:
+            raise ValueError(f"timeout = {self.timeout:g} s is above interval = {self.interval:g} s; lower it")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSettings:
-    """Settings of single inputs."""
+    """The inputs, by their names.
 
+    Attributes:
+        host: the host: CPUs, memory, disks, file systems, network, pressure.
+        containers: which containers run; the others read what it found, so it is in every collection.
+        cgroup: CPU, memory, block I/O and limits of containers.
+        network: what containers send and receive.
+        internal: what the agent costs and how its inputs and outputs fare.
+        tables: tables of the host that fill up: connections, addresses, descriptors.
+    """
+
+    host: TimedSettings = field(default_factory=TimedSettings)
+    containers: CommonSettings = field(default_factory=CommonSettings)
+    cgroup: TimedSettings = field(default_factory=TimedSettings)
+    network: TimedSettings = field(default_factory=TimedSettings)
     process: ProcessSettings = field(default_factory=ProcessSettings)
-    docker: DockerSettings = field(default_factory=DockerSettings)
-    ovs: OvsSettings = field(default_factory=OvsSettings)
     volume: VolumeInputSettings = field(default_factory=VolumeInputSettings)
     job: JobSettings = field(default_factory=JobSettings)
+    docker: DockerSettings = field(default_factory=DockerSettings)
+    ovs: OvsSettings = field(default_factory=OvsSettings)
+    tables: TimedSettings = field(default_factory=TimedSettings)
+    internal: CommonSettings = field(default_factory=CommonSettings)
     exec: tuple[ExecSettings, ...] = ()
+
+    def timed(self) -> dict[str, TimedSettings]:
+        """The settings of the inputs that may have an interval of their own, by name."""
+        return {name: section for name, section in self.common().items() if isinstance(section, TimedSettings)}
+
+    def common(self) -> dict[str, CommonSettings]:
+        """The settings of every input but exec, by name; each command of exec has settings of its own."""
+        sections = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: section for name, section in sections.items() if isinstance(section, CommonSettings)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
-    """The agent on one host.
+    """The agent on one host. The words of telegraf mean what they mean there.
 
     Attributes:
         listen: address and port of `/metrics`.
         web_config_file: TLS and basic authentication of `/metrics`, in the format of exporter-toolkit; None for none.
-        interval: how often the push outputs get a collection, and how often slow inputs run.
-        min_age: results of fast inputs younger than this are shared between scrapes and pushes.
-        flush_interval: points wait so long for a batch to be full.
-        flush_jitter: a time by chance, up to this one, is added to it.
+        interval: seconds from one collection for the push outputs to the next.
+        round_interval: collect at whole multiples of the interval: series of all hosts then line up.
+        collection_jitter: seconds that a collection is late at the most, by chance; spreads the load of a fleet.
+        collection_offset: seconds that every collection is late.
+        min_age: results younger than these seconds are shared between scrapes and pushes.
+        flush_interval: seconds from one write of an output to the next; a full batch is written at once.
+        flush_jitter: seconds that a write is late at the most, by chance.
         metric_batch_size: points of one write at the most.
-        metric_buffer_limit: points that wait for an output at the most; the oldest are dropped and counted.
+        metric_buffer_limit: points that wait for an output at the most, besides buffer_disk_limit; None for no limit.
         buffer_directory: where they wait, in a folder for each output.
         buffer_disk_limit: bytes on disk that an output may take; the oldest points are dropped and counted.
         procfs: where the host's /proc is.
@@ -180,9 +243,12 @@ class AgentSettings:
     listen: str = "127.0.0.1:9273"
     web_config_file: Path | None = None
     interval: Seconds = 10.0
+    round_interval: bool = True
+    collection_jitter: Delay = 0.0
+    collection_offset: Delay = 0.0
     min_age: Seconds = 1.0
     flush_interval: Seconds = 10.0
-    flush_jitter: Seconds | None = None
+    flush_jitter: Delay = 0.0
     metric_batch_size: Annotated[int, Field(ge=1)] = 1000
     metric_buffer_limit: Annotated[int, Field(ge=1)] | None = None
     buffer_directory: Path = Path("/var/lib/vdbmon/spool")
@@ -190,3 +256,25 @@ class AgentSettings:
     procfs: Path = Path("/proc")
     sysfs: Path = Path("/sys")
     cgroupfs: Path = Path("/sys/fs/cgroup")
+
+    def __post_init__(self) -> None:
+        late = self.collection_jitter + self.collection_offset
+        if late >= self.interval:
+            raise ValueError(
+                f"collection_jitter and collection_offset add up to {late:g} s, not below interval = "
+                f"{self.interval:g} s; lower them"
+            )
+        if self.min_age > self.interval:
+            raise ValueError(
+                f"min_age = {self.min_age:g} s is above interval = {self.interval:g} s: pushes would repeat each "
+                "other; lower it"
+            )
+        if self.flush_jitter > self.flush_interval:
+            raise ValueError(
+                f"flush_jitter = {self.flush_jitter:g} s is above flush_interval = {self.flush_interval:g} s; lower it"
+            )
+        if self.metric_buffer_limit is not None and self.metric_batch_size > self.metric_buffer_limit:
+            raise ValueError(
+                f"metric_batch_size = {self.metric_batch_size} is above metric_buffer_limit = "
+                f"{self.metric_buffer_limit}: a batch would never fill; lower it"
+            )

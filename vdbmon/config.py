@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ArgsKwargs
 
+from collector.constant_tags import TagValues
 from collector.errors import ConfigError
 from collector.outputs.settings import OutputSettings
 from collector.settings import AgentSettings, InputSettings
@@ -31,6 +33,16 @@ from orchestrator.settings import (
 ENVIRONMENT_VARIABLE = "VDBMON_CONFIG"
 DEFAULT_PATHS = (Path("vdbmon.toml"), Path("/etc/vdbmon/vdbmon.toml"))
 
+_OUTPUTS_ONLY = "outputs have it; on an input it would give two series of /metrics the same labels"
+# Words of telegraf that its users bring along, where a similar word of ours would mislead.
+_TELEGRAF_HINTS = {
+    "fieldpass": "its new name is fieldinclude",
+    "fielddrop": "its new name is fieldexclude",
+    "taginclude": _OUTPUTS_ONLY,
+    "tagexclude": _OUTPUTS_ONLY,
+    "hostname": "the host's name is [host] name",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostIdentity:
@@ -45,6 +57,7 @@ class Config:
 
     host: HostIdentity
     agent: AgentSettings = field(default_factory=AgentSettings)
+    global_tags: TagValues = field(default_factory=dict)
     inputs: InputSettings = field(default_factory=InputSettings)
     outputs: OutputSettings = field(default_factory=OutputSettings)
     prometheus: Endpoint = field(default_factory=lambda: FleetSettings().prometheus)
@@ -121,9 +134,21 @@ def check_config(document: dict[str, Any], path: Path) -> Config:
         config = _Document.model_validate({"config": document}).config
     except ValidationError as error:
         raise ConfigError("config.invalid", "\n".join(_sentences(error, path))) from error
+    _refuse_short_intervals(path, config)
     _refuse_doubles(path, "hosts", [host.name for host in config.hosts])
     _refuse_doubles(path, "sources", [source.name for source in config.sources])
     return config
+
+
+def _refuse_short_intervals(path: Path, config: Config) -> None:
+    for name, section in config.inputs.timed().items():
+        if section.interval is not None and section.interval < config.agent.interval:
+            raise ConfigError(
+                "config.interval",
+                f"{path}: inputs.{name}.interval = {section.interval:g} s is below agent.interval = "
+                f"{config.agent.interval:g} s, and collections come no faster than that",
+                "lower agent.interval",
+            )
 
 
 def _refuse_doubles(path: Path, section: str, names: list[str]) -> None:
@@ -134,15 +159,18 @@ def _refuse_doubles(path: Path, section: str, names: list[str]) -> None:
 
 def _sentences(error: ValidationError, path: Path) -> Iterator[str]:
     for item in error.errors(include_url=False):
-        location = item["loc"][1:]
+        location = tuple(part for part in item["loc"][1:] if part != "[key]")
         key = _dotted(location)
         if item["type"] == "unexpected_keyword_argument":
             known = _known_keys(location[:-1])
             close = difflib.get_close_matches(str(location[-1]), known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(sorted(known))}"
+            hint = _TELEGRAF_HINTS.get(str(location[-1]), hint)
             yield f"{path}: unknown key {key}; {hint}"
         elif item["type"] == "missing":
             yield f"{path}: {key} is missing"
+        elif isinstance(item["input"], Mapping | ArgsKwargs):
+            yield f"{path}: {key}: {item['msg'].removeprefix('Value error, ')}"
         else:
             yield f"{path}: {key} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
 

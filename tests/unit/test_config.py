@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from collector.catalogue import INPUT_MODULES
 from collector.errors import ConfigError
-from collector.settings import DataFormat
+from collector.settings import DataFormat, InputSettings
 from orchestrator.settings import Reach
 from vdbmon.config import find_config, load_config
 
@@ -114,6 +115,16 @@ timeout = "2s"
         ("[[inputs.exec]]\ncommands = []", ["inputs.exec[0].commands"]),
         ('[[inputs.exec]]\ncommand = "a"', ["inputs.exec[0].command", "did you mean commands?"]),
         ('[[inputs.exec]]\ncommands = ["a"]\ndata_format = "json"', ["'influx' or 'prometheus'"]),
+        ('[[inputs.exec]]\ncommands = ["a"]\ninterval = "1s"', ["inputs.exec[0]: timeout = 5 s is above"]),
+        ('[inputs.host]\nnamepass = ["{cpu"]', ["inputs.host.namepass[0] = '{cpu'", "for example {cpu,mem}"]),
+        ("[inputs.host]\ntagpass = { cpu = [] }", ["inputs.host.tagpass.cpu = []", "leave the tag out"]),
+        ('[inputs.host]\ntagexclude = ["cpu"]', ["unknown key inputs.host.tagexclude; outputs have it"]),
+        ('[inputs.host]\nfielddrop = ["cpu"]', ["unknown key inputs.host.fielddrop; its new name is fieldexclude"]),
+        ('[inputs.host]\ntags = { host = "x" }', ["inputs.host.tags.host", "[host] name"]),
+        ('[inputs.host]\ntags = { "my-tag" = "x" }', ["inputs.host.tags.my-tag", "letters, digits and _"]),
+        ('[global_tags]\nrack = ""', ["global_tags.rack = ''", "at least 1 character"]),
+        ('[inputs.cgroup]\ninterval = "1s"', ["inputs.cgroup.interval = 1 s is below agent.interval = 5 s"]),
+        ('[inputs.containers]\ninterval = "1m"', ["unknown key inputs.containers.interval"]),
     ],
 )
 def test_what_is_wrong_in_an_input_is_named(write: Write, section: str, words: list[str]) -> None:
@@ -121,6 +132,34 @@ def test_what_is_wrong_in_an_input_is_named(write: Write, section: str, words: l
         load_config(write(WHOLE + section))
     for word in words:
         assert word in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('min_age = "20s"', ["agent: min_age = 20 s is above interval = 5 s"]),
+        ('collection_jitter = "3s"\ncollection_offset = "2s"', ["add up to 5 s, not below interval = 5 s"]),
+        ('flush_interval = "10s"\nflush_jitter = "11s"', ["flush_jitter = 11 s is above flush_interval = 10 s"]),
+        ("metric_buffer_limit = 999", ["metric_batch_size = 1000 is above metric_buffer_limit = 999"]),
+        ("metric_batch_size = 0", ["agent.metric_batch_size = 0", "greater than or equal to 1"]),
+        ('collection_jitter = "-1s"', ["agent.collection_jitter", "10s, 500ms or 1m30s"]),
+    ],
+)
+def test_words_of_the_agent_that_contradict_each_other_are_named(write: Write, lines: str, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_config(write(WHOLE.replace("[agent]", f"[agent]\n{lines}")))
+    for word in words:
+        assert word in str(raised.value)
+
+
+def test_no_delay_is_a_delay(write: Write) -> None:
+    path = write(WHOLE.replace("[agent]", '[agent]\ncollection_jitter = "0s"'))
+    assert load_config(path).agent.collection_jitter == 0
+
+
+def test_every_input_has_a_section_of_its_name() -> None:
+    names = {module.__name__.rpartition(".")[2] for module in INPUT_MODULES}
+    assert names == {*InputSettings().common(), "exec"}
 
 
 def test_a_file_that_is_no_toml_is_named_with_its_line(write: Write) -> None:
