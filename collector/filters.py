@@ -111,6 +111,33 @@ def tag_condition(
     return selects
 
 
+Passes = Callable[[Iterable[str], Tags, Iterable[str]], bool]
+
+
+def compile_selector(settings: SelectorSettings) -> Passes | None:
+    """Whether one value passes that has several names and fields; None where the settings filter nothing.
+
+    It passes by any of its names, and goes by any of them; likewise for fields.
+    """
+    lists = [Matcher(patterns) if patterns else None for patterns in (settings.namepass, settings.namedrop)]
+    lists += [Matcher(patterns) if patterns else None for patterns in (settings.fieldinclude, settings.fieldexclude)]
+    selects = tag_condition(settings.tagpass, settings.tagdrop)
+    if selects is None and not any(found is not None for found in lists):
+        return None
+    namepass, namedrop, fieldinclude, fieldexclude = lists
+
+    def passes(names: Iterable[str], tags: Tags, fields: Iterable[str]) -> bool:
+        return (
+            (namepass is None or any(namepass[name] for name in names))
+            and not (namedrop is not None and any(namedrop[name] for name in names))
+            and (selects is None or selects(tags))
+            and (fieldinclude is None or any(fieldinclude[name] for name in fields))
+            and not (fieldexclude is not None and any(fieldexclude[name] for name in fields))
+        )
+
+    return passes
+
+
 class _PointFilter:
     """Filters the points of one collection after the other; remembers what became of the tags of the last one."""
 

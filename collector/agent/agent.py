@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from collector.agent.runner import InputRunner
 from collector.inputs.internal import InputState
@@ -16,10 +16,15 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """All samples of one moment; `taken_at` in Unix seconds."""
+    """All samples of one moment; times are Unix seconds.
+
+    Attributes:
+        gathered: when the inputs with an interval of their own were gathered, by name; the others were at `taken_at`.
+    """
 
     taken_at: float
     samples: tuple[Sample, ...]
+    gathered: Mapping[str, float] = field(default_factory=dict)
 
 
 class Collector:
@@ -48,12 +53,13 @@ class Collector:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._last: tuple[float, Collection] | None = None
+        self._closed = False
 
     def collect(self) -> Collection:
         """A collection not older than `min_age`."""
         with self._lock:
             now = self._monotonic()
-            if self._last is not None and now - self._last[0] < self._min_age:
+            if self._last is not None and (self._closed or now - self._last[0] < self._min_age):
                 return self._last[1]
             taken_at = self._clock()
             samples: list[Sample] = []
@@ -62,9 +68,22 @@ class Collector:
                     runner.begin()
                 for runner in stage:
                     samples.extend(runner.finish(self._deadline - (self._monotonic() - now)))
-            collection = Collection(taken_at, tuple(samples))
+            collection = Collection(taken_at, tuple(samples), self._gathered())
             self._last = (now, collection)
             return collection
+
+    def close(self) -> None:
+        """End the inputs once no collection is under way; whoever still asks gets the last one."""
+        with self._lock:
+            self._closed = True
+            self._last = self._last or (0.0, Collection(self._clock(), ()))
+            for stage in self._stages:
+                for runner in stage:
+                    runner.close()
+
+    def _gathered(self) -> dict[str, float]:
+        runners = [runner for stage in self._stages for runner in stage]
+        return {runner.source.name: since for runner in runners if (since := runner.held_since) is not None}
 
     def states(self) -> list[InputState]:
         """How every input fares."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from collector.inputs.internal import InputState
 from collector.metrics import PartialGathering, Sample
+from collector.sample_filter import SampleFilter
 
 log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
+
+_EARLY = 0.5  # seconds that a collection may come before an interval has passed: scrapes are not that punctual
 
 
 class Input(Protocol):
@@ -28,16 +31,45 @@ class Input(Protocol):
         ...
 
 
+@runtime_checkable
+class Closeable(Protocol):
+    """An input that holds descriptors."""
+
+    def close(self) -> None:
+        """Give them back; it is gathered no more."""
+        ...
+
+
 class InputRunner:
     """Gathers one input on demand. While a gathering hangs, later ones are refused instead of queued.
 
     Threads isolate what fails or is slow. What can hang in the kernel is in child processes (`collector.statvfs`).
+
+    Args:
+        deadline: seconds that a gathering may take.
+        interval: seconds from one gathering to the next, between which the last result is given again; None to gather
+            whenever it is asked for.
+        sample_filter: which samples there are; None for all.
     """
 
-    def __init__(self, source: Input, deadline: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        source: Input,
+        deadline: float,
+        clock: Clock,
+        *,
+        interval: float | None = None,
+        sample_filter: SampleFilter | None = None,
+    ) -> None:
         self.source = source
         self._deadline = deadline
         self._clock = clock
+        self._interval = interval
+        self._filter = sample_filter
+        self._last_begun: float | None = None
+        self._held: Sequence[Sample] = ()
+        self._resting = False
+        self._closing = False
         self._asked = threading.Event()
         self._done = threading.Event()
         self._started: float | None = None
@@ -50,26 +82,51 @@ class InputRunner:
         self._up = False
         threading.Thread(target=self._loop, name=f"input-{source.name}", daemon=True).start()
 
+    @property
+    def held_since(self) -> float | None:
+        """When the gathering began whose result is given again; None where there is no interval."""
+        return None if self._interval is None else self._last_begun
+
     def begin(self) -> None:
-        """Start a gathering, unless the last one still hangs; what that one brings in the end is old and dropped."""
-        self._begun = self._started is None or self._done.is_set()
+        """Start a gathering if one is due, unless the last one still hangs.
+
+        What that one brings in the end is old and dropped, if it is not to be given until the next one anyway.
+        """
+        free = self._started is None or self._done.is_set()
+        self._resting = free and self._is_fresh()
+        self._begun = free and not self._resting
         if self._begun:
-            self._started = self._clock()
+            self._started = self._last_begun = self._clock()
             self._result = None
             self._done.clear()
             self._asked.set()
 
     def finish(self, remaining: float) -> Sequence[Sample]:
-        """Samples of the gathering that `begin` started; none if it failed or does not end in `remaining` seconds."""
-        if not self._begun or not self._done.wait(max(remaining, 0.0)):
+        """Samples of the last gathering; none if it failed or does not end in `remaining` seconds."""
+        if self._resting and self._started is None:
+            return self._held
+        if not (self._begun or self._resting) or not self._done.wait(max(remaining, 0.0)):
             if self._up:
                 log.warning("input %s hangs: no result after %.1f s", self.source.name, self._deadline)
             self._errors += 1
             self._up = False
             return ()
         self._started = None
-        result, self._result = self._result, None
-        return result or ()
+        result, self._result = self._result or (), None
+        self._held = () if self._interval is None else result
+        return result
+
+    def close(self) -> None:
+        """End the thread, and give back what the input holds, as soon as no gathering is under way."""
+        self._closing = True
+        self._asked.set()
+
+    def _is_fresh(self) -> bool:
+        """Whether the last gathering is younger than the interval; a clock that was set back makes it old."""
+        if self._interval is None or self._last_begun is None:
+            return False
+        early = min(self._interval / 10, _EARLY)
+        return 0 <= self._clock() - self._last_begun < self._interval - early
 
     def state(self) -> InputState:
         """How it fares now; a gathering under way counts with the time it has taken so far."""
@@ -87,13 +144,15 @@ class InputRunner:
         while True:
             self._asked.wait()
             self._asked.clear()
+            if self._closing:
+                break
             began = self._clock()
             try:
-                self._result = self.source.gather()
+                self._result = self._filtered(self.source.gather())
             except Exception as error:  # noqa: BLE001 - an input's failure is its own
                 if self._up or self._errors == 0:
                     log.warning("input %s failed: %s: %s", self.source.name, type(error).__name__, error)
-                self._result = error.samples if isinstance(error, PartialGathering) else None
+                self._result = self._filtered(error.samples) if isinstance(error, PartialGathering) else None
                 self._samples = len(self._result or ())
                 self._errors += 1
                 self._up = False
@@ -103,3 +162,8 @@ class InputRunner:
                 self._samples = len(self._result)
             self._duration = max(self._clock() - began, 0.0)
             self._done.set()
+        if isinstance(self.source, Closeable):
+            self.source.close()
+
+    def _filtered(self, samples: Sequence[Sample]) -> Sequence[Sample]:
+        return samples if self._filter is None else self._filter(samples)
