@@ -6,6 +6,7 @@ silent and the index goes on with the cgroup tree.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -46,14 +47,16 @@ class EventFollower:
         self._counted: deque[tuple[str, int]] = deque(maxlen=_KEPT_BY_DAEMON)
         self._found_root = found_root
         self._stop = threading.Event()
+        self._stream: docker.types.CancellableStream[Any] | None = None
 
     def start(self) -> None:
         """Begin to follow; returns at once."""
         threading.Thread(target=self._follow, name="docker-events", daemon=True).start()
 
     def stop(self) -> None:
-        """Follow no further; a connection that is open ends with the process."""
+        """Follow no further, and close the connection."""
         self._stop.set()
+        self._close_stream()
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """Take one event of type `container`; events of another shape, and kills heard of before, are ignored."""
@@ -83,12 +86,20 @@ class EventFollower:
             wait = min(max(wait * 2, _FIRST_WAIT), _LONGEST_WAIT)
             try:
                 since = self._heard // _NANOSECONDS  # whole seconds; `handle` drops what comes twice
-                client = self._connect()
-                self._found_root(Path(client.info()["DockerRootDir"]))
-                stream = client.events(since=since, decode=True, filters={"type": "container"})
-                self._index.invalidate_all()  # what is older than what the daemon keeps
-                for event in stream:
-                    wait = _FIRST_WAIT
-                    self.handle(event)
+                with contextlib.closing(self._connect()) as client:
+                    self._found_root(Path(client.info()["DockerRootDir"]))
+                    self._stream = client.events(since=since, decode=True, filters={"type": "container"})
+                    if self._stop.is_set():
+                        self._close_stream()
+                    self._index.invalidate_all()  # what is older than what the daemon keeps
+                    for event in self._stream:
+                        wait = _FIRST_WAIT
+                        self.handle(event)
             except (docker.errors.DockerException, requests.RequestException, OSError, ValueError, KeyError):
                 continue
+
+    def _close_stream(self) -> None:
+        """End the reading, which else waits for the next event without end."""
+        if self._stream is not None:
+            with contextlib.suppress(OSError, AttributeError):  # it has ended already
+                self._stream.close()

@@ -12,9 +12,10 @@ from pathlib import Path
 from collector.agent.agent import Collector
 from collector.agent.runner import Input, InputRunner
 from collector.blockdevices import BlockDevices
-from collector.catalogue import METRICS
+from collector.catalogue import INPUT_MODULES, METRICS
 from collector.cgroup.hierarchy import detect_hierarchy
 from collector.child import ChildPool
+from collector.constant_tags import TagsOf, constant_tags
 from collector.containers import ContainerIndex, DockerFiles
 from collector.diskusage import DiskUsage
 from collector.docker_api import connect, engine_address
@@ -27,7 +28,7 @@ from collector.inputs.containers import ContainersInput
 from collector.inputs.docker import DockerInput
 from collector.inputs.exec import ExecInput, commands_of
 from collector.inputs.host import HostInput
-from collector.inputs.internal import InternalInput, OutputState
+from collector.inputs.internal import ConfigLoads, InternalInput, OutputState
 from collector.inputs.job import JobInput
 from collector.inputs.lxcfs import LxcfsInput
 from collector.inputs.network import NetworkInput
@@ -36,8 +37,10 @@ from collector.inputs.process import ProcessInput
 from collector.inputs.tables import TablesInput
 from collector.inputs.volume import VolumeInput
 from collector.kernelfile import SkippedLines
+from collector.metrics import declared
 from collector.oom import OomKills
-from collector.settings import AgentSettings, InputSettings
+from collector.sample_filter import compile_sample_filter
+from collector.settings import AgentSettings, InputSettings, TimedSettings
 from collector.statvfs import FILESYSTEM_CHILD, StatvfsPool
 
 # Seconds that a whole collection may take; below Prometheus' usual scrape timeout of 10 s, above any healthy gathering.
@@ -59,8 +62,9 @@ class Inputs:
     volumes: ChildPool
 
     def close(self) -> None:
-        """Stop following events and end the child processes."""
+        """Stop following events, end the inputs and the child processes."""
         self.events.stop()
+        self.collector.close()
         self.filesystems.close()
         self.volumes.close()
         self.index.close()
@@ -71,8 +75,17 @@ def build_inputs(
     inputs: InputSettings,
     outputs: Callable[[], Mapping[str, OutputState]],
     clock: Callable[[], float] = time.time,
+    *,
+    oom_kills: OomKills | None = None,
+    loaded: ConfigLoads | None = None,
 ) -> Inputs:
-    """All inputs in their stages. `outputs` tells how the outputs fare, for the agent's own metrics."""
+    """All inputs in their stages.
+
+    `outputs` tells how the outputs fare, for the agent's own metrics, and `loaded` how the configuration does.
+    `oom_kills` has the counts of containers that have ended, which outlive the inputs.
+    """
+    oom_kills = oom_kills or OomKills()
+    loaded = loaded or ConfigLoads(clock())
     names = ("host", "cgroup", "network", "process", "volume", "lxcfs", "job", "docker", "ovs", "tables")
     skipped = {name: SkippedLines() for name in names}
     files = DockerFiles(inputs.docker.root or DEFAULT_DOCKER_ROOT)
@@ -81,7 +94,6 @@ def build_inputs(
     engine = functools.partial(connect, address, inputs.docker.timeout)
     docker_files = ContainerFiles(lambda: files.root, skipped["docker"])
     docker_processes = DaemonProcesses(agent.procfs, address)
-    oom_kills = OomKills()
     filesystems = StatvfsPool()
     volumes = ChildPool(FILESYSTEM_CHILD, deadline=VOLUME_DEADLINE, limit=VOLUME_CHILDREN)
     devices = BlockDevices(agent.procfs)
@@ -118,11 +130,11 @@ def build_inputs(
             TablesInput(agent.procfs, inputs.ovs, skipped["tables"], clock),
         ],
     ]
-    stages = [[InputRunner(source, COLLECTION_DEADLINE, clock) for source in stage] for stage in measured]
+    stages = [[_runner(source, inputs, clock) for source in stage] for stage in measured]
     internal = InternalInput(
-        version("vdbmon"), lambda: [runner.state() for stage in stages for runner in stage], outputs, skipped
+        version("vdbmon"), lambda: [runner.state() for stage in stages for runner in stage], outputs, skipped, loaded
     )
-    stages_and_self = [*stages, [InputRunner(internal, COLLECTION_DEADLINE, clock)]]
+    stages_and_self = [*stages, [_runner(internal, inputs, clock)]]
     collector = Collector(stages_and_self, deadline=COLLECTION_DEADLINE, min_age=agent.min_age, clock=clock)
 
     def found_root(root: Path) -> None:
@@ -130,6 +142,30 @@ def build_inputs(
             files.root = root
 
     return Inputs(collector, index, EventFollower(engine, index, oom_kills, clock, found_root), filesystems, volumes)
+
+
+def tags_of_inputs(inputs: InputSettings, global_tags: Mapping[str, str]) -> TagsOf:
+    """The tags that the configuration puts on the samples of each metric."""
+    sections = inputs.common()
+    by_module = {module: sections.get(module.__name__.rpartition(".")[2]) for module in INPUT_MODULES}
+    by_metric = {
+        metric: section.tags
+        for module, section in by_module.items()
+        if section is not None and section.tags
+        for metric in declared(vars(module).values())
+    }
+    return constant_tags(global_tags, by_metric)
+
+
+def _runner(source: Input, inputs: InputSettings, clock: Callable[[], float]) -> InputRunner:
+    section = inputs.common().get(source.name)  # none of exec: its sections are the commands'
+    return InputRunner(
+        source,
+        COLLECTION_DEADLINE,
+        clock,
+        interval=section.interval if isinstance(section, TimedSettings) else None,
+        sample_filter=compile_sample_filter(section) if section else None,
+    )
 
 
 def _index(agent: AgentSettings, files: DockerFiles) -> ContainerIndex:

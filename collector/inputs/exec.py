@@ -16,13 +16,14 @@ import math
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from collector.background import Background
 from collector.command import CommandError, run_command
 from collector.errors import ConfigError
 from collector.exposition_text import complete_text_lines, parse_counter_types, parse_line
+from collector.filters import Passes, compile_selector
 from collector.foreign import ForeignMetrics, ForeignValue, values_of_point
 from collector.influx_lines import parse_line as parse_influx_line
 from collector.metrics import Kind, Sample, Unit, gauge
@@ -50,7 +51,10 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command of the settings; `name` is what labels its series, `timeout` and `interval` are in seconds."""
+    """One command of the settings; `name` is what labels its series, `timeout` and `interval` are in seconds.
+
+    `tags` are added to what it prints, and `passes` says which of its values there are; None for all.
+    """
 
     name: str
     arguments: tuple[str, ...]
@@ -58,6 +62,8 @@ class Command:
     timeout: float
     interval: float
     name_prefix: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    passes: Passes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,8 @@ def commands_of(settings: Iterable[ExecSettings]) -> list[Command]:
                     timeout=section.timeout,
                     interval=section.interval,
                     name_prefix=section.name_prefix,
+                    tags=section.tags,
+                    passes=compile_selector(section),
                 )
             )
     return commands
@@ -151,11 +159,17 @@ def run_of(output: bytes, command: Command, foreign: ForeignMetrics) -> Run:
     allowed = []
     for value in values:
         reason = foreign.refusal(value)
-        if reason is None:
-            allowed.append(value)
-        else:
+        if reason is not None:
             refused[reason] += 1
+        elif _passes(command, value):
+            allowed.append(replace(value, labels={**command.tags, **value.labels}))
     return Run(ok=True, values=tuple(allowed), refused=refused)
+
+
+def _passes(command: Command, value: ForeignValue) -> bool:
+    names = (value.name, value.measurement or "prometheus")
+    fields = (value.name, value.field or value.name)
+    return command.passes is None or command.passes(names, tuple(value.labels.items()), fields)
 
 
 class _Runner:

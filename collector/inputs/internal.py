@@ -57,6 +57,15 @@ OUTPUT_WRITE_SECONDS = counter(
 OUTPUT_LAST_WRITE = gauge(
     "vdbmon_output_last_write_seconds", "Time that the last write took.", "output", unit=Unit.SECONDS
 )
+CONFIG_LOADED = gauge(
+    "vdbmon_config_last_reload_successful",
+    "1 if the configuration in use is that of the file as it was last read; 0 if that was bad and the old one runs on.",
+)
+CONFIG_LOADED_AT = gauge(
+    "vdbmon_config_last_reload_success_timestamp_seconds",
+    "When a good configuration was last read.",
+    unit=Unit.TIMESTAMP,
+)
 CPU_SECONDS = counter("process_cpu_seconds_total", "CPU time of the agent.", unit=Unit.SECONDS)
 RESIDENT = gauge("process_resident_memory_bytes", "Resident memory of the agent.", unit=Unit.BYTES)
 OPEN_FDS = gauge("process_open_fds", "Open descriptors of the agent.")
@@ -96,6 +105,14 @@ class OutputState:
     rejected_values: int | None
 
 
+@dataclass(slots=True)
+class ConfigLoads:
+    """How the last reading of the configuration went; `succeeded_at` is when one last went well, Unix seconds."""
+
+    succeeded_at: float
+    successful: bool = True
+
+
 class InternalInput:
     """The agent about itself; it is gathered after all other inputs."""
 
@@ -107,16 +124,25 @@ class InternalInput:
         inputs: Callable[[], Iterable[InputState]],
         outputs: Callable[[], Mapping[str, OutputState]],
         skipped: Mapping[str, SkippedLines],
+        loaded: ConfigLoads,
     ) -> None:
         self._version = version
         self._inputs = inputs
         self._outputs = outputs
         self._skipped = skipped
+        self._loaded = loaded
         self._process = psutil.Process()
 
     def gather(self) -> list[Sample]:
         """Cost of the process, state of every input and output."""
-        return [BUILD_INFO.sample(1, self._version), *self._cost(), *self._input_states(), *self._output_states()]
+        return [
+            BUILD_INFO.sample(1, self._version),
+            CONFIG_LOADED.sample(float(self._loaded.successful)),
+            CONFIG_LOADED_AT.sample(self._loaded.succeeded_at),
+            *self._cost(),
+            *self._input_states(),
+            *self._output_states(),
+        ]
 
     def _cost(self) -> Iterator[Sample]:
         with self._process.oneshot():
