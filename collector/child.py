@@ -21,6 +21,7 @@ from pathlib import Path
 
 _LENGTH_BYTES = 4
 _CHUNK = 64 * 1024
+_MILLISECONDS = 1000
 _LAST_WAIT = 0.5  # seconds for a killed child to go
 
 
@@ -81,11 +82,13 @@ class _Child:
     def _answer(self, deadline: float) -> bytes | None:
         """The next whole frame; None if the child ends or `deadline` seconds pass before it is there."""
         end = time.monotonic() + deadline
+        ready = select.poll()  # select(2) fails on a descriptor above 1023
+        ready.register(self._answers, select.POLLIN)
         while True:
             frame = self._take_frame()
             if frame is not None:
                 return frame
-            if not select.select([self._answers], [], [], max(end - time.monotonic(), 0.0))[0]:
+            if not ready.poll(max(end - time.monotonic(), 0.0) * _MILLISECONDS):
                 return None
             data = os.read(self._answers.fileno(), _CHUNK)
             if not data:

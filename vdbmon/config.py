@@ -17,6 +17,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ArgsKwargs
 
+from collector.agent.config import AgentConfig
 from collector.constant_tags import TagValues
 from collector.errors import ConfigError
 from collector.outputs.settings import OutputSettings
@@ -67,10 +68,16 @@ class Config:
     hosts: tuple[HostSettings, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
 
-    def agent_inputs(self) -> InputSettings:
+    def agent_config(self) -> AgentConfig:
         """What the agent reads: its own sections, and where the scheduler keeps the volumes of jobs."""
         job = replace(self.inputs.job, volumes_dir=self.inputs.job.volumes_dir or self.volumes.dir)
-        return replace(self.inputs, job=job)
+        return AgentConfig(
+            host=self.host.name,
+            agent=self.agent,
+            inputs=replace(self.inputs, job=job),
+            outputs=self.outputs,
+            global_tags=self.global_tags,
+        )
 
     def fleet(self) -> FleetSettings:
         """What the scheduler reads."""

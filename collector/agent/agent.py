@@ -72,6 +72,11 @@ class Collector:
             self._last = (now, collection)
             return collection
 
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last collection began that has ended; None before that."""
+        return None if self._last is None else self._monotonic() - self._last[0]
+
     def close(self) -> None:
         """End the inputs once no collection is under way; whoever still asks gets the last one."""
         with self._lock:

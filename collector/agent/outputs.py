@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import logging
 import pkgutil
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from collector.errors import ConfigError
+from collector.filters import PointFilter, compile_filter
 from collector.inputs.internal import OutputState
 from collector.outputs.push import Flush, Pusher
 from collector.outputs.settings import OutputSettings, PushSettings
 from collector.outputs.sink import RefusesValues, Sink
 from collector.outputs.spool import Spool
 from collector.projections.point import Point
-from collector.quantities import Seconds
+from collector.quantities import Bytes, Seconds
 from collector.settings import AgentSettings
 
 logger = logging.getLogger(__name__)
@@ -27,6 +30,7 @@ logger = logging.getLogger(__name__)
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _NAME_CHARACTERS = 60
 _DIGEST_CHARACTERS = 8
+HANDOVER_DEADLINE = 1.0  # seconds for an output that ends at a reload: what it can't write stays in the spool
 
 # Sinks by their section, `[[outputs.KIND]]`. Only what is configured is imported: influxdb-client takes 15 MiB and a
 # quarter of a second.
@@ -41,11 +45,40 @@ SINKS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class _Plan:
+    """What an output is to be, the agent's defaults filled in. Of equal plans one output is as good as another.
+
+    Attributes:
+        secrets: which versions of the secrets' files it has.
+    """
+
+    kind: str
+    section: PushSettings
+    directory: Path
+    disk_limit: Bytes
+    record_limit: int | None
+    flush: Flush
+    secrets: tuple[tuple[int, int] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """One configured far end and what delivers to it."""
 
+    plan: _Plan
     sink: Sink
     pusher: Pusher
+    choose: PointFilter | None
+
+    def put(self, points: Sequence[Point]) -> None:
+        """Spool those that pass the filter, as the far end wants them."""
+        chosen = points if self.choose is None else self.choose(points)
+        self.pusher.put(list(self.sink.encode(chosen)))
+
+    def close(self, deadline: Seconds) -> None:
+        """Deliver what waits, for at most so many seconds, and close the connections."""
+        self.pusher.close(deadline)
+        self.sink.close()
 
 
 class Outputs:
@@ -59,13 +92,54 @@ class Outputs:
     def __init__(self, agent: AgentSettings, settings: OutputSettings, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._outputs: list[Output] = []
-        with contextlib.ExitStack() as on_error:
-            on_error.callback(self.close, 0.0)
-            for kind in SINKS:
-                for section in getattr(settings, kind):
-                    self._outputs.append(self._open(kind, section, agent))
-            on_error.pop_all()
+        self._take_over(agent, settings)
+
+    def reload(self, agent: AgentSettings, settings: OutputSettings) -> None:
+        """Run on with other settings; `put` must not be called meanwhile.
+
+        An output that is set as before runs on. One that is gone, or set otherwise, writes what it can at once and
+        leaves the rest in its spool, which the next output of that name takes over.
+
+        Raises:
+            ConfigError, VdbmonError: as when it is made; nothing has changed then.
+        """
+        for output in self._take_over(agent, settings):
+            output.pusher.start()
+
+    def _take_over(self, agent: AgentSettings, settings: OutputSettings) -> list[Output]:
+        """Close what isn't wanted any more and open what is new; gives the new ones."""
+        ended, kept, sinks = list(self._outputs), [], []
+        with contextlib.ExitStack() as undo:
+            for plan in _plans(agent, settings):
+                same = next((output for output in ended if output.plan == plan), None)
+                if same is not None:
+                    ended.remove(same)
+                    kept.append(same)
+                else:
+                    sinks.append((plan, undo.enter_context(contextlib.closing(_sink(plan)))))
+            _refuse_doubles([output.pusher.name for output in kept], [_name(plan, sink) for plan, sink in sinks])
+            held = {_folder(output.plan, output.sink) for output in ended}
+            spools: dict[Path, Spool] = {}
+            for plan, sink in sinks:
+                folder = _folder(plan, sink)
+                if folder not in held:
+                    spools[folder] = undo.enter_context(contextlib.closing(self._spool(plan, folder)))
+            undo.pop_all()
+        self._outputs = kept
+        for output in ended:
+            output.close(HANDOVER_DEADLINE)
+        opened = []
+        for plan, sink in sinks:
+            folder = _folder(plan, sink)
+            spool = spools.get(folder) or self._spool(plan, folder)
+            pusher = Pusher(_name(plan, sink), sink.write, spool, plan.flush)
+            opened.append(Output(plan, sink, pusher, compile_filter(plan.section)))
+        self._outputs = [*kept, *opened]
         _report_strangers(agent.buffer_directory, self._outputs)
+        return opened
+
+    def _spool(self, plan: _Plan, folder: Path) -> Spool:
+        return Spool(folder, limit=plan.disk_limit, record_limit=plan.record_limit, clock=self._clock)
 
     def __bool__(self) -> bool:
         """Whether there is any."""
@@ -79,7 +153,7 @@ class Outputs:
     def put(self, points: Sequence[Point]) -> None:
         """Hand one collection to every output."""
         for output in self._outputs:
-            output.pusher.put(list(output.sink.encode(points)))
+            output.put(points)
 
     def states(self) -> dict[str, OutputState]:
         """How every output fares, by name."""
@@ -89,28 +163,59 @@ class Outputs:
     def close(self, deadline: Seconds) -> None:
         """Deliver what waits, for at most so many seconds per output, and close the connections."""
         for output in self._outputs:
-            output.pusher.close(deadline)
-            output.sink.close()
+            output.close(deadline)
 
-    def _open(self, kind: str, section: PushSettings, agent: AgentSettings) -> Output:
-        make: Callable[[PushSettings], Sink] = pkgutil.resolve_name(SINKS[kind])
-        sink = make(section)
-        name = section.alias or sink.name
-        if any(output.pusher.name == name for output in self._outputs):
-            sink.close()
+
+def _plans(agent: AgentSettings, settings: OutputSettings) -> Iterator[_Plan]:
+    for kind in SINKS:
+        for section in getattr(settings, kind):
+            yield _Plan(
+                kind=kind,
+                section=section,
+                directory=agent.buffer_directory,
+                disk_limit=section.buffer_disk_limit or agent.buffer_disk_limit,
+                record_limit=section.metric_buffer_limit or agent.metric_buffer_limit,
+                flush=Flush(
+                    batch_size=section.metric_batch_size or agent.metric_batch_size,
+                    interval=section.flush_interval or agent.flush_interval,
+                    jitter=agent.flush_jitter if section.flush_jitter is None else section.flush_jitter,
+                ),
+                secrets=tuple(_version(path) for path in _secret_files(section)),
+            )
+
+
+def _secret_files(section: PushSettings) -> Iterator[Path]:
+    for item in fields(section):
+        path = getattr(section, item.name)
+        if item.name.endswith("_file") and isinstance(path, Path):
+            yield path
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None  # whoever needs it says so
+    return found.st_ino, found.st_mtime_ns
+
+
+def _sink(plan: _Plan) -> Sink:
+    make: Callable[[PushSettings], Sink] = pkgutil.resolve_name(SINKS[plan.kind])
+    return make(plan.section)
+
+
+def _name(plan: _Plan, sink: Sink) -> str:
+    return plan.section.alias or sink.name
+
+
+def _folder(plan: _Plan, sink: Sink) -> Path:
+    return plan.directory / spool_folder(_name(plan, sink))
+
+
+def _refuse_doubles(*names: Iterable[str]) -> None:
+    for name, count in Counter(itertools.chain(*names)).items():
+        if count > 1:
             raise ConfigError("config.double", f"two outputs are called {name!r}", "give one of them an alias")
-        spool = Spool(
-            agent.buffer_directory / spool_folder(name),
-            limit=section.buffer_disk_limit or agent.buffer_disk_limit,
-            record_limit=section.metric_buffer_limit or agent.metric_buffer_limit,
-            clock=self._clock,
-        )
-        flush = Flush(
-            batch_size=section.metric_batch_size or agent.metric_batch_size,
-            interval=section.flush_interval or agent.flush_interval,
-            jitter=section.flush_jitter or agent.flush_jitter or 0.0,
-        )
-        return Output(sink, Pusher(name, sink.write, spool, flush))
 
 
 def spool_folder(name: str) -> str:

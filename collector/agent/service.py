@@ -1,27 +1,34 @@
-"""The agent as it runs: scrapes answered, outputs fed, events followed."""
+"""The agent as it runs: scrapes answered, outputs fed, the configuration replaced while it does."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from collector.agent.build import build_inputs
+from collector.agent.config import AgentConfig
+from collector.agent.measurement import Measurement
 from collector.agent.outputs import Outputs
-from collector.container_labels import container_labels
-from collector.outputs.prometheus import PrometheusServer
-from collector.outputs.settings import OutputSettings
+from collector.agent.schedule import schedule_of
+from collector.errors import VdbmonError
+from collector.inputs.internal import ConfigLoads
+from collector.oom import OomKills
+from collector.outputs.prometheus import PrometheusServer, parse_listen
 from collector.outputs.web_config import WebConfig
 from collector.projections.line_protocol import encode
-from collector.projections.prometheus import Exposition, TextFormat
-from collector.projections.telegraf import TelegrafProjection
-from collector.settings import AgentSettings, InputSettings
+from collector.projections.prometheus import TextFormat
+from collector.quantities import Seconds
+from collector.settings import AgentSettings
+
+logger = logging.getLogger(__name__)
 
 BETWEEN_READINGS = 1.0  # seconds
 CLOSE_DEADLINE = 5.0  # seconds that an output may take to write what is queued when the agent ends
-_NANOSECONDS = 10**9
 
 
 class AgentService:
@@ -32,67 +39,151 @@ class AgentService:
         ConfigError: an output's token file or the web configuration file can't be used.
     """
 
-    def __init__(self, host: str, agent: AgentSettings, inputs: InputSettings, outputs: OutputSettings) -> None:
-        self._agent = agent
-        self._outputs = Outputs(agent, outputs)
-        self._inputs = build_inputs(agent, inputs, self._outputs.states)
-        self._label_include = inputs.docker.docker_label_include
-        self._exposition = Exposition(host)
-        self._projection = TelegrafProjection(host)
-        web_config = WebConfig(agent.web_config_file) if agent.web_config_file else None
-        self._scheme = "https" if web_config and web_config.protection.tls else "http"
-        self._server = PrometheusServer(agent.listen, self._scrape, web_config=web_config)
-        self._stop = threading.Event()
-        self._push_thread = threading.Thread(target=self._push, name="push", daemon=True)
+    def __init__(self, config: AgentConfig) -> None:
+        self._config = config
+        self._oom_kills = OomKills()
+        self.loaded = ConfigLoads(time.time())
+        self._outputs = Outputs(config.agent, config.outputs)
+        self._measurement = self._measure(config)
+        self._web_config = _web_config(config.agent)
+        self._server = PrometheusServer(config.agent.listen, self._scrape, web_config=self._web_config)
+        self._pushing = _Pushing(config.agent, self._push)
 
     @property
     def url(self) -> str:
         """Where the metrics are."""
-        return f"{self._scheme}://{self._agent.listen.rpartition(':')[0] or 'localhost'}:{self._server.port}/metrics"
+        host = self._config.agent.listen.rpartition(":")[0] or "localhost"
+        scheme = "https" if self._web_config and self._web_config.protection.tls else "http"
+        return f"{scheme}://{host}:{self._server.port}/metrics"
 
     def __enter__(self) -> Self:
         """Start to follow events, to answer scrapes and to feed the outputs."""
-        self._inputs.events.start()
+        self._measurement.start()
         self._server.start()
-        if self._outputs:
-            self._outputs.start()
-            self._push_thread.start()
+        self._outputs.start()
+        self._pushing.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop answering and collecting, deliver what is queued, end the children."""
-        self._stop.set()
+        self._pushing.stop()
         self._server.close()
         self._outputs.close(CLOSE_DEADLINE)
-        self._inputs.close()
+        self._measurement.close()
+
+    def reload(self, config: AgentConfig) -> None:
+        """Run on with another configuration: all that is new is built first, then it takes the old one's place.
+
+        What is configured as before runs on untouched: outputs with what waits in them, inputs, the port.
+
+        Raises:
+            VdbmonError: the new configuration can't be run; the old one runs on.
+        """
+        self._pushing.stop()
+        try:
+            self._replace(config)
+        finally:
+            self._pushing = _Pushing(self._config.agent, self._push)
+            self._pushing.start()
+
+    def collects(self, within: Seconds) -> bool:
+        """Whether a collection was made in the last seconds; makes one if none was. Hangs if collecting does."""
+        measurement = self._measurement
+        if measurement.age is None or measurement.age > within:
+            measurement.collect()
+        return measurement.age is not None and measurement.age <= within
+
+    def _replace(self, config: AgentConfig) -> None:
+        with contextlib.ExitStack() as undo:
+            web_config = _web_config(config.agent)
+            server = self._listen(config.agent.listen, web_config)
+            if server is not None:
+                undo.callback(server.close)
+            measurement = None if self._config.measures_as(config) else self._measure(config)
+            if measurement is not None:
+                undo.callback(measurement.close)
+            self._outputs.reload(config.agent, config.outputs)
+            undo.pop_all()
+        self._web_config = web_config
+        if server is None:
+            self._server.protect(web_config)
+        else:
+            server.start()
+            self._server, server = server, self._server
+            server.close()
+        if measurement is not None:
+            measurement.start()
+            measurement.collect()  # what is read in the background is there when the first scrape asks
+            self._measurement, measurement = measurement, self._measurement
+            measurement.close()
+        self._config = config
+
+    def _measure(self, config: AgentConfig) -> Measurement:
+        return Measurement(config, self._outputs.states, self._oom_kills, self.loaded)
+
+    def _listen(self, listen: str, web_config: WebConfig | None) -> PrometheusServer | None:
+        """A server at the new address, not yet started; None where the address stays."""
+        current = self._config.agent.listen
+        if listen == current:
+            return None
+        if parse_listen(listen)[1] == self._server.port:
+            raise VdbmonError(
+                "agent.port_held",
+                f"[agent] listen = {listen!r}: the running agent holds this port as {current!r}",
+                "choose another port, or restart the agent",
+            )
+        return PrometheusServer(listen, self._scrape, web_config=web_config)
 
     def _scrape(self, text_format: TextFormat) -> bytes:
-        samples = self._inputs.collector.collect().samples
-        labels = container_labels(self._inputs.index.containers, self._label_include)
-        return self._exposition.render(samples, labels, text_format)
+        return self._measurement.scrape(text_format)
 
     def _push(self) -> None:
-        interval = self._agent.interval
-        # At whole multiples of the interval, as telegraf's round_interval: series of all hosts then line up.
-        while not self._stop.wait(interval - time.time() % interval):
-            collection = self._inputs.collector.collect()
-            timestamp_ns = int(collection.taken_at * _NANOSECONDS)
-            self._outputs.put(self._projection.project(collection.samples, timestamp_ns))
+        if self._outputs:
+            self._outputs.put(self._measurement.points())
 
 
-def collect_once(host: str, agent: AgentSettings, inputs: InputSettings) -> list[str]:
+def _web_config(agent: AgentSettings) -> WebConfig | None:
+    return WebConfig(agent.web_config_file) if agent.web_config_file else None
+
+
+class _Pushing:
+    """A thread that pushes at the ticks of the schedule."""
+
+    def __init__(self, agent: AgentSettings, push: Callable[[], None]) -> None:
+        self._schedule = schedule_of(agent, time.time())
+        self._push = push
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="push", daemon=True)
+
+    def start(self) -> None:
+        """Begin with the next tick."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; a push under way is waited for."""
+        self._stop.set()
+        self._thread.join(CLOSE_DEADLINE)
+
+    def _run(self) -> None:
+        tick, wait = self._schedule.after(None, time.time())
+        while not self._stop.wait(wait):
+            try:
+                self._push()
+            except Exception as error:  # the thread must live on
+                logger.error("push failed: %r", error, exc_info=logger.isEnabledFor(logging.DEBUG))  # noqa: TRY400
+            tick, wait = self._schedule.after(tick, time.time())
+
+
+def collect_once(config: AgentConfig) -> list[str]:
     """One collection as line protocol, for people to look at: the second of two, for what is computed from both."""
-    parts = build_inputs(replace(agent, min_age=0.0), inputs, dict)
-    projection = TelegrafProjection(host)
-    parts.events.start()
+    measurement = Measurement(replace(config, agent=replace(config.agent, min_age=0.0)))
+    measurement.start()
     try:
-        first = parts.collector.collect()
-        projection.project(first.samples, int(first.taken_at * _NANOSECONDS))
+        measurement.points()
         time.sleep(BETWEEN_READINGS)
-        second = parts.collector.collect()
-        points = projection.project(second.samples, int(second.taken_at * _NANOSECONDS))
+        points = measurement.points()
     finally:
-        parts.close()
+        measurement.close()
     return sorted(line.decode() for line in encode(points))

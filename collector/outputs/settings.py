@@ -11,7 +11,7 @@ from pydantic import Field
 from collector.filters import FilterSettings
 from collector.projections.graphite import DEFAULT_TEMPLATE, TagSanitizeMode
 from collector.projections.zabbix import KEY_PREFIX
-from collector.quantities import Bytes, Seconds
+from collector.quantities import Bytes, Delay, Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class PushSettings(FilterSettings):
 
     alias: Annotated[str, Field(min_length=1)] | None = None
     flush_interval: Seconds | None = None
-    flush_jitter: Seconds | None = None
+    flush_jitter: Delay | None = None
     metric_batch_size: Annotated[int, Field(ge=1)] | None = None
     metric_buffer_limit: Annotated[int, Field(ge=1)] | None = None
     buffer_disk_limit: Bytes | None = None

@@ -101,7 +101,7 @@ timeout = "2s"
 """
         )
     )
-    inputs = config.agent_inputs()
+    inputs = config.agent_config().inputs
     assert inputs.job.volumes_dir == Path("/srv/volumes")
     assert (inputs.volume.du, inputs.volume.du_interval) == (("dr-*:/backup",), 3600.0)
     assert inputs.exec[0].commands == ("/opt/a.sh 'x y'", ("/opt/b.sh", "x y"))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-
 import typer
 
-from collector.agent.service import AgentService, collect_once
+from collector.agent.service import collect_once
 from collector.catalogue import METRICS
 from collector.compat import compat_page
 from collector.docs import metrics_page
-from vdbmon.config import Config, find_config, load_config
+from vdbmon.agent_process import run_agent
+from vdbmon.config import find_config, load_config
 from vdbmon.logging import configure_logging
 from vdbmon.options import ConfigOption
 
@@ -23,28 +21,17 @@ def _agent() -> None:
     """The agent on this host: it reads and never decides."""
 
 
-def _load(option: ConfigOption) -> Config:
-    return load_config(find_config(option))
-
-
 @app.command()
 def run(config: ConfigOption = None) -> None:
-    """Serve /metrics and push to the outputs until SIGTERM or SIGINT."""
+    """Serve /metrics and push to the outputs until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
     configure_logging()
-    loaded = _load(config)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with AgentService(loaded.host.name, loaded.agent, loaded.agent_inputs(), loaded.outputs) as service:
-        typer.echo(f"vdbmon agent of {loaded.host.name}: {service.url}", err=True)
-        stop.wait()
+    run_agent(find_config(config))
 
 
 @app.command("test")
 def print_collection(config: ConfigOption = None) -> None:
     """Print one collection as line protocol, write nothing anywhere."""
-    loaded = _load(config)
-    for line in collect_once(loaded.host.name, loaded.agent, loaded.agent_inputs()):
+    for line in collect_once(load_config(find_config(config)).agent_config()):
         typer.echo(line)
 
 
