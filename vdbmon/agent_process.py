@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
-import queue
+import os
+import select
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from collector.agent.service import AgentService
 from collector.errors import VdbmonError
+from collector.quantities import Seconds
 from vdbmon.config import load_config
 from vdbmon.systemd import Supervisor
 
 logger = logging.getLogger(__name__)
 
+_MILLISECONDS = 1000
 _PINGS = 3  # in the watchdog's time: one may be late, and one may be lost
 
 
@@ -24,14 +29,12 @@ def run_agent(path: Path) -> None:
     Raises:
         VdbmonError: the file is bad, or the agent can't be started with it.
     """
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda received, _frame: signals.put(received))
+    signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     supervisor = Supervisor()
     with AgentService(load_config(path).agent_config()) as service:
         logger.info("agent runs: %s", service.url)
         supervisor.ready(service.url)
-        while _next_signal(signals, service, supervisor) == signal.SIGHUP:
+        while next_signal(signals.wait, service, supervisor) == signal.SIGHUP:
             supervisor.reloading()
             status = reload_config(service, path)
             supervisor.ready(f"{service.url}; {status}")
@@ -60,12 +63,42 @@ def _kept(service: AgentService, reason: str) -> str:
     return message
 
 
-def _next_signal(signals: queue.SimpleQueue[int], service: AgentService, supervisor: Supervisor) -> int:
+class Collecting(Protocol):
+    """What the watchdog watches."""
+
+    def collects(self, within: Seconds) -> bool:
+        """Whether a collection was made in the last seconds."""
+        ...
+
+
+def next_signal(wait: Callable[[Seconds | None], int | None], service: Collecting, supervisor: Supervisor) -> int:
     """Wait for a signal. Meanwhile the watchdog hears of each collection: of none, if collecting hangs."""
+    pause = None if supervisor.watchdog is None else supervisor.watchdog / _PINGS
     while True:
-        pause = None if supervisor.watchdog is None else supervisor.watchdog / _PINGS
-        try:
-            return signals.get(timeout=pause)
-        except queue.Empty:
-            if pause is not None and service.collects(within=pause):
-                supervisor.alive()
+        received = wait(pause)
+        if received is not None:
+            return received
+        if pause is not None and service.collects(within=pause):
+            supervisor.alive()
+
+
+class Signals:
+    """Signals as bytes in a pipe, which Python's own handler in C writes there.
+
+    A handler in Python would run only once the main thread does, and a signal that comes just before it begins to wait
+    would not wake it.
+    """
+
+    def __init__(self, *numbers: int) -> None:
+        self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, lambda _number, _frame: None)
+
+    def wait(self, seconds: Seconds | None) -> int | None:
+        """The next signal; None if none came in that time."""
+        ready = select.poll()
+        ready.register(self._reader, select.POLLIN)
+        if not ready.poll(None if seconds is None else seconds * _MILLISECONDS):
+            return None
+        return os.read(self._reader, 1)[0]
