@@ -29,8 +29,7 @@ class DataFormat(StrEnum):
 class CommonSettings(SelectorSettings):
     """What every input has.
 
-    Its filters decide what is in `/metrics` and in all outputs. A name is the metric's in Prometheus or telegraf's
-    measurement, a tag is a label or telegraf's tag, a field is telegraf's or the metric's name in Prometheus.
+    Its filters decide what is in `/metrics` and in all outputs (`collector.sample_filter`).
 
     Attributes:
         tags: put on all series of this input, as labels and as tags; what the input says itself goes before.
@@ -44,8 +43,8 @@ class TimedSettings(CommonSettings):
     """What an input has that need not be in every collection.
 
     Attributes:
-        interval: seconds from one gathering to the next; in between, its last result is given again. None for every
-            collection.
+        interval: from one gathering to the next; in between, its last result is given again. None for a gathering in
+            every collection.
     """
 
     interval: Seconds | None = None
@@ -104,7 +103,7 @@ class DockerSettings(TimedSettings):
         root: where its data root is seen by the agent; None to ask the engine, and /var/lib/docker until it answers.
         docker_label_include: Docker labels that become labels `container_label_<name>` of the container's series on
             `/metrics`, as cAdvisor has them all; each multiplies series where its values change.
-        timeout: seconds that the engine may take for one answer.
+        timeout: for one answer of the engine.
     """
 
     address: str | None = None
@@ -119,7 +118,7 @@ class OvsSettings(TimedSettings):
 
     Attributes:
         db_socket: of its database; the sockets and pid files of its daemons lie beside it.
-        timeout: seconds that a daemon may take for one answer.
+        timeout: for one answer of a daemon.
         max_interfaces: interfaces that get series at the most; the others are counted.
     """
 
@@ -151,7 +150,11 @@ class VolumeInputSettings(TimedSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSettings(TimedSettings):
-    """Metrics that jobs write. `volumes_dir` is None for the `dir` of `[volumes]`."""
+    """Metrics that jobs write.
+
+    Attributes:
+        volumes_dir: where sized volumes are; None for the `dir` of `[volumes]`.
+    """
 
     volumes_dir: Path | None = None
 
@@ -163,8 +166,8 @@ class ExecSettings(CommonSettings):
     Attributes:
         commands: each a text that is split as a shell would, or a list of program and arguments; there is no shell.
         data_format: `influx` (line protocol) or `prometheus` (its text format).
-        timeout: seconds that a command may run.
-        interval: seconds from one run to the next.
+        timeout: a command may run so long.
+        interval: from one run to the next.
         name_prefix: put before every name.
         alias: the name that labels the series of the command; None for the program's.
     """
@@ -224,17 +227,17 @@ class AgentSettings:
     Attributes:
         listen: address and port of `/metrics`.
         web_config_file: TLS and basic authentication of `/metrics`, in the format of exporter-toolkit; None for none.
-        interval: seconds from one collection for the push outputs to the next.
+        interval: from one collection for the push outputs to the next; Prometheus' scrapes have their own.
         round_interval: collect at whole multiples of the interval: series of all hosts then line up.
-        collection_jitter: seconds that a collection is late at the most, by chance; spreads the load of a fleet.
-        collection_offset: seconds that every collection is late.
-        min_age: results younger than these seconds are shared between scrapes and pushes.
-        flush_interval: seconds from one write of an output to the next; a full batch is written at once.
-        flush_jitter: seconds that a write is late at the most, by chance.
+        collection_jitter: a collection is so late at the most, by chance; spreads the load of a fleet.
+        collection_offset: every collection is so late.
+        min_age: results younger than this are shared between scrapes and pushes.
+        flush_interval: from one write of an output to the next; a full batch is written at once.
+        flush_jitter: a write is so late at the most, by chance.
         metric_batch_size: points of one write at the most.
         metric_buffer_limit: points that wait for an output at the most, besides buffer_disk_limit; None for no limit.
-        buffer_directory: where they wait, in a folder for each output.
-        buffer_disk_limit: bytes on disk that an output may take; the oldest points are dropped and counted.
+        buffer_directory: where points wait, in a folder for each output.
+        buffer_disk_limit: what an output may take there; the oldest points are dropped and counted.
         procfs: where the host's /proc is.
         sysfs: where the host's /sys is.
         cgroupfs: where the host's cgroup file systems are.

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from collector.errors import VdbmonError
 
 COMMANDS = {
-    "agent": "the agent on this host: run, test, check-config",
+    "agent": "the agent on this host: run, test, config, check-config",
     "alerts": "alert rules and Alertmanager configuration: build",
     "dashboards": "Grafana dashboards: build",
     "doctor": "what is missing or wrong on this host, and how to mend it",

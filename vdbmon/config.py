@@ -54,7 +54,20 @@ class HostIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The whole file; all sections but `[host]` have defaults."""
+    """The whole file; all sections but `[host]` have defaults.
+
+    Attributes:
+        global_tags: put on every series of the agent, as labels and as tags; what a series says itself goes before.
+        inputs: what the agent measures. Tags and filters of an input are in force on `/metrics` and in all outputs. In
+            its filters a name is the metric's in Prometheus or telegraf's measurement, a tag is a label or telegraf's
+            tag, and a field is telegraf's or the metric's name in Prometheus.
+        outputs: where the agent pushes to, under telegraf's names; `/metrics` is there anyway. What waits for a far end
+            that is away is kept on disk.
+        prometheus: where `vdbmon place` reads alerts and use.
+        alertmanager: where the local stack sends alerts.
+        hosts: the fleet: hosts that containers can be placed on.
+        sources: databases to back up.
+    """
 
     host: HostIdentity
     agent: AgentSettings = field(default_factory=AgentSettings)

@@ -20,6 +20,7 @@ class PushSettings(FilterSettings):
 
     Attributes:
         alias: its name in metrics and logs, and that of its spool; by default kind and address.
+        flush_interval: instead of the agent's, as all down to buffer_disk_limit.
     """
 
     alias: Annotated[str, Field(min_length=1)] | None = None

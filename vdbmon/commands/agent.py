@@ -1,4 +1,4 @@
-"""`vdbmon agent run|test|metrics|compat|zabbix-template|check-config`."""
+"""`vdbmon agent run|test|metrics|compat|zabbix-template|config|check-config`."""
 
 from __future__ import annotations
 
@@ -53,6 +53,14 @@ def print_zabbix_template() -> None:
     from collector.zabbix_template import zabbix_template  # noqa: PLC0415 - `run` can do without PyYAML
 
     typer.echo(zabbix_template(), nl=False)
+
+
+@app.command("config")
+def config_sample() -> None:
+    """Print the configuration file with every setting, commented: deploy/vdbmon.toml.sample."""
+    from vdbmon.sample import sample_config  # noqa: PLC0415 - `run` can do without it
+
+    typer.echo(sample_config(), nl=False)
 
 
 @app.command("check-config")
