@@ -81,6 +81,7 @@ find_missing() {
     [ -e /usr/share/zabbix/api_jsonrpc.php ] || missing+=(zabbix-frontend-php)
     compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
     need lxcfs lxcfs
+    need systemd-analyze systemd
 }
 
 forbid_service_starts() {
