@@ -245,6 +245,17 @@ def test_a_command_that_is_none_is_a_configuration_error(given_command: str | tu
         commands_of([ExecSettings(commands=(given_command,))])
 
 
+def test_a_section_s_tags_and_filters_are_those_of_its_commands() -> None:
+    script = "printf 'raid,disk=sda,rack=own state=1,age=2\\nfan speed=3\\n'"
+    section = ExecSettings(commands=(("sh", "-c", script),), tags={"rack": "r7", "site": "fra"}, fieldexclude=("age",))
+    assert foreign(run(*commands_of([section]))) == {
+        ("raid_state", frozenset({("disk", "sda"), ("rack", "own"), ("site", "fra")})): 1,
+        ("fan_speed", frozenset({("rack", "r7"), ("site", "fra")})): 3,
+    }
+    by_name = ExecSettings(commands=(("sh", "-c", script),), namepass=("raid",), tagdrop={"disk": ("sdb",)})
+    assert {name for name, _ in foreign(run(*commands_of([by_name])))} == {"raid_state", "raid_age"}
+
+
 def test_without_commands_the_input_is_silent() -> None:
     gather: Callable[[], list[Sample]] = ExecInput([], ForeignMetrics(METRICS), lambda: 0.0).gather
     assert gather() == []
