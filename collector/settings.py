@@ -193,6 +193,7 @@ class InputSettings:
         containers: which containers run; the others read what it found, so it is in every collection.
         cgroup: CPU, memory, block I/O and limits of containers.
         network: what containers send and receive.
+        lxcfs: which containers have lxcfs, and whether it answers.
         internal: what the agent costs and how its inputs and outputs fare.
         tables: tables of the host that fill up: connections, addresses, descriptors.
     """
@@ -204,6 +205,7 @@ class InputSettings:
     process: ProcessSettings = field(default_factory=ProcessSettings)
     volume: VolumeInputSettings = field(default_factory=VolumeInputSettings)
     job: JobSettings = field(default_factory=JobSettings)
+    lxcfs: TimedSettings = field(default_factory=TimedSettings)
     docker: DockerSettings = field(default_factory=DockerSettings)
     ovs: OvsSettings = field(default_factory=OvsSettings)
     tables: TimedSettings = field(default_factory=TimedSettings)

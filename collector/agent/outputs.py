@@ -185,10 +185,9 @@ def _plans(agent: AgentSettings, settings: OutputSettings) -> Iterator[_Plan]:
 
 
 def _secret_files(section: PushSettings) -> Iterator[Path]:
-    for item in fields(section):
-        path = getattr(section, item.name)
-        if item.name.endswith("_file") and isinstance(path, Path):
-            yield path
+    """Tokens, passwords, keys and certificates: all that a section names as a path."""
+    named = (getattr(section, item.name) for item in fields(section))
+    return (path for path in named if isinstance(path, Path))
 
 
 def _version(path: Path) -> tuple[int, int] | None:
