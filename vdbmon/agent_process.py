@@ -31,8 +31,9 @@ def run_agent(path: Path) -> None:
     """
     signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     supervisor = Supervisor()
-    with AgentService(load_config(path).agent_config()) as service:
-        logger.info("agent runs: %s", service.url)
+    config = load_config(path).agent_config()
+    with AgentService(config) as service:
+        logger.info("vdbmon agent of %s: %s", config.host, service.url)
         supervisor.ready(service.url)
         while next_signal(signals.wait, service, supervisor) == signal.SIGHUP:
             supervisor.reloading()

@@ -12,6 +12,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import bcrypt
+import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.agent import VDBMON
@@ -33,11 +35,15 @@ class Running:
         self.log = folder / "agent.log"
         self.process: subprocess.Popen[bytes]
 
-    def write(self, more: str = "", *, min_age: str = "10ms", port: int | None = None) -> None:
+    def write(
+        self, more: str = "", *, min_age: str = "10ms", port: int | None = None, web_config: Path | None = None
+    ) -> None:
+        protection = f'web_config_file = "{web_config}"' if web_config else ""
         self.path.write_text(
             f'[host]\nname = "testhost"\n'
             f'[agent]\nlisten = "127.0.0.1:{port or self.port}"\nmin_age = "{min_age}"\ninterval = "1s"\n'
             f'flush_interval = "1s"\nbuffer_directory = "{self.folder / "spool"}"\n'
+            f"{protection}\n"
             # No daemon is there: its probes must not run in the machine's own.
             f'[inputs.docker]\naddress = "unix://{self.folder}/docker.sock"\n{more}\n'
         )
@@ -148,6 +154,29 @@ def test_another_port_is_opened_and_the_old_one_closed(tmp_path: Path) -> None:
         agent.reload(port=new)
         assert agent.value("node_load1", port=new) is not None
         assert http_get(f"http://127.0.0.1:{agent.port}/metrics") is None
+
+
+def test_a_password_is_asked_for_on_the_same_port_from_the_reload_on(tmp_path: Path) -> None:
+    agent = Running(tmp_path)
+    agent.write()
+    web = tmp_path / "web.yml"
+    web.write_text(f"basic_auth_users: {{operator: '{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}'}}\n")
+    web.chmod(0o600)
+
+    def status(*credentials: str) -> int:
+        return requests.get(f"http://127.0.0.1:{agent.port}/metrics", auth=credentials or None, timeout=5).status_code  # type: ignore[arg-type]
+
+    with running(agent):
+        agent.write(web_config=tmp_path / "nothing.yml")
+        agent.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: agent.value(RELOADED) == 0, deadline=PATIENCE, what="a missing file is refused")
+        agent.write(web_config=web)
+        agent.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: status() == 401, deadline=PATIENCE, what="the password is asked for")
+        assert status("operator", "secret") == 200
+        agent.write()
+        agent.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: status() == 200, deadline=PATIENCE, what="no password is asked for")
 
 
 def first_seen(server: Server) -> float | None:
