@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from collector.agent.lanes import Lanes
 from collector.agent.runner import InputRunner
 from collector.inputs.internal import InputState
 from collector.metrics import Sample
@@ -28,7 +29,7 @@ class Collection:
 
 
 class Collector:
-    """Gathers the stages one after the other, the inputs of a stage at once.
+    """Gathers the stages one after the other, the inputs of a stage without waiting for slow ones among them.
 
     The first stage refreshes what later stages read (the container index); the last one reports on all others.
 
@@ -54,6 +55,7 @@ class Collector:
         self._lock = threading.Lock()
         self._last: tuple[float, Collection] | None = None
         self._closed = False
+        self._lanes = Lanes()
 
     def collect(self) -> Collection:
         """A collection not older than `min_age`."""
@@ -64,10 +66,10 @@ class Collector:
             taken_at = self._clock()
             samples: list[Sample] = []
             for stage in self._stages:
+                due = [runner.gather for runner in stage if runner.begin()]
+                self._lanes.run(due, self._deadline - (self._monotonic() - now))
                 for runner in stage:
-                    runner.begin()
-                for runner in stage:
-                    samples.extend(runner.finish(self._deadline - (self._monotonic() - now)))
+                    samples.extend(runner.finish())
             collection = Collection(taken_at, tuple(samples), self._gathered())
             self._last = (now, collection)
             return collection
@@ -85,6 +87,7 @@ class Collector:
             for stage in self._stages:
                 for runner in stage:
                     runner.close()
+            self._lanes.close()
 
     def _gathered(self) -> dict[str, float]:
         runners = [runner for stage in self._stages for runner in stage]

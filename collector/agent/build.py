@@ -161,7 +161,6 @@ def _runner(source: Input, inputs: InputSettings, clock: Callable[[], float]) ->
     section = inputs.common().get(source.name)  # none of exec: its sections are the commands'
     return InputRunner(
         source,
-        COLLECTION_DEADLINE,
         clock,
         interval=section.interval if isinstance(section, TimedSettings) else None,
         sample_filter=compile_sample_filter(section) if section else None,

@@ -1,4 +1,4 @@
-"""Runs one input apart from the others: a thread of its own, a deadline, and a record of how it fares."""
+"""One input apart from the others: when it is due, what its last gathering brought, and how it fares."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Closeable(Protocol):
 class InputRunner:
     """Gathers one input on demand. While a gathering hangs, later ones are refused instead of queued.
 
-    Threads isolate what fails or is slow. What can hang in the kernel is in child processes (`collector.statvfs`).
+    `begin` and `finish` are called by the collecting thread, `gather` by any thread in between. Threads isolate what
+    fails or is slow (`collector.agent.lanes`); what can hang in the kernel is in child processes (`collector.statvfs`).
 
     Args:
-        deadline: seconds that a gathering may take.
         interval: seconds from one gathering to the next, between which the last result is given again; None to gather
             whenever it is asked for.
         sample_filter: which samples there are; None for all.
@@ -55,23 +55,21 @@ class InputRunner:
     def __init__(
         self,
         source: Input,
-        deadline: float,
         clock: Clock,
         *,
         interval: float | None = None,
         sample_filter: SampleFilter | None = None,
     ) -> None:
         self.source = source
-        self._deadline = deadline
         self._clock = clock
         self._interval = interval
         self._filter = sample_filter
         self._last_begun: float | None = None
         self._held: Sequence[Sample] = ()
         self._resting = False
+        self._ending = threading.Lock()
         self._closing = False
-        self._asked = threading.Event()
-        self._done = threading.Event()
+        self._done = False
         self._started: float | None = None
         self._result: Sequence[Sample] | None = None
         self._begun = False
@@ -80,34 +78,55 @@ class InputRunner:
         self._samples = 0
         self._errors = 0
         self._up = False
-        threading.Thread(target=self._loop, name=f"input-{source.name}", daemon=True).start()
 
     @property
     def held_since(self) -> float | None:
         """When the gathering began whose result is given again; None where there is no interval."""
         return None if self._interval is None else self._last_begun
 
-    def begin(self) -> None:
-        """Start a gathering if one is due, unless the last one still hangs.
+    def begin(self) -> bool:
+        """Whether `gather` is to be called now: one is due, and the last one does not hang.
 
         What that one brings in the end is old and dropped, if it is not to be given until the next one anyway.
         """
-        free = self._started is None or self._done.is_set()
+        free = self._started is None or self._done
         self._resting = free and self._is_fresh()
         self._begun = free and not self._resting
         if self._begun:
             self._started = self._last_begun = self._clock()
             self._result = None
-            self._done.clear()
-            self._asked.set()
+            self._done = False
+        return self._begun
 
-    def finish(self, remaining: float) -> Sequence[Sample]:
-        """Samples of the last gathering; none if it failed or does not end in `remaining` seconds."""
+    def gather(self) -> None:
+        """Gather once; what goes wrong is kept for `finish` and `state`."""
+        began = self._clock()
+        try:
+            self._result = self._filtered(self.source.gather())
+        except Exception as error:  # noqa: BLE001 - an input's failure is its own
+            if self._up or self._errors == 0:
+                log.warning("input %s failed: %s: %s", self.source.name, type(error).__name__, error)
+            self._result = self._filtered(error.samples) if isinstance(error, PartialGathering) else None
+            self._samples = len(self._result or ())
+            self._errors += 1
+            self._up = False
+        else:
+            self._up = True
+            self._last_success = self._clock()
+            self._samples = len(self._result)
+        self._duration = max(self._clock() - began, 0.0)
+        with self._ending:
+            self._done = True
+            if self._closing:
+                self._close_source()
+
+    def finish(self) -> Sequence[Sample]:
+        """Samples of the last gathering; none if it failed or has not ended by now."""
         if self._resting and self._started is None:
             return self._held
-        if not (self._begun or self._resting) or not self._done.wait(max(remaining, 0.0)):
+        if not (self._begun or self._resting) or not self._done:
             if self._up:
-                log.warning("input %s hangs: no result after %.1f s", self.source.name, self._deadline)
+                log.warning("input %s hangs: no result after %.1f s", self.source.name, self.state().duration)
             self._errors += 1
             self._up = False
             return ()
@@ -117,9 +136,16 @@ class InputRunner:
         return result
 
     def close(self) -> None:
-        """End the thread, and give back what the input holds, as soon as no gathering is under way."""
-        self._closing = True
-        self._asked.set()
+        """Give back what the input holds, as soon as no gathering is under way; it is gathered no more."""
+        with self._ending:
+            under_way = self._started is not None and not self._done
+            self._closing = True
+            if not under_way:
+                self._close_source()
+
+    def _close_source(self) -> None:
+        if isinstance(self.source, Closeable):
+            self.source.close()
 
     def _is_fresh(self) -> bool:
         """Whether the last gathering is younger than the interval; a clock that was set back makes it old."""
@@ -139,31 +165,6 @@ class InputRunner:
             samples=self._samples,
             errors=self._errors,
         )
-
-    def _loop(self) -> None:
-        while True:
-            self._asked.wait()
-            self._asked.clear()
-            if self._closing:
-                break
-            began = self._clock()
-            try:
-                self._result = self._filtered(self.source.gather())
-            except Exception as error:  # noqa: BLE001 - an input's failure is its own
-                if self._up or self._errors == 0:
-                    log.warning("input %s failed: %s: %s", self.source.name, type(error).__name__, error)
-                self._result = self._filtered(error.samples) if isinstance(error, PartialGathering) else None
-                self._samples = len(self._result or ())
-                self._errors += 1
-                self._up = False
-            else:
-                self._up = True
-                self._last_success = self._clock()
-                self._samples = len(self._result)
-            self._duration = max(self._clock() - began, 0.0)
-            self._done.set()
-        if isinstance(self.source, Closeable):
-            self.source.close()
 
     def _filtered(self, samples: Sequence[Sample]) -> Sequence[Sample]:
         return samples if self._filter is None else self._filter(samples)

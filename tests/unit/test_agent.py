@@ -20,7 +20,7 @@ class Source:
 
 
 def runner_of(gather: Callable[[], Sequence[Sample]], name: str = "source") -> InputRunner:
-    return InputRunner(Source(name, gather), deadline=PATIENCE, clock=lambda: 100.0)
+    return InputRunner(Source(name, gather), clock=lambda: 100.0)
 
 
 def collector_of(*runners: InputRunner, deadline: float = PATIENCE, min_age: float = 0.0) -> Collector:
@@ -99,19 +99,37 @@ def test_collections_close_together_are_shared() -> None:
 
 
 def test_the_state_tells_how_long_a_call_has_been_under_way() -> None:
-    release, now = threading.Event(), [100.0]
-    runner = InputRunner(Source("slow", lambda: wait_for(release)), PATIENCE, lambda: now[0])
-    runner.begin()
+    now = [100.0]
+    runner = InputRunner(Source("slow", list), lambda: now[0])
+    assert runner.begin()
     now[0] = 107.0
     assert runner.state().duration == 7.0
-    release.set()
-    runner.finish(PATIENCE)
+    assert runner.finish() == ()
+    assert not runner.begin(), "it is not asked again while it hangs"
+    runner.gather()
+    assert runner.begin()
 
 
 @pytest.mark.parametrize("late", [0.0, -1.0])
 def test_no_time_left_is_no_error_of_ours(late: float) -> None:
     release = threading.Event()
-    runner = runner_of(lambda: wait_for(release))
-    runner.begin()
-    assert runner.finish(late) == ()
+    collector = collector_of(runner_of(lambda: wait_for(release)), deadline=late)
+    assert collector.collect().samples == ()
     release.set()
+
+
+def test_an_input_that_hangs_is_closed_when_it_ends() -> None:
+    closed = threading.Event()
+
+    class Holding(Source):
+        def close(self) -> None:
+            closed.set()
+
+    release = threading.Event()
+    runner = InputRunner(Holding("holding", lambda: wait_for(release)), clock=lambda: 100.0)
+    collector = collector_of(runner, deadline=0.1)
+    collector.collect()
+    collector.close()
+    assert not closed.is_set()
+    release.set()
+    assert closed.wait(PATIENCE)
