@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import select
 import signal
 import time
@@ -20,6 +21,7 @@ from vdbmon.systemd import Supervisor
 logger = logging.getLogger(__name__)
 
 _MILLISECONDS = 1000
+DESCRIPTORS = 65536  # as the unit file has it: enough for two thousand containers
 _PINGS = 3  # in the watchdog's time: one may be late, and one may be lost
 
 
@@ -29,6 +31,7 @@ def run_agent(path: Path) -> None:
     Raises:
         VdbmonError: the file is bad, or the agent can't be started with it.
     """
+    _raise_descriptor_limit()
     signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     supervisor = Supervisor()
     config = load_config(path).agent_config()
@@ -40,6 +43,18 @@ def run_agent(path: Path) -> None:
             status = reload_config(service, path)
             supervisor.ready(f"{service.url}; {status}")
         supervisor.stopping()
+
+
+def _raise_descriptor_limit() -> None:
+    """Take as many descriptors as may be had: kernel files stay open, twenty or more for each container.
+
+    The usual soft limit of 1024 is for programs that use select(2); for others it is meant to be raised
+    (systemd, "File Descriptor Limits").
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def reload_config(service: AgentService, path: Path) -> str:

@@ -46,3 +46,12 @@ def test_the_agent_sees_processes_of_other_users_under_the_unit_s_capabilities(
         assert "CapEff:\t0000000000080004" in Path(f"/proc/{started.pid}/status").read_text()
         for name in ("host", "cgroup", "network", "process", "volume", "job", "docker", "tables"):
             assert agent.value("vdbmon_input_up", input=name) == 1, name
+
+
+def test_the_agent_takes_the_descriptors_that_it_may_have(own_dockerd: OwnDockerd, tmp_path: Path) -> None:
+    agent = Agent(own_dockerd, tmp_path)
+    command = ["prlimit", "--nofile=40:4096", VDBMON, "agent", "run", "--config", str(agent.config)]
+    with process(command, agent.log) as started:
+        wait_until(lambda: agent.value("vdbmon_input_up", input="host") == 1, deadline=30, what="the agent answers")
+        limits = Path(f"/proc/{started.pid}/limits").read_text()
+        assert re.search(r"^Max open files\s+4096\s+4096", limits, re.MULTILINE)
