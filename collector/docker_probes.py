@@ -100,7 +100,8 @@ class Probe:
             self._client = None
             self.state = ProbeState(started, self._monotonic(), ok=False, last_success=self.state.last_success)
         else:
-            figures = {key: answer[key] for key in self.endpoint.figures if isinstance(answer.get(key), int)}
+            said = answer if isinstance(answer, dict) else {}  # what answers need not be Docker
+            figures = {key: said[key] for key in self.endpoint.figures if isinstance(said.get(key), int)}
             self.state = ProbeState(started, self._monotonic(), True, self._clock(), figures)
 
 

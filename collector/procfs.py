@@ -63,28 +63,25 @@ class ProcessFiles:
                 self._io = KeptFile(f"{folder}/io")
                 self._descriptors = os.open(f"{folder}/fd", os.O_PATH | os.O_CLOEXEC)
 
-    def stat(self) -> bytes:
-        """The file `stat`.
+    def read(self) -> tuple[bytes, bytes, int | None]:
+        """The files `stat` and `io`, empty where it may not be read, and how many descriptors are open, if known.
 
         Raises:
             OSError: the process has ended.
         """
-        return self._stat.read_at_once() if self._stat else read_file(f"{self._folder}/stat")
+        if self._stat is None:
+            stat = read_file(f"{self._folder}/stat")
+            return stat, self._read_io(), count_descriptors(self._folder)
+        stat = self._stat.read_at_once()
+        io = self._read_io()
+        size = 0 if self._descriptors is None else os.fstat(self._descriptors).st_size
+        return stat, io, size or count_descriptors(self._folder)
 
-    def io(self) -> bytes:
-        """The file `io`; empty where it may not be read."""
+    def _read_io(self) -> bytes:
         try:
             return self._io.read_at_once() if self._io else read_file(f"{self._folder}/io")
         except OSError:
             return b""
-
-    def open_fds(self) -> int | None:
-        """How many descriptors it has open; None where that can't be counted."""
-        if self._descriptors is not None:
-            size = os.fstat(self._descriptors).st_size
-            if size:
-                return size
-        return count_descriptors(self._folder)
 
     def close(self) -> None:
         """Give the descriptors back."""

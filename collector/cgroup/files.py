@@ -16,36 +16,35 @@ Made = TypeVar("Made")
 class _File:
     """A file that is opened once and read again and again."""
 
-    __slots__ = ("_data", "_kept", "_parse", "_path", "_skipped", "value")
+    __slots__ = ("_parse", "_path", "data", "kept", "value")
 
-    def __init__(self, path: str, parse: Parse, skipped: SkippedLines) -> None:
+    def __init__(self, path: str, parse: Parse) -> None:
         self._path = path
         self._parse = parse
-        self._skipped = skipped
-        self._kept: KeptFile | None = None
-        self._data: bytes | None = None
+        self.kept: KeptFile | None = None
+        self.data: bytes | None = None
         self.value: Any = None
 
-    def refresh(self) -> bool:
-        """Read it; whether it says something else than the last time. It is parsed only then."""
+    def read(self) -> bytes | None:
+        """What it says now; None where it isn't there."""
         try:
-            if self._kept is None:
-                self._kept = KeptFile(self._path)
-            data: bytes | None = self._kept.read_at_once()
+            if self.kept is None:
+                self.kept = KeptFile(self._path)
+            return self.kept.read_at_once()
         except OSError:
             self.close()
-            data = None
-        if data == self._data:
-            return False
-        self._data = data
-        self.value = None if data is None else self._parse(data, self._skipped)
-        return True
+            return None
+
+    def take(self, data: bytes | None, skipped: SkippedLines) -> None:
+        """Parse what it says now."""
+        self.data = data
+        self.value = None if data is None else self._parse(data, skipped)
 
     def close(self) -> None:
         """Give the descriptor back."""
-        if self._kept is not None:
-            self._kept.close()
-            self._kept = None
+        if self.kept is not None:
+            self.kept.close()
+            self.kept = None
 
 
 class Part(Generic[Made]):
@@ -67,7 +66,8 @@ class Part(Generic[Made]):
     def __init__(
         self, files: Mapping[str, tuple[str, Parse]], make: Callable[[Values], Made], skipped: SkippedLines
     ) -> None:
-        self._files = {name: _File(path, parse, skipped) for name, (path, parse) in files.items()}
+        self._files = {name: _File(path, parse) for name, (path, parse) in files.items()}
+        self._skipped = skipped
         self._make = make
         self._made = make(dict.fromkeys(files))
 
@@ -75,7 +75,10 @@ class Part(Generic[Made]):
         """The part as it is now."""
         changed = False
         for file in self._files.values():
-            changed |= file.refresh()
+            data = file.read()
+            if data != file.data:
+                file.take(data, self._skipped)
+                changed = True
         if changed:
             self._made = self._make({name: file.value for name, file in self._files.items()})
         return self._made

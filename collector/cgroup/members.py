@@ -10,6 +10,9 @@ import os
 from collector.cgroup.hierarchy import Hierarchy
 from collector.kernelfile import KeptFile, is_number
 
+# A list comes in pieces of a page; one that leaves room for a line more is the only piece.
+_SURELY_WHOLE = 4000
+
 
 class _Members:
     """The open cgroup.procs of one directory, and what it said last."""
@@ -75,7 +78,9 @@ class CgroupMembers:
             try:
                 if members is None:
                     members = self._open[directory] = _Members(KeptFile(f"{directory}/cgroup.procs"))
-                data = members.kept.read()
+                data = members.kept.read_at_once()
+                if len(data) > _SURELY_WHOLE:
+                    data = members.kept.read()
             except OSError:
                 if members is None:
                     return ()

@@ -46,6 +46,7 @@ CONTAINER_FDS = gauge("container_file_descriptors", "Open file descriptors in th
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 OTHER = "other"
+_Key = tuple[str, str, str]  # name, image, group
 _KEPT = 1000  # processes whose files stay open; three descriptors each
 
 
@@ -102,7 +103,7 @@ class _Process:
         Raises:
             OSError: it ended.
         """
-        stat, io, open_fds = self._files.stat(), self._files.io(), self._files.open_fds()
+        stat, io, open_fds = self._files.read()
         before = self.reading
         if stat == self._stat and io == self._io and before is not None and before.open_fds == open_fds:
             return before
@@ -172,7 +173,7 @@ class _Memory:
     out, must not make a process count twice.
     """
 
-    totals: dict[tuple[str, str, str], _Group] = field(default_factory=dict)
+    totals: dict[_Key, _Group] = field(default_factory=dict)
     processes: dict[int, ProcessReading] = field(default_factory=dict)
 
     def without(self, other: _Memory) -> _Memory:
@@ -181,6 +182,17 @@ class _Memory:
             {key: total for key, total in self.totals.items() if key not in other.totals},
             {pid: process for pid, process in self.processes.items() if pid not in other.processes},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a group was told as: the readings behind it, its totals then, its processes by pid, its samples."""
+
+    readings: list[ProcessReading]
+    boot: float | None
+    total: _Group
+    processes: dict[int, ProcessReading]
+    samples: list[Sample]
 
 
 class ProcessInput:
@@ -200,13 +212,14 @@ class ProcessInput:
         self._grouping = Grouping(groups)
         self._skipped = skipped
         self._open: dict[int, _Process] = {}
+        self._told: dict[_Key, _Told] = {}
         self._last = _Memory()
         self._lost = _Memory()
 
     def gather(self) -> list[Sample]:
         """Gauges and counters per container and group; a group ends with its last process."""
         boot = self._boot_time()
-        members: dict[tuple[str, str, str], list[ProcessReading]] = {}
+        members: dict[_Key, list[ProcessReading]] = {}
         samples: list[Sample] = []
         known, self._open = self._open, {}
         for container in self._index.containers:
@@ -218,14 +231,24 @@ class ProcessInput:
         for ended in known.values():
             ended.close()
         seen = _Memory()
+        known_groups, self._told = self._told, {}
         for key, readings in members.items():
-            total = seen.totals[key] = self._last.totals.get(key) or self._lost.totals.get(key) or _Group()
-            for reading in readings:
-                before = self._before(reading)
-                seen.processes[reading.pid] = reading if reading is before else total.add(reading, before)
-            samples.extend(_samples(key, readings, total, boot))
+            told = known_groups.get(key)
+            # The same readings have the same sums: comparing objects that are the same costs next to nothing.
+            if told is None or told.readings != readings or told.boot != boot:
+                told = self._tell(key, readings, boot)
+            self._told[key] = told
+            seen.totals[key] = told.total
+            seen.processes.update(told.processes)
+            samples.extend(told.samples)
         self._lost, self._last = self._last.without(seen), seen
         return samples
+
+    def _tell(self, key: _Key, readings: list[ProcessReading], boot: float | None) -> _Told:
+        """Add to a group's totals what its processes have done since the last time."""
+        total = self._last.totals.get(key) or self._lost.totals.get(key) or _Group()
+        processes = {reading.pid: total.add(reading, self._before(reading)) for reading in readings}
+        return _Told(readings, boot, total, processes, [*_samples(key, readings, total, boot)])
 
     def close(self) -> None:
         """Give all descriptors back."""

@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     pace = Pace(tuple(given.intervals), given.seconds)
     results = run(given.containers, pace, [] if given.no_peers else peers.found())
-    Console().print(table_of(results))
+    Console(soft_wrap=True).print(table_of(results))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps({"machine": os.uname().release, "results": results}, indent=2) + "\n")
 

@@ -82,7 +82,7 @@ def test_what_is_kept_does_not_grow_while_containers_come_and_go() -> None:
     exposition = Exposition("h")
     for generation in range(50):
         exposition.render([VISITS.sample(1, f"room-{generation}-{number}") for number in range(3)])
-    assert sum(len(prefixes) for prefixes in exposition._known.values()) == 3
+    assert sum(len(family.series) for family in exposition._families.values()) == 3
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,6 @@ def test_both_formats_say_the_same_and_the_parser_reads_it(readings: dict[tuple[
 def test_what_one_format_kept_serves_the_other() -> None:
     exposition = Exposition("h")
     exposition.render([VISITS.sample(1, "hall")], None, OPEN)
-    before = exposition._known[VISITS]["hall",]
+    before = exposition._families[VISITS].series["hall",]
     exposition.render([VISITS.sample(2, "hall")])
-    assert exposition._known[VISITS]["hall",] is before
+    assert exposition._families[VISITS].series["hall",] is before
