@@ -32,7 +32,7 @@ def test_a_killed_agent_leaves_no_command_and_no_child_of_it(tmp_path: Path) -> 
     config.write_text(
         f'[host]\nname = "h"\n[agent]\nlisten = "127.0.0.1:{port}"\n'
         f'[inputs.docker]\naddress = "unix://{tmp_path}/none.sock"\n'
-        f'[[inputs.exec]]\ncommands = ["{script}"]\ntimeout = "200s"\n'
+        f'[[inputs.exec]]\ncommands = ["{script}"]\ntimeout = "200s"\ninterval = "300s"\n'
     )
     with (tmp_path / "log").open("wb") as log:
         agent = subprocess.Popen([VDBMON, "agent", "run", "--config", str(config)], stderr=log)

@@ -9,6 +9,7 @@ import functools
 import json
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -68,10 +69,15 @@ def engine(path: Path) -> Iterator[Engine]:
 
 
 def test_the_pattern_is_seen_and_goes_when_the_daemon_answers_again(tmp_path: Path) -> None:
-    now = [0.0]
+    skipped = [0.0]  # seconds
     address = f"unix://{tmp_path / 'e.sock'}"
     source = DockerInput(
-        functools.partial(connect, address, TIMEOUT), TIMEOUT, tuple, dict, lambda: 1.0, monotonic=lambda: now[0]
+        functools.partial(connect, address, TIMEOUT),
+        TIMEOUT,
+        tuple,
+        dict,
+        lambda: 1.0,
+        monotonic=lambda: time.monotonic() + skipped[0],
     )
 
     def verdicts() -> dict[str, float]:
@@ -83,13 +89,13 @@ def test_the_pattern_is_seen_and_goes_when_the_daemon_answers_again(tmp_path: Pa
         well = {"ping": 1, "containers": 1, "info": 1, "volumes": 1, "networks": 1, "images": 1, "pattern": 0}
         wait_until(lambda: verdicts() == well, deadline=20, what="all answer")
         server.hanging = ("/containers/json", "/info")
-        now[0] += 100
+        skipped[0] += 100
         hung = {**well, "containers": 0, "info": 0, "pattern": 1}
         wait_until(lambda: verdicts() == hung, deadline=20, what="the pattern")
         server.hanging = ()
         server.ended.set()
-        now[0] += 100
+        skipped[0] += 100
         wait_until(lambda: verdicts() == well, deadline=20, what="all answer again")
-    now[0] += 100
+    skipped[0] += 100
     stopped = dict.fromkeys(well, 0)
     wait_until(lambda: verdicts() == stopped, deadline=20, what="a daemon that is gone is no pattern")

@@ -134,7 +134,7 @@ class Agent:
         names = ("cgroup", "network", "process")
         self.skipped = {name: SkippedLines() for name in names}
         hierarchy = detect_hierarchy((PROCFS / "self/mounts").read_text(), CGROUPS)
-        index = ContainerIndex(hierarchy, functools.partial(read_metadata, DOCKER_ROOT))
+        self.index = index = ContainerIndex(hierarchy, functools.partial(read_metadata, DOCKER_ROOT))
         self.containers = ContainersInput(index)
         self.cgroup = CgroupInput(index, BlockDevices(PROCFS), OomKills(), self.skipped["cgroup"], time.time)
         self.network = NetworkInput(index, PROCFS, self.skipped["network"])
@@ -159,6 +159,11 @@ class Agent:
             "skipped": {name: lines.count for name, lines in self.skipped.items()},
             "descriptors": descriptors(),
         }
+
+    def close(self) -> None:
+        """Give all descriptors back."""
+        for part in (self.cgroup, self.process, self.index):
+            part.close()
 
 
 def labelled(labels: tuple[str, ...]) -> tuple[str, list[str]]:
@@ -339,7 +344,7 @@ def main() -> None:
         begun = time.monotonic()
         report[name] = step(agent)
         report["seconds"][name] = time.monotonic() - begun
-    agent.cgroup.close()
+    agent.close()
     report["descriptors"] = [at_start, descriptors()]
     (Path(os.environ["OUT"]) / "report.json").write_text(json.dumps(report))
 

@@ -66,7 +66,9 @@ def test_a_listener_that_says_nothing_does_not_answer(tmp_path: Path) -> None:
         assert not answers(f"unix://{path}", seconds=1)
 
 
-@pytest.mark.parametrize("content", ["", "no number", "999999999", str(os.getpid())])
+@pytest.mark.parametrize(
+    "content", ["", "no number", "999999999", pytest.param(str(os.getpid()), id="another program")]
+)
 def test_a_pid_file_that_names_no_dockerd_is_stale(tmp_path: Path, content: str) -> None:
     file = tmp_path / "docker.pid"
     file.write_text(content)
