@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from pydantic import TypeAdapter
 from collector.errors import ConfigError
 from orchestrator.deadline import ask_all
 from orchestrator.decision import Decision, decide
+from orchestrator.documents import decision_document
 from orchestrator.engine import Engine
 from orchestrator.engines.docker_engine import DockerEngine
 from orchestrator.jobs import JOBS, Job, LaunchSpec, check_on_host, check_request, labels_of, launch_spec
@@ -32,9 +34,10 @@ from orchestrator.ledger import (
 from orchestrator.limits import Limits, read_limits
 from orchestrator.removal import Remover
 from orchestrator.resources import Amounts
+from orchestrator.scoring import Strategy
 from orchestrator.settings import FleetSettings
 from orchestrator.settle import settle
-from orchestrator.snapshot import EngineState, Request, Snapshot
+from orchestrator.snapshot import EngineState, Request, Snapshot, Window, Wishes
 from orchestrator.survey import SURVEY_SECONDS, take_snapshot
 from orchestrator.volumes import LoopVolumes
 
@@ -94,8 +97,18 @@ class Scheduler:
     read_limits: Callable[[str], Limits | None] = read_limits
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
+    strategy: Strategy = Strategy.SPREAD
 
-    def request(self, name: str, *, source: str, job: str, amounts: Amounts) -> Request:
+    def request(
+        self,
+        name: str,
+        *,
+        source: str,
+        job: str,
+        amounts: Amounts,
+        wishes: Wishes | None = None,
+        window: Window | None = None,
+    ) -> Request:
         """A checked request.
 
         Raises:
@@ -109,7 +122,15 @@ class Scheduler:
             raise ConfigError("request.job", f"no job {job!r}", f"known: {', '.join(sorted(self.jobs))}")
         if not self.fleet.hosts:
             raise ConfigError("config.invalid", "no hosts to place on", "describe them in [[hosts]]")
-        request = Request(name=name, request_id=uuid.uuid4().hex, source=settings, job=job, amounts=amounts)
+        request = Request(
+            name=name,
+            request_id=uuid.uuid4().hex,
+            source=settings,
+            job=job,
+            amounts=amounts,
+            wishes=wishes or Wishes(),
+            window=window,
+        )
         check_request(request)
         if name in self.ledger.view().names:
             raise NameTakenError(name)
@@ -177,7 +198,7 @@ class Scheduler:
             ledger=self.ledger,
             clock=self.clock,
         )
-        return snapshot, decide(snapshot, request)
+        return snapshot, decide(snapshot, request, self.strategy)
 
     def _visit(self, host: str) -> _Visit:
         """Ask a host's engine; what has ended there gives its room back before the ledger is read for a decision.
@@ -241,7 +262,9 @@ class Scheduler:
 
 
 @contextmanager
-def open_scheduler(fleet: FleetSettings, local_host: str) -> Iterator[Scheduler]:
+def open_scheduler(
+    fleet: FleetSettings, local_host: str, *, strategy: Strategy = Strategy.SPREAD
+) -> Iterator[Scheduler]:
     """The scheduler of a configuration, run on `local_host`.
 
     Raises:
@@ -255,24 +278,25 @@ def open_scheduler(fleet: FleetSettings, local_host: str) -> Iterator[Scheduler]
             ledger=ledger,
             engines={host.name: DockerEngine(host.docker) for host in fleet.hosts},
             volumes=LoopVolumes(fleet.volumes.dir),
+            strategy=strategy,
         )
     finally:
         ledger.close()
 
 
-_DECISION = TypeAdapter(Decision)
-_PLACEMENT = TypeAdapter(Placement)
+_LAUNCHED = TypeAdapter(Launched | None)
+_ENDED = TypeAdapter(LaunchRecord | None)
 
 
 def placement_json(placement: Placement) -> str:
-    """One JSON document; the names are those of the dataclasses' fields."""
-    return _PLACEMENT.dump_json(placement, indent=2).decode()
-
-
-def decision_document(decision: Decision) -> dict[str, Any]:
-    """A decision in JSON terms."""
-    document: dict[str, Any] = _DECISION.dump_python(decision, mode="json")
-    return document
+    """One JSON document; docs/decision.schema.json describes the decision in it."""
+    document = {
+        "decision": decision_document(placement.decision),
+        "launched": _LAUNCHED.dump_python(placement.launched, mode="json"),
+        "ended": _ENDED.dump_python(placement.ended, mode="json"),
+        "error": placement.error,
+    }
+    return json.dumps(document, indent=2)
 
 
 def _intent(request: Request, host: str, spec: LaunchSpec, *, at: float) -> LaunchRecord:

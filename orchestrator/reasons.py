@@ -5,8 +5,8 @@ Codes are never renamed and never used again with another meaning.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from orchestrator.resources import ResourceClass
 
@@ -29,42 +29,64 @@ class Code(StrEnum):
     SOURCE_NOT_LOCAL = "source.not_local"
     SOURCE_REACH_UNSUPPORTED = "source.reach_unsupported"
     VOLUME_HOST_UNSUPPORTED = "volume.host_unsupported"
+    SOURCE_READERS = "source.readers"
+    HOST_CORDONED = "host.cordoned"
+    FLEET_FROZEN = "fleet.frozen"
+    HOST_ZONE = "host.zone"
+    HOST_DEVICE_CLASS = "host.device_class"
+    HOST_POOL = "host.pool"
+    HOST_LABEL = "host.label"
+    AFFINITY_SAME_SOURCE = "affinity.same_source"
+    INVENTORY_MISSING = "inventory.missing"
     NAME_TAKEN = "name.taken"
     LESS_HEADROOM = "score.less_headroom"
-    """Not a refusal: the host would do, another has more room."""
+    """Not a refusal: the host would do, another has more room (`spread`)."""
+    MORE_HEADROOM = "score.more_headroom"
+    """Not a refusal: the host would do, another is fuller (`pack`)."""
+    STRANDS_MORE = "score.strands_more"
+    """Not a refusal: the host would do, on another one less room is left that nothing fits into."""
+    SAME_SCORE = "score.same"
+    """Not a refusal: the host would do as well as the chosen one, whose name comes first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """One reason against a host.
+class Reason(NamedTuple):
+    """One reason against a host; a named tuple, because a fleet that is full makes thousands of them per decision.
 
     Attributes:
-        dimension: the resource class that runs out (`capacity.*`) or isn't known (`telemetry.missing`).
-        unit: of needed, free and shortfall.
+        text: the sentence; empty for a shortage, whose figures say it all.
+        dimension: the resource class that runs out (`capacity.*`), is not known (`telemetry.missing`) or not counted
+            (`inventory.missing`).
         free: below zero where the host is overdrawn already.
     """
 
     code: str
-    sentence: str
+    text: str = ""
     dimension: ResourceClass | None = None
-    unit: str | None = None
     needed: int | None = None
     free: int | None = None
-    shortfall: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """For people. A shortage is worded only when it is read."""
+        if self.text or self.dimension is None or self.needed is None or self.free is None:
+            return self.text
+        needed, free, short = map(self.dimension.amount_text, (self.needed, self.free, self.needed - self.free))
+        return f"{self.dimension.label}: {needed} needed, {free} free, {short} short"
+
+    @property
+    def unit(self) -> str | None:
+        """Of needed, free and shortfall; None where there are none."""
+        return None if self.dimension is None or self.needed is None else self.dimension.unit
+
+    @property
+    def shortfall(self) -> int | None:
+        """How much more would have to be free."""
+        return None if self.needed is None or self.free is None else self.needed - self.free
 
 
 def capacity_reason(dimension: ResourceClass, *, needed: int, free: int) -> Reason:
     """`capacity.<dimension>`: what is needed is more than what is free."""
-    shortfall = needed - free
-    return Reason(
-        code=f"capacity.{dimension}",
-        sentence=(
-            f"{dimension.label}: {dimension.amount_text(needed)} needed, {dimension.amount_text(free)} free, "
-            f"{dimension.amount_text(shortfall)} short"
-        ),
-        dimension=dimension,
-        unit=dimension.unit,
-        needed=needed,
-        free=free,
-        shortfall=shortfall,
-    )
+    return Reason(code=_CAPACITY[dimension], dimension=dimension, needed=needed, free=free)
+
+
+_CAPACITY = {dimension: f"capacity.{dimension}" for dimension in ResourceClass}

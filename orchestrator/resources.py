@@ -27,6 +27,10 @@ class ResourceClass(StrEnum):
     DISK = "disk"
     READ_BPS = "read_bps"
     WRITE_BPS = "write_bps"
+    READ_IOPS = "read_iops"
+    WRITE_IOPS = "write_iops"
+    NETWORK_IN = "network_in"
+    NETWORK_OUT = "network_out"
 
     @property
     def unit(self) -> str:
@@ -44,7 +48,7 @@ class ResourceClass(StrEnum):
         return self is not ResourceClass.SLOTS
 
     def amount_text(self, amount: int) -> str:
-        """An amount for people: `1.5 cores`, `3.2 GiB`, `47.7 MiB/s`, `2`."""
+        """An amount for people: `1.5 cores`, `3.2 GiB`, `47.7 MiB/s`, `800 op/s`, `2`."""
         match self:
             case ResourceClass.SLOTS:
                 return str(amount)
@@ -52,7 +56,9 @@ class ResourceClass(StrEnum):
                 return f"{amount / MILLI:g} {'core' if amount == MILLI else 'cores'}"
             case ResourceClass.MEMORY | ResourceClass.DISK:
                 return format_bytes(amount)
-            case ResourceClass.READ_BPS | ResourceClass.WRITE_BPS:
+            case ResourceClass.READ_IOPS | ResourceClass.WRITE_IOPS:
+                return f"{amount} op/s"
+            case _:
                 return f"{format_bytes(amount)}/s"
 
 
@@ -63,6 +69,10 @@ _UNITS = {
     ResourceClass.DISK: "bytes",
     ResourceClass.READ_BPS: "bytes/s",
     ResourceClass.WRITE_BPS: "bytes/s",
+    ResourceClass.READ_IOPS: "operations/s",
+    ResourceClass.WRITE_IOPS: "operations/s",
+    ResourceClass.NETWORK_IN: "bytes/s",
+    ResourceClass.NETWORK_OUT: "bytes/s",
 }
 _LABELS = {
     ResourceClass.SLOTS: "slots",
@@ -71,6 +81,10 @@ _LABELS = {
     ResourceClass.DISK: "disk space",
     ResourceClass.READ_BPS: "disk reads",
     ResourceClass.WRITE_BPS: "disk writes",
+    ResourceClass.READ_IOPS: "read operations",
+    ResourceClass.WRITE_IOPS: "write operations",
+    ResourceClass.NETWORK_IN: "network in",
+    ResourceClass.NETWORK_OUT: "network out",
 }
 
 Amounts = Mapping[ResourceClass, int]
@@ -120,6 +134,7 @@ def no_amounts() -> Amounts:
 
 
 InventoryRows = Mapping[ResourceClass, InventoryRow]
+"""Row per class; a class that is absent is not counted on that host, and what asks for it is refused there."""
 
 
 def millicores(cpus: float) -> int:
@@ -130,13 +145,19 @@ def millicores(cpus: float) -> int:
 def inventory_rows(inventory: Inventory) -> InventoryRows:
     """The rows of a host's settings."""
     reserved = inventory.reserved
-    return MappingProxyType(
-        {
-            ResourceClass.SLOTS: InventoryRow(inventory.slots),
-            ResourceClass.CPU: InventoryRow(millicores(inventory.cpus), millicores(reserved.cpus), inventory.cpu_ratio),
-            ResourceClass.MEMORY: InventoryRow(inventory.memory, reserved.memory or 0),
-            ResourceClass.DISK: InventoryRow(inventory.disk, reserved.disk or 0),
-            ResourceClass.READ_BPS: InventoryRow(inventory.read_bps),
-            ResourceClass.WRITE_BPS: InventoryRow(inventory.write_bps),
-        }
-    )
+    rows = {
+        ResourceClass.SLOTS: InventoryRow(inventory.slots),
+        ResourceClass.CPU: InventoryRow(millicores(inventory.cpus), millicores(reserved.cpus), inventory.cpu_ratio),
+        ResourceClass.MEMORY: InventoryRow(inventory.memory, reserved.memory or 0),
+        ResourceClass.DISK: InventoryRow(inventory.disk, reserved.disk or 0),
+        ResourceClass.READ_BPS: InventoryRow(inventory.read_bps),
+        ResourceClass.WRITE_BPS: InventoryRow(inventory.write_bps),
+    }
+    optional = {
+        ResourceClass.READ_IOPS: inventory.read_iops,
+        ResourceClass.WRITE_IOPS: inventory.write_iops,
+        ResourceClass.NETWORK_IN: inventory.network_in,
+        ResourceClass.NETWORK_OUT: inventory.network_out,
+    }
+    rows |= {key: InventoryRow(total) for key, total in optional.items() if total is not None}
+    return MappingProxyType(rows)

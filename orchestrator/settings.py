@@ -31,6 +31,7 @@ class SourceSettings:
         host: the host that holds the data directory (`local` only).
         data_dir: the data directory on that host (`local` only).
         server_data_dir: the same directory as the server itself names it; mariadb-backup goes there.
+        readers: how many jobs may read it at once; None for as many as fit.
     """
 
     name: str
@@ -40,6 +41,7 @@ class SourceSettings:
     host: str | None = None
     data_dir: Path | None = None
     server_data_dir: Path = Path("/var/lib/mysql")
+    readers: Annotated[int, Field(gt=0)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,9 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """What a host offers to containers, per resource class; cores, bytes, bytes per second.
+    """What a host offers to containers, per resource class; cores, bytes, bytes and operations per second.
+
+    A class that is left out is not counted there.
 
     Attributes:
         cpu_ratio: how many cores may be allocated for each real one; only CPU can be stretched without harm.
@@ -65,6 +69,10 @@ class Inventory:
     disk: Bytes
     read_bps: Bytes
     write_bps: Bytes
+    read_iops: Annotated[int, Field(gt=0)] | None = None
+    write_iops: Annotated[int, Field(gt=0)] | None = None
+    network_in: Bytes | None = None
+    network_out: Bytes | None = None
     cpu_ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
     reserved: Reserved = field(default_factory=Reserved)
 
@@ -77,12 +85,20 @@ class HostSettings:
         name: the `host` label of its series and alerts.
         docker: Engine API address (`unix://`, `tcp://`); None for DOCKER_HOST, else the usual socket.
         agent: base URL of its agent; None where there is none: such a host is not scraped, so nothing is placed on it.
+        zone: where it stands, so that a request can ask for it.
+        device_class: of the disks under its volumes, in the operator's words (`ssd`, `hdd`).
+        pools: address pools that it can give addresses from.
+        labels: free words that a request can ask for.
     """
 
     name: str
     agent: str | None = None
     inventory: Inventory
     docker: str | None = None
+    zone: str | None = None
+    device_class: str | None = None
+    pools: tuple[str, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

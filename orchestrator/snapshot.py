@@ -10,7 +10,39 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from orchestrator.resources import Amounts, InventoryRows, no_amounts
-from orchestrator.settings import SourceSettings
+from orchestrator.settings import Reach, SourceSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a request asks of its host besides room; None and empty ask for nothing.
+
+    Attributes:
+        labels: that the host must carry.
+        pool: address pool that the host must have.
+        apart: not where another job of the same source is.
+    """
+
+    zone: str | None = None
+    device_class: str | None = None
+    pool: str | None = None
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    apart: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """When a job may run; seconds since the epoch.
+
+    Attributes:
+        not_before: the earliest start.
+        deadline: the latest end.
+        duration: how long it is expected to run, seconds.
+    """
+
+    not_before: float
+    deadline: float
+    duration: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +53,7 @@ class Request:
         name: of the container.
         request_id: the identity of this attempt; names can come again, ids can't.
         amounts: what it needs, per class.
+        window: None for now, and for as long as it takes.
     """
 
     name: str
@@ -28,6 +61,8 @@ class Request:
     source: SourceSettings
     job: str
     amounts: Amounts
+    wishes: Wishes = field(default_factory=Wishes)
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +125,14 @@ class Telemetry:
         up: Prometheus's last scrape of it was good.
         age: of the oldest collection that `used` is built on, seconds; None if it has none.
         used: per class; a class that is absent is unknown.
+        foreign: what containers that nobody placed through vdbmon may take, per class: their limit where they have
+            one, else their use.
     """
 
     up: bool
     age: float | None
     used: Amounts = field(default_factory=no_amounts)
+    foreign: Amounts = field(default_factory=no_amounts)
 
 
 NO_TELEMETRY = Telemetry(up=False, age=None)
@@ -113,6 +151,39 @@ class EngineState:
     containers: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Cordon:
+    """An operator's word that nothing is to be placed.
+
+    Attributes:
+        host: None for the whole fleet (a freeze).
+        until: seconds since the epoch; None until it is taken back.
+        since: seconds since the epoch.
+    """
+
+    host: str | None
+    who: str
+    why: str
+    until: float | None
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedJob:
+    """A live job of the ledger.
+
+    Attributes:
+        window: when it is expected to run (start, end; seconds since the epoch); None for now and without an end.
+    """
+
+    request_id: str
+    name: str
+    source: str
+    job: str
+    amounts: Amounts
+    window: tuple[float, float] | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostState:
     """One host.
@@ -125,6 +196,12 @@ class HostState:
         known_fingerprint: the engine that its live launches run on; None while it has none.
         telemetry: None where nobody could be asked (the gate says so then).
         makes_volumes: sized volumes can be made there.
+        reaches: the kinds of sources that a job there can read.
+        jobs: the ledger's live jobs there.
+        free: what is left of every class of the inventory, by allocation alone where use is not known; below zero
+            where the host is overdrawn.
+        sellable: what could be allocated there if it were empty.
+        tightest: the smallest share that is free of any class, 0..1; below zero where the host is overdrawn.
     """
 
     name: str
@@ -135,6 +212,28 @@ class HostState:
     known_fingerprint: str | None = None
     telemetry: Telemetry | None
     makes_volumes: bool = True
+    reaches: frozenset[Reach] = frozenset({Reach.LOCAL})
+    zone: str | None = None
+    device_class: str | None = None
+    pools: frozenset[str] = frozenset()
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    jobs: tuple[PlacedJob, ...] = ()
+    free: Amounts = field(init=False, repr=False, compare=False)
+    sellable: Amounts = field(init=False, repr=False, compare=False)
+    tightest: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        used = self.telemetry.used if self.telemetry else {}
+        foreign = self.telemetry.foreign if self.telemetry else {}
+        free = {
+            key: row.free(self.allocated.get(key, 0) + foreign.get(key, 0), used.get(key))
+            for key, row in self.inventory.items()
+        }
+        sellable = {key: row.sellable for key, row in self.inventory.items()}
+        shares = (free[key] / size for key, size in sellable.items() if size > 0)
+        object.__setattr__(self, "free", free)
+        object.__setattr__(self, "sellable", sellable)
+        object.__setattr__(self, "tightest", min(shares, default=0.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,9 +243,15 @@ class Snapshot:
     Attributes:
         taken_at: seconds since the epoch, the scheduler's clock.
         names: hosts by the names of the ledger's live launches.
+        cordons: what operators closed; those that are over may be among them.
+        readers: live jobs that read a source, by its name.
+        source_generations: by source; an allocation fails if it moved.
     """
 
     taken_at: float
     hosts: tuple[HostState, ...]
     gate: GateReading | Unknown
     names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cordons: tuple[Cordon, ...] = ()
+    readers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    source_generations: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))

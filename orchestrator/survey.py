@@ -107,4 +107,8 @@ def _host_state(
         known_fingerprint=view.fingerprints.get(host.name),
         telemetry=telemetry,
         makes_volumes=makes_volumes,
+        zone=host.zone,
+        device_class=host.device_class,
+        pools=frozenset(host.pools),
+        labels=host.labels,
     )

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -7,19 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.thresholds import GATE_FOR, RULES_STALE_AFTER, TELEMETRY_STALE_AFTER
-from orchestrator.decision import Decision, Verdict, choose, decide, free_amounts
+from orchestrator.decision import Decision, choose, decide
+from orchestrator.documents import decision_document, read_decision
 from orchestrator.resources import Amounts, InventoryRow, ResourceClass
+from orchestrator.scoring import Score, Strategy
 from orchestrator.settings import Reach, SourceSettings
 from orchestrator.snapshot import (
+    Cordon,
     EngineState,
     GateAlert,
     GateGroup,
     GateReading,
     HostState,
+    PlacedJob,
     Request,
     Snapshot,
     Telemetry,
     Unknown,
+    Wishes,
 )
 
 GIB = 2**30
@@ -199,14 +205,10 @@ def test_every_ground_is_told_not_only_the_first() -> None:
     }
 
 
-def verdict(name: str, headroom: float | None) -> Verdict:
-    return Verdict(host=name, fits=headroom is not None, reasons=(), free={}, headroom=headroom)
-
-
-def test_most_headroom_wins_and_a_tie_goes_to_the_first_name() -> None:
-    verdicts = [verdict("c", 0.5), verdict("b", 0.5), verdict("a", 0.4), verdict("0", None)]
-    assert choose(verdicts) == verdict("b", 0.5)
-    assert choose([verdict("a", None)]) is None
+def test_best_score_wins_and_a_tie_goes_to_the_first_name() -> None:
+    scores = {"c": Score(0.5, 0.5, 0.5, 0.0), "b": Score(0.5, 0.9, 0.9, 0.0), "a": Score(0.4, 0.4, 0.4, 0.0)}
+    assert choose(scores) == "b"
+    assert choose({}) is None
 
 
 def test_no_hosts_is_a_refusal() -> None:
@@ -278,8 +280,7 @@ def test_every_host_but_the_chosen_one_has_a_reason(taken: Snapshot) -> None:
 def test_the_chosen_host_has_room_in_every_dimension(taken: Snapshot) -> None:
     decision = decide(taken, request())
     for chosen in (item for item in taken.hosts if item.name == decision.host):
-        free = free_amounts(chosen)
-        assert all(NEEDED[key] <= free[key] for key in NEEDED)
+        assert all(NEEDED[key] <= chosen.free[key] for key in NEEDED)
 
 
 @given(snapshots, st.randoms(use_true_random=False))
@@ -303,3 +304,101 @@ def test_more_allocated_never_opens_a_host(taken: Snapshot, more: Amounts) -> No
 
 def _fitting(decision: Decision) -> set[str]:
     return {verdict.host for verdict in decision.verdicts if verdict.fits}
+
+
+def cordon(name: str | None, **changes: object) -> Cordon:
+    base = Cordon(host=name, who="ann", why="new disks", until=None, since=NOW - 60)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+WISHES = {
+    "host.zone": Wishes(zone="b"),
+    "host.device_class": Wishes(device_class="nvme"),
+    "host.pool": Wishes(pool="green"),
+    "host.label": Wishes(labels={"rack": "2"}),
+    "affinity.same_source": Wishes(apart=True),
+}
+
+
+@pytest.mark.parametrize("code", WISHES)
+def test_each_wish_that_a_host_does_not_meet_refuses_it_by_its_code(code: str) -> None:
+    other = PlacedJob(request_id="r0", name="b0", source="demo", job="backup", amounts={})
+    lacks = host(zone="a", device_class="hdd", pools=frozenset({"blue"}), labels={"rack": "1"}, jobs=(other,))
+    meets = host(zone="b", device_class="nvme", pools=frozenset({"green"}), labels={"rack": "2"})
+    wanted = request(wishes=WISHES[code])
+    assert decide(snapshot(lacks), wanted).codes("db1") == {code}
+    assert decide(snapshot(meets), wanted).accepted
+    assert decide(snapshot(lacks), request()).accepted
+
+
+def test_cordon_closes_its_host_and_a_freeze_the_fleet_as_long_as_they_last() -> None:
+    assert decide(snapshot(cordons=(cordon("db1"),)), request()).codes("db1") == {"host.cordoned"}
+    assert decide(snapshot(cordons=(cordon("db2"),)), request()).accepted
+    assert decide(snapshot(cordons=(cordon(None),)), request()).codes("db1") == {"fleet.frozen"}
+    assert decide(snapshot(cordons=(cordon(None, until=NOW - 1), cordon("db1", until=NOW))), request()).accepted
+    (reason,) = decide(snapshot(cordons=(cordon("db1", until=NOW + 60),)), request()).verdicts[0].reasons
+    assert reason.sentence == "cordoned by ann, until 1970-01-12 13:47 UTC: new disks"
+
+
+def test_source_is_read_by_as_many_jobs_as_it_says() -> None:
+    one = replace(SOURCE, readers=1)
+    assert decide(snapshot(), request(source=one)).accepted
+    busy = snapshot(readers={"demo": 1})
+    assert decide(busy, request(source=one)).codes("db1") == {"source.readers"}
+    assert decide(busy, request(source=replace(SOURCE, readers=2))).accepted
+    assert decide(busy, request()).accepted
+
+
+def test_class_that_a_host_does_not_count_is_refused_only_where_it_is_asked_for() -> None:
+    assert decide(snapshot(), request()).accepted
+    wanted = request(amounts={**NEEDED, ResourceClass.READ_IOPS: 100})
+    (reason,) = decide(snapshot(), wanted).verdicts[0].reasons
+    assert (reason.code, reason.dimension) == ("inventory.missing", ResourceClass.READ_IOPS)
+    assert decide(snapshot(), request(amounts={**NEEDED, ResourceClass.READ_IOPS: 0})).accepted
+
+
+def test_containers_of_others_count_like_allocations() -> None:
+    theirs = replace(IDLE, foreign={ResourceClass.SLOTS: 2, ResourceClass.MEMORY: 30 * GIB})
+    crowded = host(telemetry=theirs, allocated={ResourceClass.SLOTS: 3, ResourceClass.MEMORY: 2 * GIB})
+    assert decide(snapshot(crowded), request()).codes("db1") == {"capacity.slots", "capacity.memory"}
+
+
+def stream(*hosts: HostState, strategy: Strategy = Strategy.SPREAD) -> Decision:
+    """A decision for a source that every host reaches."""
+    anywhere = [replace(item, reaches=frozenset(Reach)) for item in hosts]
+    return decide(snapshot(*anywhere), request(source=replace(SOURCE, reach=Reach.STREAM)), strategy)
+
+
+def test_spread_takes_the_emptiest_and_pack_the_fullest_that_fits() -> None:
+    fleet = [
+        host(f"db{number}", allocated={ResourceClass.CPU: number * 2000, ResourceClass.MEMORY: number * 8 * GIB})
+        for number in range(5)
+    ]
+    assert stream(*fleet).host == "db0"
+    packed = stream(*fleet, strategy=Strategy.PACK)
+    assert packed.host == "db3"
+    assert packed.codes("db4") == {"capacity.cpu", "capacity.memory"}
+    assert packed.codes("db0") == {"score.more_headroom"}
+    assert packed.why.endswith("the least of 4 that fit")
+
+
+def test_a_host_that_is_really_busy_is_avoided_though_nothing_is_allocated_there() -> None:
+    busy = host("db1", telemetry=replace(IDLE, used={**IDLE.used, ResourceClass.CPU: 5000}))
+    assert stream(busy, host("db2")).host == "db2"
+
+
+def test_a_placement_that_strands_less_wins_where_headroom_is_equal() -> None:
+    """Both keep 12 % in the tightest dimension; on db1 the memory that is left can't be given away without CPU."""
+    lopsided = host("db1", allocated={ResourceClass.CPU: 6000})
+    alike = host("db2", allocated={ResourceClass.MEMORY: 27 * GIB})
+    decision = stream(lopsided, alike)
+    assert decision.host == "db2"
+    assert decision.codes("db1") == {"score.strands_more"}
+    assert stream(host("db1"), host("db2")).codes("db2") == {"score.same"}
+
+
+@given(snapshots, st.sampled_from(Strategy))
+def test_documents_of_decisions_can_be_read_again(taken: Snapshot, strategy: Strategy) -> None:
+    decision = decide(taken, request(), strategy)
+    document = json.loads(json.dumps(decision_document(decision)))
+    assert read_decision(document) == decision

@@ -59,7 +59,7 @@ def test_a_server_without_a_binary_log_has_no_position() -> None:
 
 
 def test_only_reasons_against_the_host_itself_are_waited_out() -> None:
-    here, there = (Reason(code=code, sentence="x") for code in (Code.TELEMETRY_STALE, Code.SOURCE_NOT_LOCAL))
+    here, there = (Reason(code=code, text="x") for code in (Code.TELEMETRY_STALE, Code.SOURCE_NOT_LOCAL))
     verdicts: Sequence[Verdict] = [
         Verdict(host="dr-host-01", fits=False, reasons=(here,), free={}),
         Verdict(host="dr-host-02", fits=False, reasons=(there,), free={}),

@@ -10,7 +10,7 @@ from orchestrator.reasons import Reason, capacity_reason
 from orchestrator.resources import ResourceClass
 from vdbmon.tables import decision_table, launch_table
 
-EVERYWHERE = Reason(code="watchdog.silent", sentence="alert Watchdog, which always fires, doesn't")
+EVERYWHERE = Reason(code="watchdog.silent", text="alert Watchdog, which always fires, doesn't")
 
 
 def refusal(*hosts: str) -> Decision:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +11,14 @@ from rich.console import Console
 
 from collector.blockdevices import BlockDevices
 from collector.errors import ConfigError, VdbmonError
-from collector.quantities import format_bytes, parse_bytes
+from collector.quantities import format_bytes
 from orchestrator.decision import Decision
 from orchestrator.ledger import LaunchRecord, LaunchState
 from orchestrator.placement import Placement, Scheduler, open_scheduler, placement_json
 from orchestrator.reasons import Code
-from orchestrator.resources import Amounts, ResourceClass, millicores
-from orchestrator.snapshot import Request
+from orchestrator.scoring import Strategy
+from orchestrator.sizes import CPUS, DEFAULTS, parse_amounts
+from orchestrator.snapshot import Request, Wishes
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption
 from vdbmon.tables import decision_table
@@ -35,10 +36,20 @@ def place(
     source: Annotated[str, typer.Option(help="The database, as the configuration names it.", show_default=False)],
     job: Annotated[str, typer.Option(help="What to do with it.")] = "backup",
     cpus: Annotated[float, typer.Option(help="CPU limit in cores.")] = 1.0,
-    memory: Annotated[str, typer.Option(help="Memory limit.")] = "1GiB",
-    disk: Annotated[str, typer.Option(help="Hard size of the volume.")] = "10GiB",
-    read_bps: Annotated[str, typer.Option(help="Disk reads per second.")] = "50MB",
-    write_bps: Annotated[str, typer.Option(help="Disk writes per second.")] = "50MB",
+    memory: Annotated[str, typer.Option(help="Memory limit.")] = DEFAULTS["memory"],
+    disk: Annotated[str, typer.Option(help="Hard size of the volume.")] = DEFAULTS["disk"],
+    read_bps: Annotated[str, typer.Option(help="Disk reads per second.")] = DEFAULTS["read_bps"],
+    write_bps: Annotated[str, typer.Option(help="Disk writes per second.")] = DEFAULTS["write_bps"],
+    read_iops: Annotated[int | None, typer.Option(help="Read operations per second; counted, not limited.")] = None,
+    write_iops: Annotated[int | None, typer.Option(help="Write operations per second; counted, not limited.")] = None,
+    network_in: Annotated[str | None, typer.Option(help="Received per second; counted, not limited.")] = None,
+    network_out: Annotated[str | None, typer.Option(help="Sent per second; counted, not limited.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Only in this zone.")] = None,
+    device_class: Annotated[str | None, typer.Option(help="Only on disks of this class.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Only where this address pool is.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Only on hosts with this KEY=VALUE.")] = None,
+    apart: Annotated[bool, typer.Option("--apart", help="Not beside another job of the source.")] = False,
+    strategy: Annotated[Strategy, typer.Option(help="Keep jobs apart, or hosts free.")] = Strategy.SPREAD,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, and launch nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the job ends; exit with 1 if it failed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -49,9 +60,21 @@ def place(
     Exit codes: 0 launched (with --wait: and done), 1 failed, 2 bad input, 3 refused by every host.
     """
     settings = load_config(find_config(config))
-    amounts = _amounts(cpus=cpus, memory=memory, disk=disk, read_bps=read_bps, write_bps=write_bps)
-    with open_scheduler(settings.fleet(), settings.host.name) as scheduler:
-        request = scheduler.request(name, source=source, job=job, amounts=amounts)
+    sizes = {
+        CPUS: f"{cpus:g}",
+        "memory": memory,
+        "disk": disk,
+        "read_bps": read_bps,
+        "write_bps": write_bps,
+        "read_iops": read_iops,
+        "write_iops": write_iops,
+        "network_in": network_in,
+        "network_out": network_out,
+    }
+    amounts = parse_amounts({key: value for key, value in sizes.items() if value is not None}, _option)
+    wishes = Wishes(zone=zone, device_class=device_class, pool=pool, labels=_labels(label or ()), apart=apart)
+    with open_scheduler(settings.fleet(), settings.host.name, strategy=strategy) as scheduler:
+        request = scheduler.request(name, source=source, job=job, amounts=amounts, wishes=wishes)
         if as_json:
             code = _place_json(scheduler, request, dry_run=dry_run, wait=wait)
         else:
@@ -59,24 +82,16 @@ def place(
     raise typer.Exit(code)
 
 
-def _amounts(*, cpus: float, memory: str, disk: str, read_bps: str, write_bps: str) -> Amounts:
-    if not (math.isfinite(cpus) and cpus > 0):
-        raise ConfigError("request.size", f"--cpus: {cpus:g} is no number of cores", "give for example 0.5 or 2")
-    return {
-        ResourceClass.SLOTS: 1,
-        ResourceClass.CPU: millicores(cpus),
-        ResourceClass.MEMORY: _size("--memory", memory),
-        ResourceClass.DISK: _size("--disk", disk),
-        ResourceClass.READ_BPS: _size("--read-bps", read_bps),
-        ResourceClass.WRITE_BPS: _size("--write-bps", write_bps),
-    }
+def _labels(texts: Iterable[str]) -> dict[str, str]:
+    labels = dict(text.partition("=")[::2] for text in texts)
+    wrong = next((key for key, value in labels.items() if not key or not value), None)
+    if wrong is not None:
+        raise ConfigError("request.label", f"--label {wrong}: no KEY=VALUE", "write for example --label rack=r12")
+    return labels
 
 
-def _size(option: str, text: str) -> int:
-    try:
-        return parse_bytes(text)
-    except ValueError as error:
-        raise ConfigError("request.size", f"{option}: {error}") from error
+def _option(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def _place(scheduler: Scheduler, request: Request, *, dry_run: bool, wait: bool) -> int:
