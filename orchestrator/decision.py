@@ -12,6 +12,7 @@ from orchestrator.reasons import Code, Reason
 from orchestrator.resources import Amounts
 from orchestrator.scoring import Score, Strategy, score, weigh
 from orchestrator.snapshot import HostState, Request, Snapshot
+from orchestrator.windows import best_start
 
 
 class Verdict(NamedTuple):
@@ -39,6 +40,7 @@ class Decision:
         host: the chosen one; None for a refusal.
         why: one sentence.
         verdicts: one per host, ordered by name.
+        start_at: when it should start there, seconds since the epoch; None for now.
     """
 
     request_id: str
@@ -49,6 +51,7 @@ class Decision:
     needed: Amounts
     verdicts: tuple[Verdict, ...]
     strategy: Strategy = Strategy.SPREAD
+    start_at: float | None = None
 
     @property
     def accepted(self) -> bool:
@@ -84,6 +87,7 @@ def decide(snapshot: Snapshot, request: Request, strategy: Strategy = Strategy.S
             _verdict(host, reasons, scores, best, strategy) for host, reasons in zip(hosts, grounds, strict=True)
         ),
         strategy=strategy,
+        start_at=_start(hosts, best, request, snapshot.taken_at),
     )
 
 
@@ -100,6 +104,13 @@ def reasons_against(host: HostState, case: Case) -> Reasons:
         if against:
             found += against
     return found + capacity_filter(host, case)
+
+
+def _start(hosts: Sequence[HostState], best: str | None, request: Request, now: float) -> float | None:
+    if best is None or request.window is None:
+        return None
+    start = best_start(request.window, request.amounts, next(host for host in hosts if host.name == best), now)
+    return None if start is None or start.at <= now else start.at
 
 
 def _verdict(

@@ -19,6 +19,7 @@ def decision_document(decision: Decision) -> dict[str, Any]:
         "taken_at": decision.taken_at,
         "strategy": decision.strategy.value,
         "host": decision.host,
+        "start_at": decision.start_at,
         "why": decision.why,
         "needed": amounts_document(decision.needed),
         "verdicts": [_verdict_document(verdict) for verdict in decision.verdicts],
@@ -40,6 +41,7 @@ def read_decision(document: Mapping[str, Any]) -> Decision:
         needed=_amounts(document["needed"]),
         verdicts=tuple(_read_verdict(item) for item in document["verdicts"]),
         strategy=Strategy(document["strategy"]),
+        start_at=document["start_at"],
     )
 
 

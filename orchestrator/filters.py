@@ -16,7 +16,8 @@ from orchestrator.gate import GateReasons, gate_reasons
 from orchestrator.reasons import Code, Reason, capacity_reason
 from orchestrator.resources import ResourceClass
 from orchestrator.settings import Reach
-from orchestrator.snapshot import Cordon, GateReading, HostState, Request, Snapshot, Unknown
+from orchestrator.snapshot import NO_WISHES, Cordon, GateReading, HostState, Request, Snapshot, Unknown
+from orchestrator.windows import best_start
 
 Reasons = tuple[Reason, ...]
 Filter = Callable[[HostState, "Case"], Reasons]
@@ -39,6 +40,7 @@ class Case:
         common: reasons that hold against every host.
         gate: the rest of the gate's reasons, by host.
         cordoned: reasons of the cordons in force, by host.
+        now: seconds since the epoch.
         needed: what is asked for, per class, all above zero.
         measured: classes that are asked for and whose use must be known.
         blind: Prometheus didn't answer; it has been said.
@@ -46,6 +48,7 @@ class Case:
     """
 
     request: Request
+    now: float
     common: Reasons
     gate: GateReasons
     cordoned: Mapping[str, Reasons]
@@ -63,6 +66,7 @@ def open_case(snapshot: Snapshot, request: Request) -> Case:
     needed = tuple((key, amount) for key, amount in request.amounts.items() if amount > 0)
     return Case(
         request=request,
+        now=snapshot.taken_at,
         common=(*_placed_already(snapshot, request), *_read_enough(snapshot, request), *frozen, *gate.fleet),
         gate=gate,
         cordoned=cordoned,
@@ -108,9 +112,13 @@ def volume_filter(host: HostState, _case: Case) -> Reasons:
 
 
 def wishes_filter(host: HostState, case: Case) -> Reasons:
-    """Zone, device class, address pool and labels are those that were asked for."""
+    """Host, zone, device class, address pool and labels are those that were asked for."""
     wishes = case.request.wishes
+    if wishes is NO_WISHES:
+        return NONE
     found = []
+    if wishes.host not in {None, host.name}:
+        found.append(Reason(code=Code.HOST_NAME, text=f"host {wishes.host} is asked for"))
     if wishes.zone not in {None, host.zone}:
         found.append(Reason(code=Code.HOST_ZONE, text=f"zone {wishes.zone} is asked for, it has {host.zone}"))
     if wishes.device_class not in {None, host.device_class}:
@@ -135,6 +143,15 @@ def affinity_filter(host: HostState, case: Case) -> Reasons:
         return NONE
     text = f"{', '.join(sorted(same))} of source {case.request.source.name} is there, and --apart was asked for"
     return (Reason(code=Code.AFFINITY_SAME_SOURCE, text=text),)
+
+
+def window_filter(host: HostState, case: Case) -> Reasons:
+    """There is a start in the window at which reads and network of the jobs there don't exceed what it offers."""
+    window = case.request.window
+    if window is None or best_start(window, case.request.amounts, host, case.now) is not None:
+        return NONE
+    text = "no start in its window keeps reads and network of the jobs there within what the host offers"
+    return (Reason(code=Code.WINDOW_NO_START, text=text),)
 
 
 def cordon_filter(host: HostState, case: Case) -> Reasons:
@@ -191,6 +208,7 @@ FILTERS: tuple[Filter, ...] = (
     volume_filter,
     wishes_filter,
     affinity_filter,
+    window_filter,
     cordon_filter,
     alert_filter,
     engine_filter,

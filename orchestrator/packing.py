@@ -1,9 +1,9 @@
 """Vector packing: which items go into which bins so that few bins are used, or as many items as possible fit.
 
-Bin by bin, as the greedy dot-product heuristics of Panigrahy et al. (2011, "Heuristics for vector bin packing"), but with
-a beam search in place of the greedy step: the fills that are kept are those whose rest is most even, weighted by the
-demand of what is still to be packed, because an uneven rest is one that nothing fits into. Then a repair: items that found
-no place get one by moving another out of the way, and bins that hold little are emptied into the others.
+Bin by bin, as the greedy dot-product heuristics of Panigrahy et al. (2011, "Heuristics for vector bin packing"), but
+with a beam search in place of the greedy step: the fills that are kept are those whose rest is most even, weighted by
+the demand of what is still to be packed, because an uneven rest is one that nothing fits into. Then a repair: items
+that found no place get one by moving another out of the way, and bins that hold little are emptied into the others.
 
 Amounts are whole numbers and compared exactly; floats only rank.
 """
@@ -86,7 +86,9 @@ class Packing:
 
     def unpacked(self) -> list[int]:
         """Items without a bin, largest first."""
-        return sorted((item for item, where in enumerate(self.bin_of) if where is None), key=lambda item: -self.size(item))
+        return sorted(
+            (item for item, where in enumerate(self.bin_of) if where is None), key=lambda item: -self.size(item)
+        )
 
     def fill(self, target: int, left: Sequence[int], width: int) -> None:
         """Pack into one bin what fills it best, of the items that are left."""

@@ -37,7 +37,7 @@ from orchestrator.resources import Amounts
 from orchestrator.scoring import Strategy
 from orchestrator.settings import FleetSettings
 from orchestrator.settle import settle
-from orchestrator.snapshot import EngineState, Request, Snapshot, Window, Wishes
+from orchestrator.snapshot import NO_WISHES, EngineState, Request, Snapshot, Window, Wishes
 from orchestrator.survey import SURVEY_SECONDS, take_snapshot
 from orchestrator.volumes import LoopVolumes
 
@@ -106,7 +106,7 @@ class Scheduler:
         source: str,
         job: str,
         amounts: Amounts,
-        wishes: Wishes | None = None,
+        wishes: Wishes = NO_WISHES,
         window: Window | None = None,
     ) -> Request:
         """A checked request.
@@ -128,7 +128,7 @@ class Scheduler:
             source=settings,
             job=job,
             amounts=amounts,
-            wishes=wishes or Wishes(),
+            wishes=wishes,
             window=window,
         )
         check_request(request)

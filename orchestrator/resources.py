@@ -127,6 +127,11 @@ class InventoryRow:
         unsold = self.sellable - allocated
         return unsold if used is None else min(unsold, self.usable - used)
 
+    def room(self, allocated: int, used: int | None) -> int:
+        """What can be given away to several containers at once, whose use together will stay below by the ratio."""
+        unsold = self.sellable - allocated
+        return max(unsold if used is None else min(unsold, math.floor((self.usable - used) * self.ratio)), 0)
+
 
 def no_amounts() -> Amounts:
     """Nothing of any class."""

@@ -23,11 +23,15 @@ class Wishes:
         apart: not where another job of the same source is.
     """
 
+    host: str | None = None
     zone: str | None = None
     device_class: str | None = None
     pool: str | None = None
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     apart: bool = False
+
+
+NO_WISHES = Wishes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,7 @@ class Request:
     source: SourceSettings
     job: str
     amounts: Amounts
-    wishes: Wishes = field(default_factory=Wishes)
+    wishes: Wishes = NO_WISHES
     window: Window | None = None
 
 
