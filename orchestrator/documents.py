@@ -1,4 +1,7 @@
-"""Decisions as JSON documents, as `--json` prints them and the ledger keeps them: docs/decision.schema.json."""
+"""Decisions and plans as JSON documents, as `--json` prints them and the ledger keeps them.
+
+docs/decision.schema.json describes a decision; a plan has one for each container that it refuses.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.decision import Decision, Verdict
+from orchestrator.planning import Plan
 from orchestrator.reasons import Reason
 from orchestrator.resources import Amounts, ResourceClass
 from orchestrator.scoring import Score, Strategy
@@ -43,6 +47,27 @@ def read_decision(document: Mapping[str, Any]) -> Decision:
         strategy=Strategy(document["strategy"]),
         start_at=document["start_at"],
     )
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """A plan in JSON terms."""
+    return {
+        "taken_at": plan.taken_at,
+        "strategy": plan.strategy.value,
+        "assignments": [
+            {
+                "request_id": item.request.request_id,
+                "name": item.request.name,
+                "source": item.request.source.name,
+                "job": item.request.job,
+                "host": item.host,
+                "start_at": item.start_at,
+                "needed": amounts_document(item.request.amounts),
+            }
+            for item in plan.assignments
+        ],
+        "refused": [decision_document(decision) for decision in plan.refused],
+    }
 
 
 def amounts_document(amounts: Amounts) -> dict[str, int]:

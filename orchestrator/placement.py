@@ -15,6 +15,7 @@ import stamina
 from pydantic import TypeAdapter
 
 from collector.errors import ConfigError
+from orchestrator.batch import Wanted
 from orchestrator.deadline import ask_all
 from orchestrator.decision import Decision, decide
 from orchestrator.documents import decision_document
@@ -37,7 +38,7 @@ from orchestrator.resources import Amounts
 from orchestrator.scoring import Strategy
 from orchestrator.settings import FleetSettings
 from orchestrator.settle import settle
-from orchestrator.snapshot import NO_WISHES, EngineState, Request, Snapshot, Window, Wishes
+from orchestrator.snapshot import EngineState, Request, Snapshot
 from orchestrator.survey import SURVEY_SECONDS, take_snapshot
 from orchestrator.volumes import LoopVolumes
 
@@ -99,42 +100,61 @@ class Scheduler:
     sleep: Callable[[float], None] = time.sleep
     strategy: Strategy = Strategy.SPREAD
 
-    def request(
-        self,
-        name: str,
-        *,
-        source: str,
-        job: str,
-        amounts: Amounts,
-        wishes: Wishes = NO_WISHES,
-        window: Window | None = None,
-    ) -> Request:
+    def request(self, name: str, *, source: str, job: str, amounts: Amounts) -> Request:
+        """A checked request for now, and for any host, of a name that is free.
+
+        Raises:
+            ConfigError: as `wanted`.
+            NameTakenError: a live launch has that name.
+        """
+        wanted = Wanted(name=name, source=source, job=job, amounts=amounts)
+        self.require_free(name)
+        return self.wanted(wanted)
+
+    def wanted(self, wanted: Wanted) -> Request:
         """A checked request.
 
         Raises:
             ConfigError: an unknown source or job, no hosts, or what `check_request` finds.
-            NameTakenError: a live launch has that name.
         """
-        settings = {item.name: item for item in self.fleet.sources}.get(source)
+        settings = {item.name: item for item in self.fleet.sources}.get(wanted.source)
         if settings is None:
-            raise ConfigError("request.source", f"no source {source!r}", f"known: {_names(self.fleet.sources)}")
-        if job not in self.jobs:
-            raise ConfigError("request.job", f"no job {job!r}", f"known: {', '.join(sorted(self.jobs))}")
+            raise ConfigError("request.source", f"no source {wanted.source!r}", f"known: {_names(self.fleet.sources)}")
+        if wanted.job not in self.jobs:
+            raise ConfigError("request.job", f"no job {wanted.job!r}", f"known: {', '.join(sorted(self.jobs))}")
         if not self.fleet.hosts:
             raise ConfigError("config.invalid", "no hosts to place on", "describe them in [[hosts]]")
         request = Request(
-            name=name,
+            name=wanted.name,
             request_id=uuid.uuid4().hex,
             source=settings,
-            job=job,
-            amounts=amounts,
-            wishes=wishes,
-            window=window,
+            job=wanted.job,
+            amounts=wanted.amounts,
+            wishes=wanted.wishes,
+            window=wanted.window,
         )
         check_request(request)
+        return request
+
+    def require_free(self, name: str) -> None:
+        """Refuse a name before anybody is asked.
+
+        Raises:
+            NameTakenError: a live launch has it.
+        """
         if name in self.ledger.view().names:
             raise NameTakenError(name)
-        return request
+
+    def snapshot(self) -> Snapshot:
+        """The fleet as it is now."""
+        return take_snapshot(
+            self.fleet,
+            local_host=self.local_host,
+            engines=self.engines,
+            probe=lambda host: self._visit(host).engine,
+            ledger=self.ledger,
+            clock=self.clock,
+        )
 
     def decide(self, request: Request) -> Decision:
         """Decide, and do nothing."""
@@ -190,14 +210,7 @@ class Scheduler:
         )
 
     def _decide(self, request: Request) -> tuple[Snapshot, Decision]:
-        snapshot = take_snapshot(
-            self.fleet,
-            local_host=self.local_host,
-            engines=self.engines,
-            probe=lambda host: self._visit(host).engine,
-            ledger=self.ledger,
-            clock=self.clock,
-        )
+        snapshot = self.snapshot()
         return snapshot, decide(snapshot, request, self.strategy)
 
     def _visit(self, host: str) -> _Visit:
@@ -219,7 +232,7 @@ class Scheduler:
         ):
             with attempt:
                 snapshot, decision = self._decide(request)
-                if decision.host is None:
+                if decision.host is None or decision.start_at is not None:
                     self.ledger.record(
                         Event(
                             at=self.clock(),

@@ -62,7 +62,7 @@ def parse_spec(text: str) -> Amounts:
 def _cores(name: str, value: str | float) -> int:
     try:
         cpus = float(value)
-    except ValueError:
+    except (ValueError, TypeError):
         cpus = math.nan
     if not (math.isfinite(cpus) and millicores(cpus) > 0):
         raise ConfigError("request.size", f"{name}: {value} is no number of cores", "give for example 0.5 or 2")
@@ -79,7 +79,7 @@ def _bytes(name: str, value: str | float) -> int:
 def _count(name: str, value: str | float) -> int:
     try:
         count = int(value)
-    except (ValueError, OverflowError):
+    except (ValueError, TypeError, OverflowError):
         count = 0
     if count <= 0:
         text = f"{name}: {value} is no number of operations per second"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import NamedTuple
 
 from collector.errors import ConfigError
@@ -93,9 +93,12 @@ def _share(
 
 
 def _moment(text: str, after: datetime) -> datetime:
-    if len(text) == len("HH:MM"):
-        time = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - it gets the zone of `after`
-        moment = after.replace(hour=time.hour, minute=time.minute, second=0, microsecond=0)
+    try:
+        at = time.fromisoformat(text)
+    except ValueError:
+        pass
+    else:
+        moment = after.replace(hour=at.hour, minute=at.minute, second=at.second, microsecond=0)
         return moment if moment >= after else moment + timedelta(days=1)
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=after.tzinfo)

@@ -21,6 +21,7 @@ COMMANDS = {
     "dashboards": "Grafana dashboards: build",
     "doctor": "what is missing or wrong on this host, and how to mend it",
     "place": "launch a backup container where capacity is left",
+    "plan": "proposals that change nothing: drain",
     "ps": "what was placed, where, and how it is",
     "rm": "remove a placed container, its volume and its allocation",
     "stack": "the local stack: up, down",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -35,6 +36,8 @@ def decision_table(decision: Decision) -> RenderableType:
         shown = _reasons(own) if own or not common else Text("as every host")
         table.add_row(escape(verdict.host), _verdict(verdict, decision), shown)
     head = f"{decision.name}: {'accepted' if decision.accepted else 'refused'}: {decision.why}"
+    if decision.start_at is not None:
+        head += f"; start at {start_text(decision.start_at)}"
     return Group(Text(head), table)
 
 
@@ -74,6 +77,11 @@ def state_text(status: LaunchStatus) -> str:
             return "kept"
         case _:
             return record.state.value
+
+
+def start_text(start_at: float | None) -> str:
+    """A start time in local time."""
+    return "now" if start_at is None else f"{datetime.fromtimestamp(start_at).astimezone():%Y-%m-%d %H:%M}"
 
 
 def _common_reasons(verdicts: Sequence[Verdict]) -> list[Reason]:

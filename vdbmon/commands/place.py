@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from collector.blockdevices import BlockDevices
 from collector.errors import ConfigError, VdbmonError
 from collector.quantities import format_bytes
+from orchestrator.batch import DURATION, Wanted, read_batch
 from orchestrator.decision import Decision
 from orchestrator.ledger import LaunchRecord, LaunchState
 from orchestrator.placement import Placement, Scheduler, open_scheduler, placement_json
@@ -19,21 +21,25 @@ from orchestrator.reasons import Code
 from orchestrator.scoring import Strategy
 from orchestrator.sizes import CPUS, DEFAULTS, parse_amounts
 from orchestrator.snapshot import Request, Wishes
+from orchestrator.windows import parse_window
+from vdbmon.batches import REFUSED, place_batch
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption
-from vdbmon.tables import decision_table
-
-REFUSED = 3
-"""Exit code of a refusal: no host can take the container now."""
+from vdbmon.tables import decision_table, start_text
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def place(
-    name: Annotated[str, typer.Argument(help="Name of the container.", show_default=False)],
+    name: Annotated[str | None, typer.Argument(help="Name of the container.", show_default=False)] = None,
     *,
-    source: Annotated[str, typer.Option(help="The database, as the configuration names it.", show_default=False)],
+    source: Annotated[
+        str | None, typer.Option(help="The database, as the configuration names it.", show_default=False)
+    ] = None,
+    batch: Annotated[
+        Path | None, typer.Option(help="TOML or JSON lines: many containers, planned together.", dir_okay=False)
+    ] = None,
     job: Annotated[str, typer.Option(help="What to do with it.")] = "backup",
     cpus: Annotated[float, typer.Option(help="CPU limit in cores.")] = 1.0,
     memory: Annotated[str, typer.Option(help="Memory limit.")] = DEFAULTS["memory"],
@@ -44,6 +50,10 @@ def place(
     write_iops: Annotated[int | None, typer.Option(help="Write operations per second; counted, not limited.")] = None,
     network_in: Annotated[str | None, typer.Option(help="Received per second; counted, not limited.")] = None,
     network_out: Annotated[str | None, typer.Option(help="Sent per second; counted, not limited.")] = None,
+    not_before: Annotated[str | None, typer.Option(help="Earliest start: 02:00, or ISO 8601.")] = None,
+    deadline: Annotated[str | None, typer.Option(help="Latest end: 06:00, or ISO 8601.")] = None,
+    duration: Annotated[str, typer.Option(help="How long it is expected to run, if it has a window.")] = DURATION,
+    host: Annotated[str | None, typer.Option(help="Only on this host.")] = None,
     zone: Annotated[str | None, typer.Option(help="Only in this zone.")] = None,
     device_class: Annotated[str | None, typer.Option(help="Only on disks of this class.")] = None,
     pool: Annotated[str | None, typer.Option(help="Only where this address pool is.")] = None,
@@ -71,10 +81,27 @@ def place(
         "network_in": network_in,
         "network_out": network_out,
     }
-    amounts = parse_amounts({key: value for key, value in sizes.items() if value is not None}, _option)
-    wishes = Wishes(zone=zone, device_class=device_class, pool=pool, labels=_labels(label or ()), apart=apart)
+    now = datetime.now().astimezone()
+    if batch is not None:
+        if name is not None or source is not None:
+            raise ConfigError("request.batch", "--batch has names and sources of its own", "leave them out")
+        code = place_batch(settings, read_batch(batch, now), strategy=strategy, dry_run=dry_run, as_json=as_json)
+        raise typer.Exit(code)
+    if name is None or source is None:
+        raise ConfigError("request.name", "NAME or --source is missing", "give both, or --batch FILE")
+    wanted = Wanted(
+        name=name,
+        source=source,
+        job=job,
+        amounts=parse_amounts({key: value for key, value in sizes.items() if value is not None}, _option),
+        wishes=Wishes(
+            host=host, zone=zone, device_class=device_class, pool=pool, labels=_labels(label or ()), apart=apart
+        ),
+        window=parse_window(not_before=not_before, deadline=deadline, duration=duration, now=now),
+    )
     with open_scheduler(settings.fleet(), settings.host.name, strategy=strategy) as scheduler:
-        request = scheduler.request(name, source=source, job=job, amounts=amounts, wishes=wishes)
+        scheduler.require_free(name)
+        request = scheduler.wanted(wanted)
         if as_json:
             code = _place_json(scheduler, request, dry_run=dry_run, wait=wait)
         else:
@@ -100,6 +127,9 @@ def _place(scheduler: Scheduler, request: Request, *, dry_run: bool, wait: bool)
         _show(decision)
         return 0 if decision.accepted else REFUSED
     placement = scheduler.place(request, decided=_show)
+    if placement.decision.start_at is not None:
+        start = start_text(placement.decision.start_at)
+        typer.echo(f"vdbmon: {request.name} was not launched: it is to start at {start}; place it then", err=True)
     if placement.launched is None:
         return REFUSED
     launched, host = placement.launched, placement.decision.host
@@ -130,7 +160,7 @@ def _place_json(scheduler: Scheduler, request: Request, *, dry_run: bool, wait: 
             raise
         placement, code = Placement(decision=decisions[0], error=f"{error.code}: {error}"), error.exit_code
     typer.echo(placement_json(placement))
-    return code if placement.decision.accepted else REFUSED
+    return code if placement.decision.accepted and (dry_run or placement.launched or code) else REFUSED
 
 
 def _show(decision: Decision) -> None:

@@ -1,0 +1,113 @@
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from collector.errors import ConfigError
+from orchestrator.batch import read_batch
+from orchestrator.resources import ResourceClass
+from orchestrator.sizes import parse_amounts, parse_spec
+from orchestrator.snapshot import Window, Wishes
+
+AT = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
+TOML = """
+[defaults]
+source = "orders"
+cpus = 2
+not_before = 22:00:00
+
+[[containers]]
+name = "b1"
+memory = "2GiB"
+labels = {rack = "r1"}
+
+[[containers]]
+name = "b2"
+source = "users"
+read_iops = 500
+apart = true
+"""
+
+
+def written(folder: Path, text: str, name: str = "batch.toml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_toml_with_defaults(tmp_path: Path) -> None:
+    first, second = read_batch(written(tmp_path, TOML), AT)
+    assert (first.name, first.source, first.job) == ("b1", "orders", "backup")
+    assert first.amounts[ResourceClass.CPU] == 2000
+    assert first.amounts[ResourceClass.MEMORY] == 2 * 2**30
+    assert first.wishes == Wishes(labels={"rack": "r1"})
+    assert first.window == Window(not_before=AT.timestamp() + 3600, deadline=float("inf"), duration=3600)
+    assert (second.source, second.wishes.apart) == ("users", True)
+    assert second.amounts[ResourceClass.READ_IOPS] == 500
+
+
+def test_json_lines_say_the_same(tmp_path: Path) -> None:
+    lines = [
+        {
+            "name": "b1",
+            "source": "orders",
+            "cpus": 2,
+            "memory": "2GiB",
+            "labels": {"rack": "r1"},
+            "not_before": "22:00",
+        },
+        {"name": "b2", "source": "users", "cpus": 2, "read_iops": 500, "apart": True, "not_before": "22:00"},
+    ]
+    text = "\n\n".join(json.dumps(line) for line in lines)
+    assert read_batch(written(tmp_path, text, "batch.jsonl"), AT) == read_batch(written(tmp_path, TOML), AT)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        ("[[containers]]\nname = 'b1'", "batch.key", "containers\\[0\\]: source is missing"),
+        ("[[containers]]\nname = 'b1'\nsource = 's'\nwheels = 4", "batch.key", "unknown key wheels; known here: name"),
+        (
+            "[[containers]]\nname = 'b1'\nsource = 's'\nmemory = '1XB'",
+            "request.size",
+            "containers\\[0\\]: memory: '1XB'",
+        ),
+        ("[[containers]]\nname = 'b1'\nsource = 's'\nlabels = 3", "batch.key", "labels: "),
+        ("[[containers]]\nname = 'b1'\nsource = 's'\ncpus = [1]", "request.size", "no number of cores"),
+        ("[[containers]]\nname = 'b1'\nsource = 's'\ndeadline = 'soon'", "request.window", "soon"),
+        ("[[containers]]\nname = 'b1'\nsource = 's'\n" * 2, "batch.double", "two containers are called 'b1'"),
+        ("[[container]]\n", "batch.syntax", "unknown key container"),
+        ("name = ", "batch.syntax", "write TOML"),
+        ("", "batch.empty", "no containers"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, code: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        read_batch(written(tmp_path, text), AT)
+    assert caught.value.code == code
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ['{"name": 1', "[1]", "null"])
+def test_lines_that_are_no_objects_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_batch(written(tmp_path, text, "batch.jsonl"), AT)
+    assert caught.value.code == "batch.syntax"
+
+
+def test_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        read_batch(tmp_path / "none.toml", AT)
+
+
+def test_spec_has_the_defaults_of_place() -> None:
+    assert parse_spec("cpus=2, memory=4GiB") == parse_amounts({"cpus": "2", "memory": "4GiB"})
+    assert parse_spec("") == parse_amounts({})
+
+
+@pytest.mark.parametrize("text", ["cpus", "cpus=x", "wheels=4", "memory=0", "read_iops=-1", "read_iops=many"])
+def test_specs_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_spec(text)
+    assert caught.value.code == "request.size"
