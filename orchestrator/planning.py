@@ -252,8 +252,7 @@ def _room(host: HostState, key: ResourceClass) -> int:
     if row is None:
         return 0
     used = host.telemetry.used.get(key) if host.telemetry else None
-    foreign = host.telemetry.foreign.get(key, 0) if host.telemetry else 0
-    return row.room(host.allocated.get(key, 0) + foreign, used)
+    return row.room(host.allocated.get(key, 0) + host.foreign.get(key, 0), used)
 
 
 def _largest_first(hosts: Sequence[HostState]) -> Callable[[Request], tuple[float, str]]:

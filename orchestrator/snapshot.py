@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from orchestrator.resources import Amounts, InventoryRows, no_amounts
+from orchestrator.resources import Amounts, InventoryRows, ResourceClass, no_amounts
 from orchestrator.settings import Reach, SourceSettings
 
 
@@ -129,14 +129,13 @@ class Telemetry:
         up: Prometheus's last scrape of it was good.
         age: of the oldest collection that `used` is built on, seconds; None if it has none.
         used: per class; a class that is absent is unknown.
-        foreign: what containers that nobody placed through vdbmon may take, per class: their limit where they have
-            one, else their use.
+        containers: what each running container may take, by its name: its limit where it has one, else its use.
     """
 
     up: bool
     age: float | None
     used: Amounts = field(default_factory=no_amounts)
-    foreign: Amounts = field(default_factory=no_amounts)
+    containers: Mapping[str, Amounts] = field(default_factory=lambda: MappingProxyType({}))
 
 
 NO_TELEMETRY = Telemetry(up=False, age=None)
@@ -202,6 +201,7 @@ class HostState:
         makes_volumes: sized volumes can be made there.
         reaches: the kinds of sources that a job there can read.
         jobs: the ledger's live jobs there.
+        foreign: what containers may take that nobody placed through vdbmon.
         free: what is left of every class of the inventory, by allocation alone where use is not known; below zero
             where the host is overdrawn.
         sellable: what could be allocated there if it were empty.
@@ -222,22 +222,34 @@ class HostState:
     pools: frozenset[str] = frozenset()
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     jobs: tuple[PlacedJob, ...] = ()
+    foreign: Amounts = field(init=False, repr=False, compare=False)
     free: Amounts = field(init=False, repr=False, compare=False)
     sellable: Amounts = field(init=False, repr=False, compare=False)
     tightest: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         used = self.telemetry.used if self.telemetry else {}
-        foreign = self.telemetry.foreign if self.telemetry else {}
+        foreign = self._foreign()
         free = {
             key: row.free(self.allocated.get(key, 0) + foreign.get(key, 0), used.get(key))
             for key, row in self.inventory.items()
         }
         sellable = {key: row.sellable for key, row in self.inventory.items()}
         shares = (free[key] / size for key, size in sellable.items() if size > 0)
+        object.__setattr__(self, "foreign", foreign)
         object.__setattr__(self, "free", free)
         object.__setattr__(self, "sellable", sellable)
         object.__setattr__(self, "tightest", min(shares, default=0.0))
+
+    def _foreign(self) -> Amounts:
+        containers = self.telemetry.containers if self.telemetry else {}
+        own = {job.name for job in self.jobs}
+        total: dict[ResourceClass, int] = {}
+        for name, amounts in containers.items():
+            if name not in own:
+                for key, amount in amounts.items():
+                    total[key] = total.get(key, 0) + amount
+        return total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

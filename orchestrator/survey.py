@@ -9,11 +9,11 @@ from collector.errors import VdbmonError
 from orchestrator.deadline import ask_all
 from orchestrator.engine import Engine
 from orchestrator.gate import read_gate
-from orchestrator.ledger import Ledger, LedgerView
+from orchestrator.ledger import LaunchRecord, Ledger, LedgerView
 from orchestrator.prometheus import PrometheusClient
-from orchestrator.resources import inventory_rows, no_amounts
+from orchestrator.resources import ResourceClass, inventory_rows, no_amounts
 from orchestrator.settings import FleetSettings, HostSettings
-from orchestrator.snapshot import EngineState, GateReading, HostState, Snapshot, Telemetry, Unknown
+from orchestrator.snapshot import EngineState, GateReading, HostState, PlacedJob, Snapshot, Telemetry, Unknown
 from orchestrator.telemetry import Readings, read_telemetry, telemetry_of
 
 SURVEY_SECONDS = 5.0
@@ -43,6 +43,7 @@ def take_snapshot(
     answers: dict[str | None, EngineState | _Monitoring | VdbmonError] = ask_all(calls, seconds=SURVEY_SECONDS)
     gate, readings = _split(answers.get(None), fleet.prometheus.url)
     view = ledger.view()
+    records = [record for record in ledger.launches() if not record.state.ended]
     return Snapshot(
         taken_at=clock(),
         hosts=tuple(
@@ -52,6 +53,7 @@ def take_snapshot(
                 telemetry=_telemetry(host, readings, fleet),
                 view=view,
                 makes_volumes=host.name == local_host,
+                jobs=tuple(_job(record) for record in records if record.host == host.name),
             )
             for host in fleet.hosts
         ),
@@ -97,6 +99,7 @@ def _host_state(
     telemetry: Telemetry | None,
     view: LedgerView,
     makes_volumes: bool,
+    jobs: tuple[PlacedJob, ...],
 ) -> HostState:
     return HostState(
         name=host.name,
@@ -111,4 +114,22 @@ def _host_state(
         device_class=host.device_class,
         pools=frozenset(host.pools),
         labels=host.labels,
+        jobs=jobs,
+    )
+
+
+def _job(record: LaunchRecord) -> PlacedJob:
+    return PlacedJob(
+        request_id=record.request_id,
+        name=record.name,
+        source=record.source,
+        job=record.job,
+        amounts={
+            ResourceClass.SLOTS: 1,
+            ResourceClass.CPU: record.spec["cpu"],
+            ResourceClass.MEMORY: record.spec["memory"],
+            ResourceClass.DISK: record.spec["volume_size"],
+            ResourceClass.READ_BPS: record.spec["read_bps"],
+            ResourceClass.WRITE_BPS: record.spec["write_bps"],
+        },
     )

@@ -193,6 +193,20 @@ def test_command_refuses_with_a_table_that_fits_and_exit_code_3(gate: Gate) -> N
     assert "capacity.memory: memory: 40 GiB needed, 8 GiB free, 32 GiB short" in words
 
 
+def test_containers_of_others_count_by_their_limits(gate: Gate) -> None:
+    label = '{name="theirs",image="postgres:16"}'
+    gate.metrics.extra |= {
+        f"container_last_seen{label}": 1.0,
+        f"container_spec_memory_limit_bytes{label}": 7.0 * GIB,
+    }
+    wait_until(lambda: free_memory(gate) == GIB, deadline=SOON, what="their limit counts", every=0.5)
+
+
+def free_memory(gate: Gate) -> int:
+    (verdict,) = gate.decide().verdicts
+    return verdict.free[ResourceClass.MEMORY]
+
+
 def test_command_prints_one_json_document(gate: Gate) -> None:
     done = vdbmon(gate, "place", "b1", "--source", "demo", "--memory", "40GiB", "--dry-run", "--json")
     assert done.returncode == 3

@@ -358,8 +358,11 @@ def test_class_that_a_host_does_not_count_is_refused_only_where_it_is_asked_for(
 
 
 def test_containers_of_others_count_like_allocations() -> None:
-    theirs = replace(IDLE, foreign={ResourceClass.SLOTS: 2, ResourceClass.MEMORY: 30 * GIB})
-    crowded = host(telemetry=theirs, allocated={ResourceClass.SLOTS: 3, ResourceClass.MEMORY: 2 * GIB})
+    foreign: Amounts = {ResourceClass.SLOTS: 1, ResourceClass.MEMORY: 15 * GIB}
+    own = PlacedJob(request_id="r0", name="b0", source="demo", job="backup", amounts={})
+    theirs = replace(IDLE, containers={"x1": foreign, "x2": foreign, "b0": foreign})
+    crowded = host(telemetry=theirs, allocated={ResourceClass.SLOTS: 3, ResourceClass.MEMORY: 2 * GIB}, jobs=(own,))
+    assert crowded.foreign == {ResourceClass.SLOTS: 2, ResourceClass.MEMORY: 30 * GIB}
     assert decide(snapshot(crowded), request()).codes("db1") == {"capacity.slots", "capacity.memory"}
 
 

@@ -21,11 +21,11 @@ READINGS = Readings(
     up={"db1": 1},
     scrape_age={"db1": 2.0},
     input_age={"db1": 7.5},
-    cpu={"db1": 0.25},
     memory_available={"db1": 10 * GIB},
     filesystems=(({"host": "db1", "mountpoint": "/"}, 60 * GIB), ({"host": "db2", "mountpoint": "/var"}, 1)),
-    read_bps={"db1": 1000.5},
-    write_bps={"db1": 0.0},
+    now={"db1": {ResourceClass.CPU: 0.25, ResourceClass.READ_BPS: 1000.5, ResourceClass.WRITE_BPS: 0.0}},
+    busy={},
+    limits={},
 )
 
 
@@ -53,10 +53,26 @@ def test_host_without_a_good_scrape_or_an_age_has_no_telemetry(change: dict[str,
 
 
 def test_value_that_is_no_number_is_unknown() -> None:
-    odd = replace(READINGS, cpu={"db1": float("nan")}, read_bps={})
+    odd = replace(READINGS, now={"db1": {ResourceClass.CPU: float("nan")}})
     used = telemetry_of("db1", odd, INVENTORY, VOLUMES).used
     assert ResourceClass.CPU not in used
     assert ResourceClass.READ_BPS not in used
+
+
+def test_containers_that_live_keep_what_they_need_at_busy_times() -> None:
+    busy = {"x1": {ResourceClass.CPU: 0.5}, "x2": {ResourceClass.CPU: 1.5, ResourceClass.WRITE_BPS: 10.0}}
+    used = telemetry_of("db1", replace(READINGS, busy={"db1": busy}), INVENTORY, VOLUMES).used
+    assert (used[ResourceClass.CPU], used[ResourceClass.READ_BPS], used[ResourceClass.WRITE_BPS]) == (2000, 1001, 10)
+
+
+def test_container_may_take_its_limit_or_else_what_it_needs() -> None:
+    busy = {"x1": {ResourceClass.CPU: 0.5, ResourceClass.MEMORY: 10.0}, "x2": {ResourceClass.CPU: 1.5}}
+    limits = {"x1": {ResourceClass.CPU: 2.0}}
+    changed = replace(READINGS, busy={"db1": busy, "db2": busy}, limits={"db1": limits})
+    assert telemetry_of("db1", changed, INVENTORY, VOLUMES).containers == {
+        "x1": {ResourceClass.SLOTS: 1, ResourceClass.CPU: 2000, ResourceClass.MEMORY: 10},
+        "x2": {ResourceClass.SLOTS: 1, ResourceClass.CPU: 1500},
+    }
 
 
 def filesystems(**available: int) -> list[tuple[dict[str, str], float]]:
@@ -79,10 +95,11 @@ QUERIES = [
     telemetry._UP,
     telemetry._SCRAPE_AGE,
     telemetry._INPUT_AGE,
-    telemetry._CPU,
+    telemetry._NOW,
+    telemetry._BUSY,
+    telemetry._LIMITS,
     telemetry._MEMORY_AVAILABLE,
     telemetry._FS_AVAILABLE,
-    telemetry._disk_rate(METRICS["node_disk_read_bytes_total"]),
 ]
 
 
@@ -111,4 +128,16 @@ def selectors(node: object) -> list[promql_parser.VectorSelector]:
 )
 def test_only_whole_physical_disks_are_summed(device: str, *, counts: bool) -> None:
     pattern = telemetry._WHOLE_DISK.removeprefix('device!~"').removesuffix('"')
+    assert (re.fullmatch(pattern, device) is None) == counts
+
+
+@pytest.mark.parametrize(
+    ("device", "counts"),
+    [
+        *((name, True) for name in ("eth0", "ens3", "enp1s0f0", "eno1")),
+        *((name, False) for name in ("lo", "veth12ab", "docker0", "br-0a1b", "br0", "bond0", "eth0.100", "vlan7")),
+    ],
+)
+def test_only_links_that_send_by_themselves_are_summed(device: str, *, counts: bool) -> None:
+    pattern = telemetry._PHYSICAL_LINK.removeprefix('device!~"').removesuffix('"')
     assert (re.fullmatch(pattern, device) is None) == counts
