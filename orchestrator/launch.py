@@ -195,7 +195,17 @@ class Launch:
         self._ledger.advance(self._record.request_id, state, at=self._clock(), **changes)
 
     def _record_event(self, kind: str, detail: str) -> None:
-        self._ledger.record(Event(at=self._clock(), request_id=self._record.request_id, kind=kind, detail=detail))
+        record = self._record
+        self._ledger.record(
+            Event(
+                at=self._clock(),
+                kind=kind,
+                request_id=record.request_id,
+                name=record.name,
+                host=record.host,
+                detail=detail,
+            )
+        )
 
 
 def remove_own(engine: Engine, container: str, request_id: str) -> bool:

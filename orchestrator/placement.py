@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import stamina
 from pydantic import TypeAdapter
 
 from collector.errors import ConfigError
+from orchestrator.allocation import decide_and_take
 from orchestrator.batch import Wanted
 from orchestrator.deadline import ask_all
 from orchestrator.decision import Decision, decide
@@ -24,8 +24,8 @@ from orchestrator.engines.docker_engine import DockerEngine
 from orchestrator.jobs import JOBS, Job, LaunchSpec, check_on_host, check_request, labels_of, launch_spec
 from orchestrator.launch import Launch, Launched, Volumes
 from orchestrator.ledger import (
-    ConcurrentUpdateError,
     Event,
+    Generations,
     LaunchRecord,
     LaunchState,
     Ledger,
@@ -33,17 +33,16 @@ from orchestrator.ledger import (
     open_ledger,
 )
 from orchestrator.limits import Limits, read_limits
+from orchestrator.operators import this_operator
 from orchestrator.removal import Remover
 from orchestrator.resources import Amounts
 from orchestrator.scoring import Strategy
 from orchestrator.settings import FleetSettings
 from orchestrator.settle import settle
-from orchestrator.snapshot import EngineState, Request, Snapshot
+from orchestrator.snapshot import EngineState, HostState, Request, Snapshot
 from orchestrator.survey import SURVEY_SECONDS, take_snapshot
 from orchestrator.volumes import LoopVolumes
 
-CONFLICT_SECONDS = 20.0
-CONFLICT_ATTEMPTS = 5
 POLL_SECONDS = 0.5
 
 
@@ -96,6 +95,7 @@ class Scheduler:
     volumes: Volumes
     jobs: Mapping[str, Job] = field(default_factory=lambda: JOBS)
     read_limits: Callable[[str], Limits | None] = read_limits
+    operator: str = field(default_factory=this_operator)
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     strategy: Strategy = Strategy.SPREAD
@@ -158,7 +158,7 @@ class Scheduler:
 
     def decide(self, request: Request) -> Decision:
         """Decide, and do nothing."""
-        return self._decide(request)[1]
+        return decide(self.snapshot(), request, self.strategy)
 
     def place(self, request: Request, *, decided: Callable[[Decision], None]) -> Placement:
         """Decide, allocate and launch; `decided` is told the decision before anything is done.
@@ -170,6 +170,7 @@ class Scheduler:
             VdbmonError: the source can't be read on this host; nothing was done.
         """
         decision, accepted = self._allocate(request)
+        self.ledger.prune(before=self.clock() - self.fleet.ledger.keep, keep=self.fleet.ledger.keep_entries)
         decided(decision)
         return Placement(decision=decision, launched=accepted.run() if accepted else None)
 
@@ -209,10 +210,6 @@ class Scheduler:
             self.ledger, engines=self.engines, volumes=self.volumes, local_host=self.local_host, clock=self.clock
         )
 
-    def _decide(self, request: Request) -> tuple[Snapshot, Decision]:
-        snapshot = self.snapshot()
-        return snapshot, decide(snapshot, request, self.strategy)
-
     def _visit(self, host: str) -> _Visit:
         """Ask a host's engine; what has ended there gives its room back before the ledger is read for a decision.
 
@@ -227,45 +224,46 @@ class Scheduler:
         return _Visit(engine=state, settled=settled)
 
     def _allocate(self, request: Request) -> tuple[Decision, Launch | None]:
-        for attempt in stamina.retry_context(
-            on=ConcurrentUpdateError, attempts=CONFLICT_ATTEMPTS, timeout=CONFLICT_SECONDS, wait_initial=0.05
-        ):
-            with attempt:
-                snapshot, decision = self._decide(request)
-                if decision.host is None or decision.start_at is not None:
-                    self.ledger.record(
-                        Event(
-                            at=self.clock(),
-                            request_id=request.request_id,
-                            kind="decision",
-                            detail=decision_document(decision),
-                        )
-                    )
-                    return decision, None
-                return decision, self._intend(request, snapshot, decision, decision.host)
-        raise AssertionError("a retry context returns or raises")
+        decision, launch = decide_and_take(
+            self.snapshot(),
+            decide=lambda snapshot: decide(snapshot, request, self.strategy),
+            view=self.ledger.view,
+            take=partial(self._intend, request),
+        )
+        if launch is None:
+            untaken = Event(
+                at=self.clock(),
+                kind="decision",
+                request_id=request.request_id,
+                name=request.name,
+                who=self.operator,
+                detail=decision_document(decision),
+            )
+            self.ledger.record(untaken)
+        return decision, launch
 
-    def _intend(self, request: Request, snapshot: Snapshot, decision: Decision, host: str) -> Launch:
+    def _intend(self, request: Request, snapshot: Snapshot, decision: Decision, host: HostState) -> Launch:
         """Write the intent; what can be seen to fail without doing anything fails before that."""
         check_on_host(request.source)
-        state = next(item for item in snapshot.hosts if item.name == host)
-        if not isinstance(state.engine, EngineState):
+        if not isinstance(host.engine, EngineState):
             raise TypeError("a host whose engine is unknown was chosen")
         spec = launch_spec(request, self.jobs[request.job])
-        record = _intent(request, host, spec, at=self.clock())
+        record = _intent(request, host.name, spec, at=self.clock())
         self.ledger.allocate(
             record,
             request.amounts,
-            inventory=state.inventory,
-            expected_generation=state.generation,
-            fingerprint=state.engine.fingerprint,
+            inventory=host.inventory,
+            expected=Generations(host=host.generation, source=snapshot.source_generations.get(request.source.name, 0)),
+            max_readers=request.source.readers,
+            fingerprint=host.engine.fingerprint,
             decision=decision_document(decision),
+            who=self.operator,
         )
         return Launch(
             record,
             spec,
-            container_labels=labels_of(request, generation=state.generation + 1, spec_hash=record.spec_hash),
-            engine=self.engines[host],
+            container_labels=labels_of(request, generation=host.generation + 1, spec_hash=record.spec_hash),
+            engine=self.engines[host.name],
             volumes=self.volumes,
             ledger=self.ledger,
             read_limits=self.read_limits,
@@ -325,6 +323,8 @@ def _intent(request: Request, host: str, spec: LaunchSpec, *, at: float) -> Laun
         volume=spec.volume,
         created_at=at,
         updated_at=at,
+        window_start=at if request.window else None,
+        window_end=at + request.window.duration if request.window else None,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from collector.quantities import Bytes
+from collector.quantities import Bytes, Seconds
 
 
 class Reach(StrEnum):
@@ -110,9 +110,17 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerSettings:
-    """Where the ledger is: an SQLAlchemy URL."""
+    """Where the ledger is, and how long its record is kept; what live launches left in it is always kept.
+
+    Attributes:
+        url: an SQLAlchemy URL, `sqlite:////path/ledger.db` or `postgresql+psycopg://user@host/name?passfile=/path`.
+        keep: entries of the record that are older go.
+        keep_entries: at most so many stay.
+    """
 
     url: str = "sqlite:////var/lib/vdbmon/ledger.db"
+    keep: Seconds = 90 * 86400.0
+    keep_entries: Annotated[int, Field(gt=0)] = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -271,3 +271,7 @@ class Snapshot:
     cordons: tuple[Cordon, ...] = ()
     readers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     source_generations: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    def host(self, name: str) -> HostState:
+        """The host of that name."""
+        return next(host for host in self.hosts if host.name == name)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from collector.errors import VdbmonError
 from orchestrator.deadline import ask_all
 from orchestrator.engine import Engine
 from orchestrator.gate import read_gate
-from orchestrator.ledger import LaunchRecord, Ledger, LedgerView
+from orchestrator.ledger import Ledger, LedgerView
 from orchestrator.prometheus import PrometheusClient
-from orchestrator.resources import ResourceClass, inventory_rows, no_amounts
+from orchestrator.resources import inventory_rows, no_amounts
 from orchestrator.settings import FleetSettings, HostSettings
-from orchestrator.snapshot import EngineState, GateReading, HostState, PlacedJob, Snapshot, Telemetry, Unknown
+from orchestrator.snapshot import EngineState, GateReading, HostState, Snapshot, Telemetry, Unknown
 from orchestrator.telemetry import Readings, read_telemetry, telemetry_of
 
 SURVEY_SECONDS = 5.0
@@ -42,23 +43,46 @@ def take_snapshot(
     calls[None] = lambda: _monitoring(client)
     answers: dict[str | None, EngineState | _Monitoring | VdbmonError] = ask_all(calls, seconds=SURVEY_SECONDS)
     gate, readings = _split(answers.get(None), fleet.prometheus.url)
-    view = ledger.view()
-    records = [record for record in ledger.launches() if not record.state.ended]
-    return Snapshot(
+    asked = Snapshot(
         taken_at=clock(),
         hosts=tuple(
-            _host_state(
-                host,
+            HostState(
+                name=host.name,
+                inventory=inventory_rows(host.inventory),
                 engine=_engine_state(answers.get(host.name), engines[host.name].address),
                 telemetry=_telemetry(host, readings, fleet),
-                view=view,
                 makes_volumes=host.name == local_host,
-                jobs=tuple(_job(record) for record in records if record.host == host.name),
+                zone=host.zone,
+                device_class=host.device_class,
+                pools=frozenset(host.pools),
+                labels=host.labels,
             )
             for host in fleet.hosts
         ),
         gate=gate,
+    )
+    return with_ledger(asked, ledger.view())
+
+
+def with_ledger(snapshot: Snapshot, view: LedgerView) -> Snapshot:
+    """The same answers of engines and Prometheus, and the ledger as it is now."""
+    hosts = (
+        replace(
+            host,
+            allocated=view.allocated.get(host.name, no_amounts()),
+            generation=view.generations.get(host.name, 0),
+            known_fingerprint=view.fingerprints.get(host.name),
+            jobs=view.jobs.get(host.name, ()),
+        )
+        for host in snapshot.hosts
+    )
+    return replace(
+        snapshot,
+        hosts=tuple(hosts),
         names=view.names,
+        cordons=view.cordons,
+        readers=view.readers,
+        source_generations=view.source_generations,
     )
 
 
@@ -90,46 +114,3 @@ def _telemetry(host: HostSettings, readings: Readings | None, fleet: FleetSettin
     if readings is None:
         return None
     return telemetry_of(host.name, readings, inventory_rows(host.inventory), fleet.volumes.dir)
-
-
-def _host_state(
-    host: HostSettings,
-    *,
-    engine: EngineState | Unknown,
-    telemetry: Telemetry | None,
-    view: LedgerView,
-    makes_volumes: bool,
-    jobs: tuple[PlacedJob, ...],
-) -> HostState:
-    return HostState(
-        name=host.name,
-        inventory=inventory_rows(host.inventory),
-        allocated=view.allocated.get(host.name, no_amounts()),
-        generation=view.generations.get(host.name, 0),
-        engine=engine,
-        known_fingerprint=view.fingerprints.get(host.name),
-        telemetry=telemetry,
-        makes_volumes=makes_volumes,
-        zone=host.zone,
-        device_class=host.device_class,
-        pools=frozenset(host.pools),
-        labels=host.labels,
-        jobs=jobs,
-    )
-
-
-def _job(record: LaunchRecord) -> PlacedJob:
-    return PlacedJob(
-        request_id=record.request_id,
-        name=record.name,
-        source=record.source,
-        job=record.job,
-        amounts={
-            ResourceClass.SLOTS: 1,
-            ResourceClass.CPU: record.spec["cpu"],
-            ResourceClass.MEMORY: record.spec["memory"],
-            ResourceClass.DISK: record.spec["volume_size"],
-            ResourceClass.READ_BPS: record.spec["read_bps"],
-            ResourceClass.WRITE_BPS: record.spec["write_bps"],
-        },
-    )

@@ -7,7 +7,8 @@
 #
 # Debian's packages start their services at installation, Prometheus and its like on all interfaces. A policy-rc.d
 # forbids that while apt runs, and the units that the installation enabled are disabled again: the local stack runs
-# these programs itself, on loopback. docker.service stays enabled, as on any host with Docker: from the next boot on
+# these programs itself, on loopback. PostgreSQL's would also make a database cluster: a setting forbids that as long as
+# apt runs, for the tests make their own. docker.service stays enabled, as on any host with Docker: from the next boot on
 # the host has its own dockerd, which `make up` then uses.
 set -euo pipefail
 
@@ -22,6 +23,7 @@ readonly -A UNITS=(
     [openvswitch-switch]=openvswitch-switch [influxdb]=influxdb [graphite-carbon]=carbon-cache
     [zabbix-server-pgsql]=zabbix-server [postgresql]=postgresql [lxcfs]=lxcfs
 )
+readonly NO_CLUSTER=/etc/postgresql-common/createcluster.d/vdbmon.conf
 
 mode=${1:-}
 case "$mode" in
@@ -85,16 +87,22 @@ find_missing() {
 }
 
 forbid_service_starts() {
+    trap 'rm -f "$NO_CLUSTER"' EXIT
+    trap 'exit 130' INT TERM HUP
+    if [[ " ${missing[*]} " == *" postgresql "* ]]; then
+        mkdir -p "$(dirname "$NO_CLUSTER")"
+        echo 'create_main_cluster = false' >"$NO_CLUSTER"
+    fi
     if [ -e "$POLICY" ] && ! grep -qs "$POLICY_MARK" "$POLICY"; then
         return 0
     fi
-    trap 'rm -f "$POLICY"' EXIT
-    trap 'exit 130' INT TERM HUP
+    trap 'rm -f "$POLICY" "$NO_CLUSTER"' EXIT
     printf '#!/bin/sh\n# %s; removed when it ends\nexit 101\n' "$POLICY_MARK" >"$POLICY"
     chmod 755 "$POLICY"
 }
 
 allow_service_starts() {
+    rm -f "$NO_CLUSTER"
     if grep -qs "$POLICY_MARK" "$POLICY"; then
         rm -f "$POLICY"
     fi

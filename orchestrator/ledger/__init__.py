@@ -1,16 +1,22 @@
 """The ledger: what was given away to whom, and a record of every decision. SQL through SQLAlchemy Core."""
 
-from orchestrator.ledger.records import Event, LaunchRecord, LaunchState, LedgerView
-from orchestrator.ledger.store import ConcurrentUpdateError, Ledger, LedgerError, NameTakenError, open_ledger
+from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError, NotEmptyError
+from orchestrator.ledger.records import Event, Generations, LaunchRecord, LaunchState, LedgerView, Override
+from orchestrator.ledger.restore import Restored
+from orchestrator.ledger.store import Ledger, open_ledger
 
 __all__ = [
     "ConcurrentUpdateError",
     "Event",
+    "Generations",
     "LaunchRecord",
     "LaunchState",
     "Ledger",
     "LedgerError",
     "LedgerView",
     "NameTakenError",
+    "NotEmptyError",
+    "Override",
+    "Restored",
     "open_ledger",
 ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from orchestrator.resources import Amounts
+from orchestrator.snapshot import Cordon, PlacedJob
 
 
 class LaunchState(StrEnum):
@@ -30,6 +32,32 @@ class LaunchState(StrEnum):
         return self in {LaunchState.DONE, LaunchState.FAILED, LaunchState.REMOVED}
 
 
+READING = tuple(state for state in LaunchState if not state.ended)
+"""A launch in one of these reads its source, or is about to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generations:
+    """What a decision was made on. An allocation fails if one of them has moved."""
+
+    host: int
+    source: int
+    pools: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """An operator's word against reasons of the gate.
+
+    Attributes:
+        codes: of the reasons that were not to count.
+    """
+
+    codes: tuple[str, ...]
+    who: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchRecord:
     """One launch.
@@ -42,6 +70,8 @@ class LaunchRecord:
         outcome: how the job ended, in JSON terms: `exit_code`, `message`, `record` (the runner's own).
         created_at: seconds since the epoch.
         updated_at: of the last change of state.
+        window_start: when it is planned to read its source, seconds since the epoch; None for at once.
+        window_end: when it is planned to have ended.
     """
 
     request_id: str
@@ -57,15 +87,27 @@ class LaunchRecord:
     outcome: Mapping[str, Any] | None = None
     created_at: float
     updated_at: float
+    window_start: float | None = None
+    window_end: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One line of the append-only record."""
+    """One entry of the append-only record; docs/ledger.md lists the kinds.
+
+    Attributes:
+        request_id: None for what is about no request.
+        name: of the launch that was wanted.
+        host: that it is about; None for the whole fleet, or none.
+        who: the operator, where one has decided.
+    """
 
     at: float
-    request_id: str
     kind: str
+    request_id: str | None = None
+    name: str | None = None
+    host: str | None = None
+    who: str | None = None
     detail: Any = None
 
 
@@ -78,9 +120,19 @@ class LedgerView:
         fingerprints: the engine that a host's live launches run on; absent for hosts that have none.
         allocated: by host.
         names: hosts by the names of live launches.
+        jobs: launches that run or are about to, by host.
+        readers: how many of those read a source, by source.
+        source_generations: by source; absent is 0.
+        pool_generations: by address pool; absent is 0.
+        cordons: those that have run out too.
     """
 
     generations: Mapping[str, int]
     fingerprints: Mapping[str, str]
     allocated: Mapping[str, Amounts]
     names: Mapping[str, str]
+    jobs: Mapping[str, tuple[PlacedJob, ...]]
+    readers: Mapping[str, int]
+    source_generations: Mapping[str, int]
+    pool_generations: Mapping[str, int]
+    cordons: tuple[Cordon, ...]

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 _LIVE = text("state <> 'removed'")
 
 metadata = MetaData()
@@ -28,6 +28,20 @@ host = Table(
     Column("name", String(255), primary_key=True),
     Column("generation", Integer, nullable=False),
     Column("engine_fingerprint", String(255)),
+)
+
+source = Table(
+    "source",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("generation", Integer, nullable=False),
+)
+
+pool = Table(
+    "pool",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("generation", Integer, nullable=False),
 )
 
 launch = Table(
@@ -46,11 +60,17 @@ launch = Table(
     Column("outcome", JSON(none_as_null=True)),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
+    Column("window_start", Float),
+    Column("window_end", Float),
     Index("launch_live_name", "name", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
+    Index("launch_source", "source"),
 )
 
 is_live = launch.c.state != "removed"
 """A name is taken as long as its launch isn't removed."""
+
+is_holding = is_live | launch.c.volume.is_not(None)
+"""A removed launch holds disk space as long as its volume stays."""
 
 allocation = Table(
     "allocation",
@@ -63,13 +83,30 @@ allocation = Table(
     Index("allocation_host", "host"),
 )
 
+cordon = Table(
+    "cordon",
+    metadata,
+    Column("scope", String(255), primary_key=True),
+    Column("who", String(255), nullable=False),
+    Column("why", String(1024), nullable=False),
+    Column("until", Float),
+    Column("since", Float, nullable=False),
+)
+FLEET = "*"
+"""The scope of a freeze; no host can be called that."""
+
 event = Table(
     "event",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("at", Float, nullable=False),
-    Column("request_id", String(32), nullable=False),
     Column("kind", String(64), nullable=False),
+    Column("request_id", String(32)),
+    Column("name", String(255)),
+    Column("host", String(255)),
+    Column("who", String(255)),
     Column("detail", JSON(none_as_null=True)),
     Index("event_request_id", "request_id"),
+    Index("event_name", "name"),
+    Index("event_at", "at"),
 )

@@ -1,78 +1,36 @@
-"""The ledger's transactions.
-
-SQLite: WAL, and BEGIN IMMEDIATE for every transaction that writes, so that writers queue instead of failing halfway
-(https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-transactional). A host's generation is compare-and-swap
-for decisions: an allocation that was decided on an older one fails and is decided again.
-"""
+"""The ledger: what was given away to whom. Every method is one transaction; `database` says what holds them apart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import stamina
-from sqlalchemy import Connection, Engine, Row, create_engine, delete, event, func, insert, inspect, select, update
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
-from collector.errors import ConfigError, VdbmonError
-from orchestrator.ledger import schema
-from orchestrator.ledger.records import Event, LaunchRecord, LaunchState, LedgerView
+from orchestrator.ledger import cordons, generations, journal, schema
+from orchestrator.ledger.database import Database, open_database
+from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError
+from orchestrator.ledger.export import export_rows
+from orchestrator.ledger.records import READING, Event, Generations, LaunchRecord, LaunchState, LedgerView, Override
+from orchestrator.ledger.restore import Restored, restore
+from orchestrator.ledger.view import read_view
 from orchestrator.resources import Amounts, InventoryRows, ResourceClass
-
-_BUSY_SECONDS = 10
-_READ = "vdbmon_read"
-
-
-class LedgerError(VdbmonError):
-    """The ledger can't be opened, read or written."""
-
-
-class ConcurrentUpdateError(LedgerError):
-    """The host changed since the decision; decide again."""
-
-    def __init__(self, host: str, detail: str) -> None:
-        super().__init__("ledger.concurrent_update", f"{host} changed while this was decided: {detail}", "try again")
-
-
-class NameTakenError(LedgerError):
-    """A live launch has that name."""
-
-    exit_code = 3
-
-    def __init__(self, name: str) -> None:
-        super().__init__("name.taken", f"{name} is placed already", f"choose another name, or `vdbmon rm {name}`")
+from orchestrator.snapshot import Cordon
 
 
 class Ledger:
     """Reads and writes; every method is one transaction."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def view(self) -> LedgerView:
-        """Generations, allocations and names, all of the same moment."""
-        with self._reading() as connection:
-            hosts = connection.execute(select(schema.host)).all()
-            sums = connection.execute(
-                select(
-                    schema.allocation.c.host, schema.allocation.c.resource_class, func.sum(schema.allocation.c.amount)
-                ).group_by(schema.allocation.c.host, schema.allocation.c.resource_class)
-            ).all()
-            live = connection.execute(select(schema.launch.c.name, schema.launch.c.host).where(schema.is_live)).all()
-        allocated: dict[str, dict[ResourceClass, int]] = {}
-        for host, name, amount in sums:
-            allocated.setdefault(host, {})[ResourceClass(name)] = int(amount)
-        busy = {row.host for row in live}
-        return LedgerView(
-            generations={row.name: row.generation for row in hosts},
-            fingerprints={row.name: row.engine_fingerprint for row in hosts if row.name in busy},
-            allocated=allocated,
-            names={row.name: row.host for row in live},
-        )
+        """All that a decision needs, of one moment."""
+        with self._database.reading() as connection:
+            return read_view(connection)
 
     def allocate(
         self,
@@ -80,38 +38,37 @@ class Ledger:
         amounts: Amounts,
         *,
         inventory: InventoryRows,
-        expected_generation: int,
+        expected: Generations,
+        max_readers: int,
         fingerprint: str,
         decision: Any,
+        who: str | None = None,
+        override: Override | None = None,
     ) -> None:
         """Write the intent, its allocation and the decision behind it, all or nothing.
 
         Raises:
-            ConcurrentUpdateError: the host's generation isn't the expected one, or its room was sold meanwhile.
+            ConcurrentUpdateError: a generation isn't the expected one, the host's room was sold meanwhile, or
+                `max_readers` launches read the source already.
             NameTakenError: a live launch has that name.
         """
-        with self._writing() as connection:
-            _swap_generation(connection, record.host, expected_generation, fingerprint)
-            sold = _allocated(connection, record.host)
-            for key, amount in amounts.items():
-                free = inventory[key].sellable - sold.get(key, 0)
-                if amount > free:
-                    raise ConcurrentUpdateError(record.host, f"{key.label} was given away")
+        with self._database.writing() as connection:
+            _swap_all(connection, record, expected, fingerprint)
+            _check_room(connection, record.host, amounts, inventory)
+            _check_readers(connection, record.source, max_readers)
             try:
                 connection.execute(insert(schema.launch).values(asdict(record)))
             except IntegrityError as error:
                 raise NameTakenError(record.name) from error
-            connection.execute(
-                insert(schema.allocation),
-                [
-                    {"request_id": record.request_id, "host": record.host, "resource_class": key, "amount": amount}
-                    for key, amount in amounts.items()
-                ],
+            _write_amounts(connection, record, amounts)
+            about = partial(
+                Event, at=record.created_at, request_id=record.request_id, name=record.name, host=record.host
             )
-            _append(
-                connection, Event(at=record.created_at, request_id=record.request_id, kind="decision", detail=decision)
-            )
-            _append(connection, Event(at=record.created_at, request_id=record.request_id, kind="intent"))
+            journal.append(connection, about(kind="decision", who=who, detail=decision))
+            if override is not None:
+                detail = {"codes": list(override.codes), "why": override.why}
+                journal.append(connection, about(kind="override", who=override.who, detail=detail))
+            journal.append(connection, about(kind="intent"))
 
     def advance(
         self,
@@ -126,183 +83,156 @@ class Ledger:
         """Move a launch to a state, with changed columns (`container_id`, `volume`, `outcome`), and record it.
 
         What it holds of the classes in `release` is given back in the same transaction.
+
+        Raises:
+            LedgerError: `launch.removed`, somebody has removed it; a removed launch doesn't come back.
         """
-        with self._writing() as connection:
+        launch = schema.launch.c
+        with self._database.writing() as connection:
+            row = connection.execute(
+                select(launch.name, launch.host, launch.source).where(launch.request_id == request_id)
+            ).one()
+            if state.ended or release:
+                generations.lock(connection, schema.host, row.host)
+                generations.lock(connection, schema.source, row.source)
+            before = connection.execute(
+                select(launch.state).where(launch.request_id == request_id).with_for_update()
+            ).scalar_one()
+            if before == LaunchState.REMOVED and state is not LaunchState.REMOVED:
+                raise LedgerError("launch.removed", f"{row.name} was removed meanwhile", "see `vdbmon ps`")
             connection.execute(
                 update(schema.launch)
-                .where(schema.launch.c.request_id == request_id)
+                .where(launch.request_id == request_id)
                 .values(state=state, updated_at=at, **changes)
             )
-            _append(connection, Event(at=at, request_id=request_id, kind=f"state.{state}", detail=detail))
-            if _release(connection, request_id, release):
-                _append(connection, Event(at=at, request_id=request_id, kind="released", detail=sorted(release)))
+            about = partial(Event, at=at, request_id=request_id, name=row.name, host=row.host)
+            journal.append(connection, about(kind=f"state.{state}", detail=detail))
+            if state.ended and before in READING:
+                generations.move(connection, schema.source, [row.source])
+            if _release(connection, request_id, row.host, release):
+                journal.append(connection, about(kind="released", detail=sorted(release)))
 
     def record(self, entry: Event) -> None:
         """Append to the record."""
-        with self._writing() as connection:
-            _append(connection, entry)
+        with self._database.writing() as connection:
+            journal.append(connection, entry)
+
+    def cordon(self, cordon: Cordon, *, hosts: Iterable[str]) -> None:
+        """Close a host, or the fleet; `hosts` are all that it closes. Decisions under way fail."""
+        with self._database.writing() as connection:
+            cordons.set_cordon(connection, cordon, hosts=hosts)
+
+    def uncordon(self, host: str | None, *, who: str, at: float) -> bool:
+        """Open a host again, or with None thaw the fleet; whether it was closed."""
+        with self._database.writing() as connection:
+            return cordons.lift_cordon(connection, host, who=who, at=at)
+
+    def prune(self, *, before: float, keep: int) -> int:
+        """Delete old entries of the record; how many went. See `journal.prune`."""
+        with self._database.writing() as connection:
+            return journal.prune(connection, before=before, keep=keep)
+
+    def restore(self, restored: Restored, *, who: str, at: float) -> None:
+        """Write what was found on the engines.
+
+        Raises:
+            NotEmptyError: there is a launch of one of those hosts in the ledger.
+        """
+        with self._database.writing() as connection:
+            restore(connection, restored, who=who, at=at)
 
     def launches(self) -> tuple[LaunchRecord, ...]:
         """All launches that hold something: live ones, and removed ones whose volume stays. Oldest first."""
-        holding = schema.is_live | schema.launch.c.volume.is_not(None)
-        return self._launches(select(schema.launch).where(holding))
+        return self._launches(select(schema.launch).where(schema.is_holding))
 
     def launches_named(self, name: str) -> tuple[LaunchRecord, ...]:
-        """All launches that ever had that name, oldest first."""
+        """All launches of that name that the record still has, oldest first."""
         return self._launches(select(schema.launch).where(schema.launch.c.name == name))
 
     def held(self, request_id: str) -> Amounts:
         """What a launch holds."""
         query = select(schema.allocation.c.resource_class, schema.allocation.c.amount)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query.where(schema.allocation.c.request_id == request_id)).all()
         return {ResourceClass(name): amount for name, amount in rows}
 
     def events(self, request_id: str) -> tuple[Event, ...]:
         """The record of one request, oldest first."""
-        columns = schema.event.c
-        query = select(columns.at, columns.request_id, columns.kind, columns.detail)
-        with self._reading() as connection:
-            rows = connection.execute(query.where(columns.request_id == request_id).order_by(columns.id)).all()
-        return tuple(Event(**row._mapping) for row in rows)  # noqa: SLF001 - SQLAlchemy's public name
+        with self._database.reading() as connection:
+            return journal.events_of(connection, request_id=request_id)
+
+    def events_named(self, name: str) -> tuple[Event, ...]:
+        """The record of all requests for a name, the refused ones too, oldest first."""
+        with self._database.reading() as connection:
+            return journal.events_named(connection, name=name)
+
+    def export(self, *, at: float) -> Iterator[Mapping[str, Any]]:
+        """Every row of every table as of one moment, in JSON terms; docs/ledger.md has the format."""
+        with self._database.reading() as connection:
+            yield from export_rows(connection, at=at)
 
     def close(self) -> None:
         """Give back the connections."""
-        self._engine.dispose()
+        self._database.close()
 
-    def _launches(self, query: Any) -> tuple[LaunchRecord, ...]:
-        with self._reading() as connection:
+    def _launches(self, query: Select[Any]) -> tuple[LaunchRecord, ...]:
+        with self._database.reading() as connection:
             rows = connection.execute(query.order_by(schema.launch.c.created_at, schema.launch.c.request_id)).all()
         return tuple(_launch_record(row) for row in rows)
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with _sentences(self._engine), self._engine.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with _sentences(self._engine), self._engine.connect() as connection:
-            connection.execution_options(**{_READ: True})
-            with connection.begin():
-                yield connection
 
 
 def open_ledger(url: str) -> Ledger:
     """Open a ledger, made and brought to the newest schema where that is needed.
 
     Raises:
-        ConfigError: the URL is none that SQLAlchemy knows.
-        LedgerError: its folder can't be made, or the database can't be opened.
+        ConfigError: the URL is none that can be used.
+        LedgerError: the database can't be made or opened, or a newer vdbmon has written it.
     """
-    try:
-        parsed = make_url(url)
-        engine = create_engine(parsed)
-    except (ArgumentError, ImportError) as error:
-        raise ConfigError(
-            "config.invalid", f"[ledger] url = {url!r}: {error}", "use sqlite:////path/ledger.db"
-        ) from error
-    if parsed.get_backend_name() == "sqlite":
-        _make_folder(parsed.database)
-        event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    with _sentences(engine):
-        _migrate(engine)
-    return Ledger(engine)
+    return Ledger(open_database(url))
 
 
-def _make_folder(database: str | None) -> None:
-    if not database or database == ":memory:":
-        raise ConfigError("config.invalid", "[ledger] url names no file", "use sqlite:////path/ledger.db")
-    folder = Path(database).parent
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise LedgerError(
-            "ledger.unavailable", f"the ledger's folder {folder}: {error.strerror}", "see [ledger] url"
-        ) from error
+def _swap_all(connection: Connection, record: LaunchRecord, expected: Generations, fingerprint: str) -> None:
+    generations.swap(connection, schema.host, record.host, expected.host, engine_fingerprint=fingerprint)
+    generations.swap(connection, schema.source, record.source, expected.source)
+    for name, generation in sorted(expected.pools.items()):
+        generations.swap(connection, schema.pool, name, generation)
 
 
-def _configure_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions of its own
-    cursor = connection.cursor()
-    for pragma in (f"busy_timeout={_BUSY_SECONDS * 1000}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _check_room(connection: Connection, host: str, amounts: Amounts, inventory: InventoryRows) -> None:
+    held = schema.allocation.c
+    query = select(held.resource_class, func.sum(held.amount)).where(held.host == host).group_by(held.resource_class)
+    sold = {name: int(amount) for name, amount in connection.execute(query)}
+    for key, amount in amounts.items():
+        if amount > inventory[key].sellable - sold.get(key, 0):
+            raise ConcurrentUpdateError(f"host {host}", f"{key.label} was given away")
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    reads = connection.get_execution_options().get(_READ, False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+def _check_readers(connection: Connection, source: str, max_readers: int) -> None:
+    launch = schema.launch.c
+    reading = connection.execute(
+        select(func.count()).select_from(schema.launch).where(launch.source == source, launch.state.in_(READING))
+    ).scalar_one()
+    if reading >= max_readers:
+        raise ConcurrentUpdateError(f"source {source}", f"{reading} jobs read it, {max_readers} may")
 
 
-@stamina.retry(on=OperationalError, timeout=_BUSY_SECONDS, attempts=20, wait_initial=0.02, wait_max=0.5)
-def _migrate(engine: Engine) -> None:
-    """Several processes may open a new ledger at once: switching to WAL doesn't wait for a lock, hence the retry."""
-    with engine.begin() as connection:
-        if _revision(connection) == schema.HEAD:
-            return
-        # Alembic is slow to import, and needed once in a ledger's life.
-        from alembic import command  # noqa: PLC0415
-        from alembic.config import Config  # noqa: PLC0415
-
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+def _write_amounts(connection: Connection, record: LaunchRecord, amounts: Amounts) -> None:
+    rows = [
+        {"request_id": record.request_id, "host": record.host, "resource_class": key, "amount": amount}
+        for key, amount in amounts.items()
+    ]
+    connection.execute(insert(schema.allocation), rows)
 
 
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-
-
-@contextmanager
-def _sentences(engine: Engine) -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        where = engine.url.render_as_string(hide_password=True)
-        raise LedgerError("ledger.unavailable", f"the ledger {where}: {error.orig}", "see [ledger] url") from error
-
-
-def _swap_generation(connection: Connection, name: str, expected: int, fingerprint: str) -> None:
-    if expected == 0 and not connection.execute(select(schema.host).where(schema.host.c.name == name)).first():
-        connection.execute(insert(schema.host).values(name=name, generation=0))
-    moved = connection.execute(
-        update(schema.host)
-        .where(schema.host.c.name == name, schema.host.c.generation == expected)
-        .values(generation=expected + 1, engine_fingerprint=fingerprint)
-    )
-    if moved.rowcount != 1:
-        raise ConcurrentUpdateError(name, "something was placed or removed there")
-
-
-def _allocated(connection: Connection, host: str) -> Mapping[ResourceClass, int]:
-    columns = schema.allocation.c
-    query = select(columns.resource_class, func.sum(columns.amount)).where(columns.host == host)
-    return {
-        ResourceClass(name): int(amount) for name, amount in connection.execute(query.group_by(columns.resource_class))
-    }
-
-
-def _release(connection: Connection, request_id: str, classes: frozenset[ResourceClass]) -> bool:
+def _release(connection: Connection, request_id: str, host: str, classes: frozenset[ResourceClass]) -> bool:
     """Give back what the launch holds of these classes; whether it held any."""
     held = schema.allocation.c
-    which = (held.request_id == request_id) & held.resource_class.in_(sorted(classes))
-    hosts = connection.execute(select(held.host).where(which).distinct()).scalars().all()
-    if not hosts:
-        return False
-    connection.execute(delete(schema.allocation).where(which))
-    connection.execute(
-        update(schema.host).where(schema.host.c.name.in_(hosts)).values(generation=schema.host.c.generation + 1)
+    gone = connection.execute(
+        delete(schema.allocation).where(held.request_id == request_id, held.resource_class.in_(sorted(classes)))
     )
-    return True
-
-
-def _append(connection: Connection, entry: Event) -> None:
-    connection.execute(insert(schema.event).values(asdict(entry)))
+    if gone.rowcount:
+        generations.move(connection, schema.host, [host])
+    return bool(gone.rowcount)
 
 
 def _launch_record(row: Row[Any]) -> LaunchRecord:

@@ -12,6 +12,8 @@ import pytest
 from orchestrator.images import ensure_backup_image
 from tests.support.dockerd import OwnDockerd, import_busybox, own_dockerd_online
 from tests.support.dockerd import own_dockerd as run_dockerd
+from tests.support.postgresql import PostgreSQL
+from tests.support.postgresql import postgresql as run_postgresql
 
 BACKUP_CONTEXT = Path(__file__).parents[2] / "deploy" / "images" / "backup"
 
@@ -54,3 +56,19 @@ def shared_dockerd() -> Iterator[OwnDockerd]:
 def busybox(shared_dockerd: OwnDockerd) -> str:
     """Name of a tiny image in the shared daemon."""
     return import_busybox(shared_dockerd.client())
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server for the ledger's tests; each takes a database of its own."""
+    with run_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a ledger that isn't there yet, of each kind of database in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/state/ledger.db"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.database()

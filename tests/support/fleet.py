@@ -138,6 +138,7 @@ def source(folder: Path) -> Iterator[SourceSettings]:
             credentials_file=credentials,
             host=HOST,
             data_dir=folder / "data",
+            max_readers=5,
         )
 
 

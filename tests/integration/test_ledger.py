@@ -15,6 +15,7 @@ import orchestrator.ledger
 from collector.errors import ConfigError
 from orchestrator.ledger import (
     ConcurrentUpdateError,
+    Generations,
     LaunchRecord,
     LaunchState,
     Ledger,
@@ -32,13 +33,8 @@ NEEDED: Amounts = MappingProxyType({ResourceClass.SLOTS: 1, ResourceClass.DISK: 
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/state/ledger.db"
-
-
-@pytest.fixture
-def ledger(url: str) -> Iterator[Ledger]:
-    opened = open_ledger(url)
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    opened = open_ledger(ledger_url)
     yield opened
     opened.close()
 
@@ -58,12 +54,24 @@ def record(name: str = "b1", request_id: str = "r1") -> LaunchRecord:
     )
 
 
-def allocate(ledger: Ledger, launch: LaunchRecord, *, generation: int, amounts: Amounts = NEEDED) -> None:
+def allocate(
+    ledger: Ledger,
+    launch: LaunchRecord,
+    *,
+    generation: int,
+    source: int | None = None,
+    amounts: Amounts = NEEDED,
+    max_readers: int = 9,
+) -> None:
+    view = ledger.view()
     ledger.allocate(
         launch,
         amounts,
         inventory=INVENTORY,
-        expected_generation=generation,
+        expected=Generations(
+            host=generation, source=view.source_generations.get("demo", 0) if source is None else source
+        ),
+        max_readers=max_readers,
         fingerprint="engine",
         decision={"why": "only host"},
     )
@@ -142,21 +150,21 @@ def test_the_engine_is_bound_only_while_something_lives_on_it(ledger: Ledger) ->
     assert ledger.view().fingerprints == {}
 
 
-def test_the_folder_is_for_its_owner_alone(ledger: Ledger, tmp_path: Path) -> None:
+def test_the_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
+    open_ledger(f"sqlite:///{tmp_path}/state/ledger.db").close()
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
-    assert ledger.launches() == ()
 
 
-def test_opening_again_keeps_what_is_there(ledger: Ledger, url: str) -> None:
+def test_opening_again_keeps_what_is_there(ledger: Ledger, ledger_url: str) -> None:
     allocate(ledger, record(), generation=0)
-    again = open_ledger(url)
+    again = open_ledger(ledger_url)
     assert again.launches() == (record(),)
     again.close()
 
 
-def test_migrations_lead_to_the_declared_tables(ledger: Ledger, url: str) -> None:
+def test_migrations_lead_to_the_declared_tables(ledger: Ledger, ledger_url: str) -> None:
     assert ledger.launches() == ()
-    engine = create_engine(url)
+    engine = create_engine(ledger_url)
     with engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), schema.metadata)
     engine.dispose()
@@ -169,10 +177,11 @@ def test_head_names_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
 
 
-@pytest.mark.parametrize("url", ["nonsense", "sqlite://", "unheardof:///x"])
+@pytest.mark.parametrize("url", ["nonsense", "sqlite://", "unheardof:///x", "mysql://x/y", "postgresql://a:secret@b/c"])
 def test_a_wrong_url_is_one_sentence(url: str) -> None:
-    with pytest.raises(ConfigError, match=r"\[ledger\] url"):
+    with pytest.raises(ConfigError, match=r"\[ledger\] url") as caught:
         open_ledger(url)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_ledger_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:

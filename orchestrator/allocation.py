@@ -1,0 +1,53 @@
+"""Decide and allocate as one act: a decision that another scheduler overtook is made again, a bounded number of times.
+
+Only the ledger is read again. The answers of engines and Prometheus are kept, for they are at most CONFLICT_SECONDS
+older than in the first attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import stamina
+
+from orchestrator.decision import Decision, decide
+from orchestrator.ledger import ConcurrentUpdateError, LedgerView
+from orchestrator.snapshot import HostState, Request, Snapshot
+from orchestrator.survey import with_ledger
+
+CONFLICT_SECONDS = 5.0
+CONFLICT_ATTEMPTS = 30
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS, _JITTER_SECONDS = 0.002, 0.1, 0.02
+
+Taken = TypeVar("Taken")
+
+
+def decide_and_take(
+    snapshot: Snapshot,
+    request: Request,
+    *,
+    view: Callable[[], LedgerView],
+    take: Callable[[Snapshot, Decision, HostState], Taken],
+) -> tuple[Decision, Taken | None]:
+    """The decision, and what `take` made of the chosen host; None for a refusal.
+
+    Raises:
+        ConcurrentUpdateError: others were faster every time.
+    """
+    for attempt in stamina.retry_context(
+        on=ConcurrentUpdateError,
+        attempts=CONFLICT_ATTEMPTS,
+        timeout=CONFLICT_SECONDS,
+        wait_initial=_FIRST_WAIT_SECONDS,
+        wait_max=_LONGEST_WAIT_SECONDS,
+        wait_jitter=_JITTER_SECONDS,
+    ):
+        with attempt:
+            if attempt.num > 1:
+                snapshot = with_ledger(snapshot, view())
+            decision = decide(snapshot, request)
+            if decision.host is None:
+                return decision, None
+            return decision, take(snapshot, decision, snapshot.host(decision.host))
+    raise AssertionError("a retry context returns or raises")

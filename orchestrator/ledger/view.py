@@ -1,0 +1,89 @@
+"""The ledger at one moment, as decisions need it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, select
+
+from orchestrator.ledger import schema
+from orchestrator.ledger.records import READING, LedgerView
+from orchestrator.resources import Amounts, ResourceClass
+from orchestrator.snapshot import Cordon, PlacedJob
+
+_Rows = Sequence[Row[*tuple[Any, ...]]]
+
+
+def read_view(connection: Connection) -> LedgerView:
+    """All of it; the transaction must see one moment."""
+    columns, held = schema.launch.c, schema.allocation.c
+    hosts = connection.execute(select(schema.host)).all()
+    live = connection.execute(
+        select(
+            columns.request_id,
+            columns.name,
+            columns.host,
+            columns.source,
+            columns.job,
+            columns.state,
+            columns.window_start,
+            columns.window_end,
+        )
+        .where(schema.is_live)
+        .order_by(columns.host, columns.created_at, columns.request_id)
+    ).all()
+    rows = connection.execute(select(held.request_id, held.host, held.resource_class, held.amount)).all()
+    cordons = connection.execute(select(schema.cordon).order_by(schema.cordon.c.scope)).all()
+    reading = [row for row in live if row.state in READING]
+    busy = {row.host for row in live}
+    return LedgerView(
+        generations={row.name: row.generation for row in hosts},
+        fingerprints={row.name: row.engine_fingerprint for row in hosts if row.name in busy},
+        allocated=_sums(rows),
+        names={row.name: row.host for row in live},
+        jobs=_jobs(reading, rows),
+        readers=Counter(row.source for row in reading),
+        source_generations=_generations(connection, schema.source),
+        pool_generations=_generations(connection, schema.pool),
+        cordons=tuple(map(_cordon, cordons)),
+    )
+
+
+def _sums(rows: _Rows) -> dict[str, Amounts]:
+    sums: dict[str, dict[ResourceClass, int]] = {}
+    for _, host, name, amount in rows:
+        of_host = sums.setdefault(host, {})
+        key = ResourceClass(name)
+        of_host[key] = of_host.get(key, 0) + amount
+    return dict(sums)
+
+
+def _jobs(reading: _Rows, rows: _Rows) -> dict[str, tuple[PlacedJob, ...]]:
+    amounts: dict[str, dict[ResourceClass, int]] = {row.request_id: {} for row in reading}
+    for request_id, _, name, amount in rows:
+        if request_id in amounts:
+            amounts[request_id][ResourceClass(name)] = amount
+    jobs: dict[str, tuple[PlacedJob, ...]] = {}
+    for row in reading:
+        window = None if row.window_start is None else (row.window_start, row.window_end)
+        job = PlacedJob(
+            request_id=row.request_id,
+            name=row.name,
+            source=row.source,
+            job=row.job,
+            amounts=amounts[row.request_id],
+            window=window,
+        )
+        jobs[row.host] = (*jobs.get(row.host, ()), job)
+    return jobs
+
+
+def _generations(connection: Connection, table: Table) -> dict[str, int]:
+    return {row.name: row.generation for row in connection.execute(select(table))}
+
+
+def _cordon(row: Row[Any]) -> Cordon:
+    host = None if row.scope == schema.FLEET else row.scope
+    return Cordon(host=host, who=row.who, why=row.why, until=row.until, since=row.since)
