@@ -85,8 +85,12 @@ def open_database(url: str) -> Database:
         LedgerError: its folder can't be made, it can't be opened, or a newer vdbmon has written it.
     """
     engine = _engine(url)
-    with _sentences(engine):
-        _migrate(engine)
+    try:
+        with _sentences(engine):
+            _migrate(engine)
+    except LedgerError:
+        engine.dispose()
+        raise
     return Database(engine)
 
 

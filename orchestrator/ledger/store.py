@@ -39,7 +39,7 @@ class Ledger:
         *,
         inventory: InventoryRows,
         expected: Generations,
-        max_readers: int,
+        max_readers: int | None,
         fingerprint: str,
         decision: Any,
         who: str | None = None,
@@ -49,13 +49,14 @@ class Ledger:
 
         Raises:
             ConcurrentUpdateError: a generation isn't the expected one, the host's room was sold meanwhile, or
-                `max_readers` launches read the source already.
+                `max_readers` launches read the source already (None for no limit).
             NameTakenError: a live launch has that name.
         """
         with self._database.writing() as connection:
             _swap_all(connection, record, expected, fingerprint)
             _check_room(connection, record.host, amounts, inventory)
-            _check_readers(connection, record.source, max_readers)
+            if max_readers is not None:
+                _check_readers(connection, record.source, max_readers)
             try:
                 connection.execute(insert(schema.launch).values(asdict(record)))
             except IntegrityError as error:
@@ -203,7 +204,8 @@ def _check_room(connection: Connection, host: str, amounts: Amounts, inventory: 
     query = select(held.resource_class, func.sum(held.amount)).where(held.host == host).group_by(held.resource_class)
     sold = {name: int(amount) for name, amount in connection.execute(query)}
     for key, amount in amounts.items():
-        if amount > inventory[key].sellable - sold.get(key, 0):
+        row = inventory.get(key)  # a class that is absent is not counted there
+        if row is not None and amount > row.sellable - sold.get(key, 0):
             raise ConcurrentUpdateError(f"host {host}", f"{key.label} was given away")
 
 

@@ -10,6 +10,7 @@ import docker
 import pytest
 
 from orchestrator.images import ensure_backup_image
+from orchestrator.ledger import Ledger, open_ledger
 from tests.support.dockerd import OwnDockerd, import_busybox, own_dockerd_online
 from tests.support.dockerd import own_dockerd as run_dockerd
 from tests.support.postgresql import PostgreSQL
@@ -72,3 +73,11 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/state/ledger.db"
     server: PostgreSQL = request.getfixturevalue("postgresql")
     return server.database()
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """An open ledger with nothing in it."""
+    opened = open_ledger(ledger_url)
+    yield opened
+    opened.close()

@@ -1,84 +1,25 @@
 import stat
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
 
-import orchestrator.ledger
 from collector.errors import ConfigError
 from orchestrator.ledger import (
     ConcurrentUpdateError,
     Generations,
-    LaunchRecord,
     LaunchState,
     Ledger,
     LedgerError,
     NameTakenError,
     open_ledger,
-    schema,
 )
-from orchestrator.resources import HELD_WHILE_RUNNING, Amounts, InventoryRow, ResourceClass
-
-INVENTORY = MappingProxyType(
-    {ResourceClass.SLOTS: InventoryRow(2), ResourceClass.DISK: InventoryRow(total=120, reserved=20)}
-)
-NEEDED: Amounts = MappingProxyType({ResourceClass.SLOTS: 1, ResourceClass.DISK: 40})
-
-
-@pytest.fixture
-def ledger(ledger_url: str) -> Iterator[Ledger]:
-    opened = open_ledger(ledger_url)
-    yield opened
-    opened.close()
-
-
-def record(name: str = "b1", request_id: str = "r1") -> LaunchRecord:
-    return LaunchRecord(
-        request_id=request_id,
-        name=name,
-        host="db1",
-        source="demo",
-        job="backup",
-        state=LaunchState.INTENT,
-        spec={"image": "x"},
-        spec_hash="0",
-        created_at=1.0,
-        updated_at=1.0,
-    )
-
-
-def allocate(
-    ledger: Ledger,
-    launch: LaunchRecord,
-    *,
-    generation: int,
-    source: int | None = None,
-    amounts: Amounts = NEEDED,
-    max_readers: int = 9,
-) -> None:
-    view = ledger.view()
-    ledger.allocate(
-        launch,
-        amounts,
-        inventory=INVENTORY,
-        expected=Generations(
-            host=generation, source=view.source_generations.get("demo", 0) if source is None else source
-        ),
-        max_readers=max_readers,
-        fingerprint="engine",
-        decision={"why": "only host"},
-    )
+from orchestrator.resources import HELD_WHILE_RUNNING, ResourceClass
+from tests.support.ledger import NEEDED, allocate, record
 
 
 def test_an_allocation_is_seen_with_its_name_and_a_new_generation(ledger: Ledger) -> None:
-    allocate(ledger, record(), generation=0)
+    allocate(ledger, record())
     view = ledger.view()
     assert view.generations == {"db1": 1}
     assert view.fingerprints == {"db1": "engine"}
@@ -90,39 +31,81 @@ def test_an_allocation_is_seen_with_its_name_and_a_new_generation(ledger: Ledger
 
 
 def test_an_older_generation_is_refused_and_leaves_nothing(ledger: Ledger) -> None:
-    allocate(ledger, record(), generation=0)
+    allocate(ledger, record())
     with pytest.raises(ConcurrentUpdateError) as caught:
-        allocate(ledger, record("b2", "r2"), generation=0)
+        allocate(ledger, record("b2", "r2"), expected=Generations(host=0, source=1))
     assert caught.value.code == "ledger.concurrent_update"
     assert ledger.view().generations == {"db1": 1}
     assert ledger.events("r2") == ()
 
 
+def test_a_source_and_a_pool_that_moved_are_refused_too(ledger: Ledger) -> None:
+    allocate(ledger, record(), expected=Generations(host=0, source=0, pools={"dr": 0}))
+    assert ledger.view().source_generations == {"demo": 1}
+    assert ledger.view().pool_generations == {"dr": 1}
+    with pytest.raises(ConcurrentUpdateError, match="source demo"):
+        allocate(ledger, record("b2", "r2", host="db2"), expected=Generations(host=0, source=0))
+    with pytest.raises(ConcurrentUpdateError, match="pool dr"):
+        allocate(ledger, record("b2", "r2", host="db2"), expected=Generations(host=0, source=1, pools={"dr": 0}))
+    assert ledger.view().generations == {"db1": 1}
+
+
+def test_a_source_is_read_by_no_more_jobs_than_it_allows_on_all_hosts_together(ledger: Ledger) -> None:
+    allocate(ledger, record(), max_readers=2)
+    allocate(ledger, record("b2", "r2", host="db2"), max_readers=2)
+    with pytest.raises(ConcurrentUpdateError, match="2 jobs read it, 2 may"):
+        allocate(ledger, record("b3", "r3", host="db3"), max_readers=2)
+    allocate(ledger, record("b3", "r3", host="db3", source="other"), max_readers=1)
+    assert ledger.view().readers == {"demo": 2, "other": 1}
+    before = ledger.view().source_generations["demo"]
+    ledger.advance("r1", LaunchState.DONE, at=2.0, release=HELD_WHILE_RUNNING)
+    assert ledger.view().source_generations["demo"] == before + 1
+    allocate(ledger, record("b4", "r4", host="db3"), max_readers=2)
+
+
+def test_the_jobs_of_a_host_come_with_what_they_hold_and_when(ledger: Ledger) -> None:
+    allocate(ledger, replace(record(), window_start=10.0, window_end=20.0))
+    allocate(ledger, record("b2", "r2"))
+    ledger.advance("r2", LaunchState.FAILED, at=2.0, release=HELD_WHILE_RUNNING)
+    (job,) = ledger.view().jobs["db1"]
+    assert (job.request_id, job.name, job.source, job.job) == ("r1", "b1", "demo", "backup")
+    assert (job.amounts, job.window) == (NEEDED, (10.0, 20.0))
+
+
+def test_a_removed_launch_does_not_come_back(ledger: Ledger) -> None:
+    allocate(ledger, record())
+    ledger.advance("r1", LaunchState.REMOVED, at=2.0, release=frozenset(ResourceClass))
+    with pytest.raises(LedgerError) as caught:
+        ledger.advance("r1", LaunchState.RUNNING, at=3.0)
+    assert caught.value.code == "launch.removed"
+    assert ledger.view().names == {}
+
+
 def test_what_does_not_fit_is_refused_whatever_was_decided(ledger: Ledger) -> None:
-    allocate(ledger, record(), generation=0)
-    allocate(ledger, record("b2", "r2"), generation=1)
+    allocate(ledger, record())
+    allocate(ledger, record("b2", "r2"))
     with pytest.raises(ConcurrentUpdateError):
-        allocate(ledger, record("b3", "r3"), generation=2)
+        allocate(ledger, record("b3", "r3"))
     assert ledger.view().allocated["db1"] == {ResourceClass.SLOTS: 2, ResourceClass.DISK: 80}
 
 
 def test_reserved_amounts_are_not_sold(ledger: Ledger) -> None:
     with pytest.raises(ConcurrentUpdateError):
-        allocate(ledger, record(), generation=0, amounts={ResourceClass.DISK: 101})
+        allocate(ledger, record(), amounts={ResourceClass.DISK: 101})
 
 
 def test_a_live_name_is_taken_and_a_removed_one_is_free(ledger: Ledger) -> None:
-    allocate(ledger, record(), generation=0)
+    allocate(ledger, record())
     with pytest.raises(NameTakenError) as caught:
-        allocate(ledger, record(request_id="r2"), generation=1)
+        allocate(ledger, record(request_id="r2"))
     assert caught.value.code == "name.taken"
     ledger.advance("r1", LaunchState.REMOVED, at=2.0)
-    allocate(ledger, record(request_id="r2"), generation=1)
+    allocate(ledger, record(request_id="r2"))
     assert [launch.request_id for launch in ledger.launches_named("b1")] == ["r1", "r2"]
 
 
 def test_release_gives_back_only_what_is_named_and_only_once(ledger: Ledger) -> None:
-    allocate(ledger, record(), generation=0)
+    allocate(ledger, record())
     for at in (2.0, 3.0):
         ledger.advance("r1", LaunchState.DONE, at=at, release=HELD_WHILE_RUNNING)
     assert ledger.held("r1") == {ResourceClass.DISK: 40}
@@ -137,7 +120,7 @@ def test_release_gives_back_only_what_is_named_and_only_once(ledger: Ledger) -> 
 
 
 def test_a_removed_launch_is_listed_as_long_as_its_volume_stays(ledger: Ledger) -> None:
-    allocate(ledger, record(), generation=0)
+    allocate(ledger, record())
     ledger.advance("r1", LaunchState.REMOVED, at=2.0, volume="b1-r1")
     assert ledger.launches() == (replace(record(), state=LaunchState.REMOVED, volume="b1-r1", updated_at=2.0),)
     ledger.advance("r1", LaunchState.REMOVED, at=3.0, volume=None)
@@ -145,7 +128,7 @@ def test_a_removed_launch_is_listed_as_long_as_its_volume_stays(ledger: Ledger) 
 
 
 def test_the_engine_is_bound_only_while_something_lives_on_it(ledger: Ledger) -> None:
-    allocate(ledger, record(), generation=0)
+    allocate(ledger, record())
     ledger.advance("r1", LaunchState.REMOVED, at=2.0)
     assert ledger.view().fingerprints == {}
 
@@ -156,25 +139,10 @@ def test_the_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_opening_again_keeps_what_is_there(ledger: Ledger, ledger_url: str) -> None:
-    allocate(ledger, record(), generation=0)
+    allocate(ledger, record())
     again = open_ledger(ledger_url)
     assert again.launches() == (record(),)
     again.close()
-
-
-def test_migrations_lead_to_the_declared_tables(ledger: Ledger, ledger_url: str) -> None:
-    assert ledger.launches() == ()
-    engine = create_engine(ledger_url)
-    with engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), schema.metadata)
-    engine.dispose()
-    assert differences == []
-
-
-def test_head_names_the_newest_migration() -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(orchestrator.ledger.__file__).parent / "migrations"))
-    assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
 
 
 @pytest.mark.parametrize("url", ["nonsense", "sqlite://", "unheardof:///x", "mysql://x/y", "postgresql://a:secret@b/c"])

@@ -138,7 +138,6 @@ def source(folder: Path) -> Iterator[SourceSettings]:
             credentials_file=credentials,
             host=HOST,
             data_dir=folder / "data",
-            max_readers=5,
         )
 
 
