@@ -90,6 +90,27 @@ class ContainerState:
         return self.status in {"exited", "dead"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedContainer:
+    """A container that carries our labels, with what it was made with.
+
+    Attributes:
+        created_at: seconds since the epoch.
+        cpu: millicores; 0 for no limit, as in `memory` (bytes) and the rates (bytes/s).
+        mounts: paths of the host by paths in the container.
+    """
+
+    state: ContainerState
+    image: str
+    command: tuple[str, ...]
+    created_at: float
+    cpu: int
+    memory: int
+    read_bps: int
+    write_bps: int
+    mounts: Mapping[Path, Path]
+
+
 class Engine(Protocol):
     """One engine. Every call raises EngineUnreachableError if no answer comes in time."""
 
@@ -120,3 +141,6 @@ class Engine(Protocol):
 
     def remove(self, container_id: str) -> None:
         """Kill and remove it; nothing to do if there is none."""
+
+    def managed(self) -> tuple[ManagedContainer, ...]:
+        """All containers that carry our label, stopped ones too; those that are removed meanwhile are left out."""

@@ -109,6 +109,10 @@ class LoopVolumes:
         images = self._root.glob(f"[!.]*{_IMAGE_SUFFIX}")
         return tuple(sorted(path.name.removesuffix(_IMAGE_SUFFIX) for path in images if path.is_file()))
 
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every volume there is, by name; mounts nothing."""
+        return {name: self._image(name).stat().st_size for name in self.list()}
+
     def remove(self, name: str) -> None:
         """Unmount and delete a volume; nothing to do if there is none.
 

@@ -18,15 +18,21 @@ from collector.errors import VdbmonError
 COMMANDS = {
     "agent": "the agent on this host: run, test, config, check-config",
     "alerts": "alert rules and Alertmanager configuration: build",
+    "cordon": "place nothing more on a host, with who, why and until when",
     "dashboards": "Grafana dashboards: build",
     "doctor": "what is missing or wrong on this host, and how to mend it",
+    "explain": "why a container was placed where it is, or refused",
+    "freeze": "place nothing more on any host, with who, why and until when",
+    "ledger": "what was given away to whom: export, rebuild",
     "place": "launch a backup container where capacity is left",
     "plan": "proposals that change nothing: drain",
     "ps": "what was placed, where, and how it is",
     "rm": "remove a placed container, its volume and its allocation",
     "stack": "the local stack: up, down",
     "status": "what runs of the local stack",
+    "thaw": "end a freeze",
     "top": "what hosts and containers take now, live in the terminal",
+    "uncordon": "let a host take containers again",
 }
 
 

@@ -15,3 +15,10 @@ ConfigOption = Annotated[
         dir_okay=False,
     ),
 ]
+
+WhyOption = Annotated[str, typer.Option("--why", help="The reason, for the record.", show_default=False)]
+
+UntilOption = Annotated[
+    str | None,
+    typer.Option("--until", help="When it ends: 2h (from now) or 2026-11-24T06:00 (local time); else never."),
+]

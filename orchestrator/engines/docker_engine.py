@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -13,7 +15,14 @@ from docker.constants import DEFAULT_UNIX_SOCKET
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import LogConfig, Mount
 
-from orchestrator.engine import ContainerSpec, ContainerState, EngineRefusedError, EngineUnreachableError
+from collector import labels
+from orchestrator.engine import (
+    ContainerSpec,
+    ContainerState,
+    EngineRefusedError,
+    EngineUnreachableError,
+    ManagedContainer,
+)
 from orchestrator.snapshot import EngineState
 
 PROBE_SECONDS = 3.0
@@ -96,6 +105,16 @@ class DockerEngine:
             except NotFound:
                 return
 
+    def managed(self) -> tuple[ManagedContainer, ...]:
+        """See `Engine`."""
+        with self._answering():
+            api = self._client().api
+            found = []
+            for item in api.containers(all=True, filters={"label": f"{labels.MANAGED}=true"}):
+                with suppress(NotFound):
+                    found.append(_managed(api.inspect_container(item["Id"])))
+            return tuple(sorted(found, key=lambda container: (container.created_at, container.state.id)))
+
     def _client(self) -> docker.DockerClient:
         if self._connected is None:
             self._connected = self._connect(self._call_seconds)
@@ -161,6 +180,26 @@ def _state(answer: dict[str, Any]) -> ContainerState:
         error=state["Error"],
         labels=answer["Config"]["Labels"] or {},
     )
+
+
+def _managed(answer: dict[str, Any]) -> ManagedContainer:
+    config, limits = answer["Config"], answer["HostConfig"]
+    return ManagedContainer(
+        state=_state(answer),
+        image=config["Image"],
+        command=tuple(config["Cmd"] or ()),
+        created_at=datetime.fromisoformat(answer["Created"]).timestamp(),
+        cpu=limits["NanoCpus"] // _MILLI_TO_NANO,
+        memory=limits["Memory"],
+        read_bps=_rate(limits["BlkioDeviceReadBps"]),
+        write_bps=_rate(limits["BlkioDeviceWriteBps"]),
+        mounts={Path(mount["Destination"]): Path(mount["Source"]) for mount in answer["Mounts"]},
+    )
+
+
+def _rate(devices: list[dict[str, Any]] | None) -> int:
+    """The same rate is set on every device that a job reads or writes."""
+    return max((device["Rate"] for device in devices or ()), default=0)
 
 
 def _cause(error: BaseException) -> str:

@@ -58,8 +58,8 @@ class Database:
             yield connection
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one moment.
+    def reading(self, *, patiently: bool = False) -> Iterator[Connection]:
+        """A transaction that sees one moment; `patiently` for one that may wait long for whoever reads its rows.
 
         Raises:
             LedgerError: the database doesn't answer, or refuses.
@@ -70,6 +70,8 @@ class Database:
         with _sentences(self._engine), self._engine.connect() as connection:
             connection.execution_options(**options)
             with connection.begin():
+                if patiently and self._engine.dialect.name == "postgresql":
+                    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
                 yield connection
 
     def close(self) -> None:

@@ -169,7 +169,7 @@ class Ledger:
 
     def export(self, *, at: float) -> Iterator[Mapping[str, Any]]:
         """Every row of every table as of one moment, in JSON terms; docs/ledger.md has the format."""
-        with self._database.reading() as connection:
+        with self._database.reading(patiently=True) as connection:
             yield from export_rows(connection, at=at)
 
     def close(self) -> None:

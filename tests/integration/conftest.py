@@ -70,7 +70,7 @@ def postgresql() -> Iterator[PostgreSQL]:
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a ledger that isn't there yet, of each kind of database in turn."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/state/ledger.db"
+        return f"sqlite:///{tmp_path}/ledger/ledger.db"
     server: PostgreSQL = request.getfixturevalue("postgresql")
     return server.database()
 

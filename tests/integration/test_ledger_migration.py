@@ -50,7 +50,7 @@ def connected(url: str) -> Iterator[Connection]:
 @pytest.fixture
 def old_url(ledger_url: str, tmp_path: Path) -> str:
     """A ledger as revision 0001 wrote it."""
-    (tmp_path / "state").mkdir(exist_ok=True)
+    (tmp_path / "ledger").mkdir(exist_ok=True)
     with connected(ledger_url) as connection:
         command.upgrade(alembic(connection), "0001")
         for statement in OLD_ROWS:

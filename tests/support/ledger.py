@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import Any
 
 from orchestrator.ledger import Generations, LaunchRecord, LaunchState, Ledger, Override
 from orchestrator.resources import Amounts, InventoryRow, ResourceClass
@@ -37,6 +38,7 @@ def allocate(
     amounts: Amounts = NEEDED,
     max_readers: int | None = None,
     override: Override | None = None,
+    decision: Any = MappingProxyType({"why": "only host"}),
 ) -> None:
     """Allocate on the generations that are in the ledger now, or on those given."""
     view = ledger.view()
@@ -48,6 +50,6 @@ def allocate(
         expected=expected or now,
         max_readers=max_readers,
         fingerprint="engine",
-        decision={"why": "only host"},
+        decision=dict(decision),
         override=override,
     )

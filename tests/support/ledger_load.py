@@ -25,8 +25,8 @@ from types import MappingProxyType
 
 from orchestrator.allocation import decide_and_take
 from orchestrator.decision import Decision
+from orchestrator.documents import decision_document
 from orchestrator.ledger import ConcurrentUpdateError, Generations, LaunchRecord, LaunchState, Ledger, open_ledger
-from orchestrator.placement import decision_document
 from orchestrator.resources import Amounts, InventoryRow, ResourceClass
 from orchestrator.settings import Reach, SourceSettings
 from orchestrator.snapshot import EngineState, GateGroup, GateReading, HostState, Request, Snapshot, Telemetry
@@ -80,6 +80,15 @@ def request(number: int) -> Request:
     return Request(name=f"b-{request_id}", request_id=request_id, source=source, job="backup", amounts=dict(AMOUNTS))
 
 
+def well_fleet() -> Snapshot:
+    """All hosts, idle, with an open gate; nothing of any ledger."""
+    hosts = (
+        HostState(name=host_name(number), inventory=INVENTORY, engine=EngineState(fingerprint="e"), telemetry=_IDLE)
+        for number in range(HOSTS)
+    )
+    return Snapshot(taken_at=_NOW, hosts=tuple(hosts), gate=_OPEN_GATE)
+
+
 @dataclass
 class Scheduler:
     """Places requests on a fleet whose every host is well."""
@@ -91,12 +100,7 @@ class Scheduler:
 
     def place(self, wanted: Request) -> None:
         """Decide and allocate, as `vdbmon place` does."""
-        hosts = (
-            HostState(name=host_name(number), inventory=INVENTORY, engine=EngineState(fingerprint="e"), telemetry=_IDLE)
-            for number in range(HOSTS)
-        )
-        asked = Snapshot(taken_at=_NOW, hosts=tuple(hosts), gate=_OPEN_GATE)
-        snapshot = with_ledger(asked, self.ledger.view())
+        snapshot = with_ledger(well_fleet(), self.ledger.view())
 
         def take(snapshot: Snapshot, decision: Decision, host: HostState) -> str:
             self.attempts += 1
