@@ -164,7 +164,11 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-@stamina.retry(on=OperationalError, timeout=_BUSY_SECONDS, attempts=20, wait_initial=0.02, wait_max=0.5)
+def _is_locked(error: Exception) -> bool:
+    return isinstance(error, OperationalError) and "database is locked" in str(error.orig)
+
+
+@stamina.retry(on=_is_locked, timeout=_BUSY_SECONDS, attempts=20, wait_initial=0.02, wait_max=0.5)
 def _migrate(engine: Engine) -> None:
     """Several processes may open a new ledger at once: switching SQLite to WAL doesn't wait for a lock, so it retries.
 

@@ -14,6 +14,8 @@ from orchestrator.ledger import (
     NameTakenError,
     open_ledger,
 )
+from orchestrator.ledger.database import open_database
+from orchestrator.ledger.view import read_view
 from orchestrator.resources import HELD_WHILE_RUNNING, ResourceClass
 from tests.support.ledger import NEEDED, allocate, record
 
@@ -131,6 +133,19 @@ def test_the_engine_is_bound_only_while_something_lives_on_it(ledger: Ledger) ->
     allocate(ledger, record())
     ledger.advance("r1", LaunchState.REMOVED, at=2.0)
     assert ledger.view().fingerprints == {}
+
+
+def test_a_view_is_of_one_moment(ledger_url: str) -> None:
+    ledger, other = open_ledger(ledger_url), open_database(ledger_url)
+    allocate(ledger, record())
+    with other.reading() as connection:
+        before = read_view(connection)
+        allocate(ledger, record("b2", "r2"))
+        assert read_view(connection) == before
+    with other.reading() as connection:
+        assert sorted(read_view(connection).names) == ["b1", "b2"]
+    other.close()
+    ledger.close()
 
 
 def test_the_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
