@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import stamina
 
-from orchestrator.decision import Decision, decide
+from orchestrator.decision import Decision
 from orchestrator.ledger import ConcurrentUpdateError, LedgerView
-from orchestrator.snapshot import HostState, Request, Snapshot
+from orchestrator.snapshot import HostState, Snapshot
 from orchestrator.survey import with_ledger
 
 CONFLICT_SECONDS = 5.0
@@ -25,12 +25,12 @@ Taken = TypeVar("Taken")
 
 def decide_and_take(
     snapshot: Snapshot,
-    request: Request,
     *,
+    decide: Callable[[Snapshot], Decision],
     view: Callable[[], LedgerView],
     take: Callable[[Snapshot, Decision, HostState], Taken],
 ) -> tuple[Decision, Taken | None]:
-    """The decision, and what `take` made of the chosen host; None for a refusal.
+    """The decision, and what `take` made of the chosen host; None for a refusal and for a later start.
 
     Raises:
         ConcurrentUpdateError: others were faster every time.
@@ -46,8 +46,8 @@ def decide_and_take(
         with attempt:
             if attempt.num > 1:
                 snapshot = with_ledger(snapshot, view())
-            decision = decide(snapshot, request)
-            if decision.host is None:
+            decision = decide(snapshot)
+            if decision.host is None or decision.start_at is not None:
                 return decision, None
             return decision, take(snapshot, decision, snapshot.host(decision.host))
     raise AssertionError("a retry context returns or raises")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.allocation import decide_and_take
+from orchestrator.decision import decide
 from orchestrator.ledger import LaunchState, NotEmptyError
 from orchestrator.placement import Scheduler, open_scheduler
 from orchestrator.rebuild import rebuild_ledger
@@ -49,7 +50,12 @@ def launch(place: Place, name: str, *command: str) -> None:
     )
     view = scheduler.ledger.view()
     asked = replace(well_fleet(), hosts=(host,), source_generations=view.source_generations)
-    _, begun = decide_and_take(asked, wanted, view=scheduler.ledger.view, take=partial(scheduler._intend, wanted))
+    _, begun = decide_and_take(
+        asked,
+        decide=lambda snapshot: decide(snapshot, wanted),
+        view=scheduler.ledger.view,
+        take=partial(scheduler._intend, wanted),
+    )
     assert begun is not None
     begun.run()
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from orchestrator.allocation import decide_and_take
-from orchestrator.decision import Decision
+from orchestrator.decision import Decision, decide
 from orchestrator.documents import decision_document
 from orchestrator.ledger import ConcurrentUpdateError, Generations, LaunchRecord, LaunchState, Ledger, open_ledger
 from orchestrator.resources import Amounts, InventoryRow, ResourceClass
@@ -107,7 +107,9 @@ class Scheduler:
             self._allocate(wanted, snapshot, decision, host)
             return wanted.request_id
 
-        _, taken = decide_and_take(snapshot, wanted, view=self.ledger.view, take=take)
+        _, taken = decide_and_take(
+            snapshot, decide=lambda current: decide(current, wanted), view=self.ledger.view, take=take
+        )
         if taken is None:
             self.refused += 1
         else:
