@@ -80,7 +80,7 @@ def _verdict_document(verdict: Verdict) -> dict[str, Any]:
     return {
         "host": verdict.host,
         "fits": verdict.fits,
-        "reasons": [_reason_document(reason) for reason in verdict.reasons],
+        "reasons": [reason_document(reason) for reason in verdict.reasons],
         "free": amounts_document(verdict.free),
         "score": None
         if score is None
@@ -88,7 +88,8 @@ def _verdict_document(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _reason_document(reason: Reason) -> dict[str, Any]:
+def reason_document(reason: Reason) -> dict[str, Any]:
+    """A reason in JSON terms."""
     return {
         "code": str(reason.code),
         "sentence": reason.sentence,

@@ -216,6 +216,9 @@ FILTERS: tuple[Filter, ...] = (
 )
 """All grounds but room. `capacity_filter` comes last and apart: a plan counts room for itself."""
 
+CLOSING: tuple[Filter, ...] = (common_filter, cordon_filter, alert_filter, engine_filter, telemetry_filter)
+"""Those that hold whatever is asked for."""
+
 
 def _placed_already(snapshot: Snapshot, request: Request) -> Reasons:
     holder = snapshot.names.get(request.name)

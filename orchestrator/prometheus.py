@@ -8,6 +8,8 @@ import requests
 
 from collector.errors import VdbmonError
 
+_Point = tuple[float, float]
+
 
 class PrometheusError(VdbmonError):
     """Prometheus didn't answer, or not as documented."""
@@ -58,6 +60,17 @@ class PrometheusClient:
         data = self.get("query", query=query)
         try:
             return [(dict(series["metric"]), float(series["value"][1])) for series in data["result"]]
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise PrometheusError("prometheus.odd_answer", f"{query} gave {str(data)[:200]}") from error
+
+    def range(self, query: str, *, start: float, end: float, step: float) -> list[tuple[dict[str, str], list[_Point]]]:
+        """Labels and points (seconds since the epoch, value) of a range query; times and step in seconds."""
+        data = self.get("query_range", query=query, start=f"{start:.3f}", end=f"{end:.3f}", step=f"{step:g}")
+        try:
+            return [
+                (dict(series["metric"]), [(float(at), float(value)) for at, value in series["values"]])
+                for series in data["result"]
+            ]
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise PrometheusError("prometheus.odd_answer", f"{query} gave {str(data)[:200]}") from error
 

@@ -73,7 +73,7 @@ def _busy(expression: str) -> str:
 
 
 _CPU_SELECTOR = f'cpu="total",{_CONTAINER}'
-_NOW = _union(
+NOW: Mapping[ResourceClass, str] = MappingProxyType(
     {
         # A host without containers has no series of theirs; it uses nothing, if its cgroups are read at all.
         ResourceClass.CPU: (
@@ -88,6 +88,9 @@ _NOW = _union(
         ResourceClass.NETWORK_OUT: _rate(host.NET_TRANSMIT_BYTES, _PHYSICAL_LINK, "host"),
     }
 )
+"""What goes on now, by host: a query per class that is a rate."""
+
+_NOW = _union(NOW)
 _BUSY = _per_container(
     {
         ResourceClass.CPU: _busy(_rate(cgroup.CPU_USAGE, _CPU_SELECTOR, "host, name")),

@@ -18,6 +18,7 @@ from collector.errors import VdbmonError
 COMMANDS = {
     "agent": "the agent on this host: run, test, config, check-config",
     "alerts": "alert rules and Alertmanager configuration: build",
+    "capacity": "what every host has, gave away, uses and has left, and when the fleet is full",
     "cordon": "place nothing more on a host, with who, why and until when",
     "dashboards": "Grafana dashboards: build",
     "doctor": "what is missing or wrong on this host, and how to mend it",

@@ -6,6 +6,7 @@ from types import MappingProxyType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from alerts.thresholds import GATE_FOR, RULES_STALE_AFTER, TELEMETRY_STALE_AFTER
 from orchestrator.decision import Decision, choose, decide
@@ -28,6 +29,9 @@ from orchestrator.snapshot import (
     Wishes,
 )
 
+SCHEMA = Draft202012Validator(
+    json.loads((Path(__file__).parents[2] / "docs" / "decision.schema.json").read_text(encoding="utf-8"))
+)
 GIB = 2**30
 NOW = 1_000_000.0
 NEEDED: Amounts = MappingProxyType(
@@ -405,3 +409,4 @@ def test_documents_of_decisions_can_be_read_again(taken: Snapshot, strategy: Str
     decision = decide(taken, request(), strategy)
     document = json.loads(json.dumps(decision_document(decision)))
     assert read_decision(document) == decision
+    SCHEMA.validate(document)

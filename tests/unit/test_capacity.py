@@ -1,0 +1,150 @@
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import promql_parser
+import pytest
+from jsonschema import Draft202012Validator
+from rich.console import Console
+
+from collector.catalogue import METRICS
+from collector.errors import VdbmonError
+from orchestrator.capacity import Dimension, capacity, consolidation, fleet_dimensions, what_if
+from orchestrator.capacity_documents import capacity_document, consolidation_document, what_if_document
+from orchestrator.forecast import DAY, Forecast, Point, forecast, forecasts, history_queries
+from orchestrator.resources import ResourceClass
+from orchestrator.snapshot import Cordon, HostState, Snapshot, Telemetry
+from tests.support.placing import IDLE, LARGE, NOW, host, job, shares, snapshot
+from vdbmon.capacity_tables import capacity_view, consolidation_view, what_if_view
+
+GIB = 2**30
+SCHEMA = Draft202012Validator(
+    json.loads((Path(__file__).parents[2] / "docs" / "capacity.schema.json").read_text(encoding="utf-8"))
+)
+QUARTER = {ResourceClass.SLOTS: 1, ResourceClass.MEMORY: LARGE[ResourceClass.MEMORY].sellable // 4}
+
+
+def crowded(name: str = "db1") -> HostState:
+    """One of ours, one of somebody else."""
+    theirs = {ResourceClass.SLOTS: 1, ResourceClass.MEMORY: 8 * GIB}
+    used = {**IDLE.used, ResourceClass.MEMORY: 50 * GIB}
+    return host(name, jobs=(job(1, QUARTER),), telemetry=replace(IDLE, used=used, containers={"theirs": theirs}))
+
+
+def text(renderable: object) -> str:
+    output = io.StringIO()
+    Console(file=output, width=200).print(renderable)
+    return output.getvalue()
+
+
+def test_every_dimension_has_its_figures() -> None:
+    (found,) = capacity(snapshot(crowded()))
+    assert found.dimensions[ResourceClass.MEMORY] == Dimension(
+        total=128 * GIB,
+        reserved=8 * GIB,
+        sellable=120 * GIB,
+        allocated=30 * GIB,
+        others=8 * GIB,
+        used=50 * GIB,
+        free=70 * GIB,
+    )
+    slots = found.dimensions[ResourceClass.SLOTS]
+    assert (slots.total, slots.allocated, slots.others, slots.used, slots.free) == (8, 1, 1, None, 6)
+
+
+def test_overdrawn_hosts_take_nothing_from_the_room_of_others() -> None:
+    over = host("db2", telemetry=replace(IDLE, used={**IDLE.used, ResourceClass.MEMORY: 200 * GIB}))
+    fleet = fleet_dimensions(capacity(snapshot(host("db1"), over)))
+    assert fleet[ResourceClass.MEMORY].free == 120 * GIB
+    assert fleet[ResourceClass.MEMORY].total == 256 * GIB
+
+
+def test_what_if_counts_what_fits_and_names_what_runs_out_first() -> None:
+    cordon = Cordon("db3", "ann", "disks", None, NOW)
+    answer = what_if(snapshot(host("db1"), crowded("db2"), host("db3"), cordons=(cordon,)), QUARTER)
+    assert [(fit.host, fit.count) for fit in answer.hosts] == [("db1", 4), ("db2", 2), ("db3", 0)]
+    assert answer.total == 6
+    assert answer.hosts[0].first == (ResourceClass.MEMORY,)
+    assert answer.first == {ResourceClass.MEMORY: 2}
+    assert [reason.code for reason in answer.hosts[2].closed] == ["host.cordoned"]
+    assert what_if_document(answer)["runs_out_first"] == {"memory": 2}
+    assert "6 more fit" in text(what_if_view(answer))
+
+
+def test_slots_run_out_first_where_containers_are_small() -> None:
+    answer = what_if(snapshot(host("db1")), {ResourceClass.SLOTS: 1, ResourceClass.CPU: 1})
+    assert (answer.total, answer.first) == (8, {ResourceClass.SLOTS: 1})
+
+
+def test_stretched_cpu_is_sold_beyond_what_is_there_as_long_as_use_leaves_room_for_one_more() -> None:
+    fifth = shares(LARGE, {ResourceClass.SLOTS: 0.1, ResourceClass.CPU: 0.2})
+    assert fifth[ResourceClass.CPU] * 4 > LARGE[ResourceClass.CPU].usable
+    assert what_if(snapshot(host("db1")), fifth).total == 4
+
+
+def test_consolidation_counts_all_instances_against_one_machine_each() -> None:
+    saving = consolidation(snapshot(crowded("db1"), crowded("db2"), host("db3")))
+    assert (saving.total, saving.hosts, saving.saved, saving.fewest) == (4, 3, 1, 1)
+    assert saving.instances == {"db1": 2, "db2": 2}
+    assert consolidation_document(saving)["saved"] == 1
+    assert "4 instances run on 3 hosts: 1 machines saved" in text(consolidation_view(saving))
+
+
+def line(days: int, *, at: float, per_day: float) -> list[Point]:
+    return [(NOW - (days - number) * DAY, at - (days - number) * per_day) for number in range(days + 1)]
+
+
+def test_fleet_is_full_where_the_line_meets_what_it_has() -> None:
+    found = forecast(line(10, at=100, per_day=10), usable=200, now=NOW)
+    assert found.days == 10
+    assert found.per_day == pytest.approx(10)
+    assert found.full_at == pytest.approx(NOW + 10 * DAY)
+
+
+def test_one_odd_day_does_not_bend_the_line() -> None:
+    points = line(10, at=100, per_day=10)
+    points[4] = (points[4][0], 5000.0)
+    assert forecast(points, usable=200, now=NOW).full_at == pytest.approx(NOW + 10 * DAY, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([], Forecast(days=0.0)),
+        (line(9, at=50, per_day=0.001), Forecast(days=9.0, per_day=pytest.approx(0.001), full_at=None)),
+        (line(2, at=5, per_day=1), Forecast(days=2.0)),
+        (line(9, at=50, per_day=0), Forecast(days=9.0, per_day=0.0, full_at=None)),
+        (line(9, at=100, per_day=0), Forecast(days=9.0, per_day=0.0, full_at=NOW)),
+    ],
+)
+def test_too_little_history_and_no_growth(points: list[Point], expected: Forecast) -> None:
+    assert forecast(points, usable=100, now=NOW) == expected
+
+
+@pytest.mark.parametrize("query", history_queries(Path("/var/lib/vdbmon/volumes")).values())
+def test_history_is_promql_over_declared_metrics(query: str) -> None:
+    promql_parser.parse(query)
+    assert any(name in query for name in METRICS)
+
+
+def documented() -> list[tuple[Snapshot, VdbmonError | None]]:
+    cordon = Cordon(None, "ann", "disks", None, NOW)
+    dark = host("db3", telemetry=Telemetry(up=False, age=None))
+    return [
+        (snapshot(crowded(), host("db2"), dark, cordons=(cordon,)), None),
+        (snapshot(), None),
+        (snapshot(host("db1")), VdbmonError("prometheus.slow", "no answer")),
+    ]
+
+
+@pytest.mark.parametrize(("taken", "error"), documented())
+def test_document_is_as_its_schema_says(taken: Snapshot, error: VdbmonError | None) -> None:
+    hosts = capacity(taken)
+    history = {key: line(9, at=10, per_day=1) for key in ResourceClass}
+    growth = error or forecasts(fleet_dimensions(hosts), history, now=NOW)
+    document = json.loads(json.dumps(capacity_document(NOW, hosts, growth)))
+    SCHEMA.validate(document)
+    shown = text(capacity_view(hosts, growth))
+    assert all(item.host in shown for item in hosts)
+    assert ("no forecast: no answer" in shown) == (error is not None)
