@@ -112,7 +112,7 @@ def test_one_odd_day_does_not_bend_the_line() -> None:
     ("points", "expected"),
     [
         ([], Forecast(days=0.0)),
-        (line(9, at=50, per_day=0.001), Forecast(days=9.0, per_day=pytest.approx(0.001), full_at=None)),
+        (line(9, at=50, per_day=2**-10), Forecast(days=9.0, per_day=2**-10, full_at=None)),
         (line(2, at=5, per_day=1), Forecast(days=2.0)),
         (line(9, at=50, per_day=0), Forecast(days=9.0, per_day=0.0, full_at=None)),
         (line(9, at=100, per_day=0), Forecast(days=9.0, per_day=0.0, full_at=NOW)),
