@@ -97,12 +97,14 @@ def choose(scores: dict[str, Score]) -> str | None:
 
 
 def reasons_against(host: HostState, case: Case) -> Reasons:
-    """All reasons against a host, in the order of the filters; room comes last."""
+    """All reasons against a host that are not overridden, in the order of the filters; room comes last."""
     found: Reasons = ()
     for check in FILTERS:
         against = check(host, case)
         if against:
             found += against
+    if case.overridden:
+        found = tuple(reason for reason in found if reason.code not in case.overridden)
     return found + capacity_filter(host, case)
 
 

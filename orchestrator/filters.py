@@ -13,7 +13,7 @@ from operator import attrgetter
 
 from alerts.thresholds import TELEMETRY_STALE_AFTER
 from orchestrator.gate import GateReasons, gate_reasons
-from orchestrator.reasons import Code, Reason, capacity_reason
+from orchestrator.reasons import OVERRIDABLE, Code, Reason, capacity_reason
 from orchestrator.resources import ResourceClass
 from orchestrator.settings import Reach
 from orchestrator.snapshot import NO_WISHES, Cordon, GateReading, HostState, Request, Snapshot, Unknown
@@ -45,6 +45,7 @@ class Case:
         measured: classes that are asked for and whose use must be known.
         blind: Prometheus didn't answer; it has been said.
         elsewhere: against every host but that of a local source.
+        overridden: codes that don't count, on an operator's word.
     """
 
     request: Request
@@ -56,6 +57,7 @@ class Case:
     measured: frozenset[ResourceClass]
     blind: bool
     elsewhere: Reasons
+    overridden: frozenset[str]
 
 
 def open_case(snapshot: Snapshot, request: Request) -> Case:
@@ -79,6 +81,7 @@ def open_case(snapshot: Snapshot, request: Request) -> Case:
                 text=f"the data directory of source {source.name} is on {source.host}, not here",
             ),
         ),
+        overridden=frozenset(request.override.codes if request.override else ()) & OVERRIDABLE,
     )
 
 

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from orchestrator.ledger import (
     Ledger,
     NameTakenError,
     open_ledger,
+    override_detail,
 )
 from orchestrator.limits import Limits, read_limits
 from orchestrator.operators import this_operator
@@ -240,6 +241,9 @@ class Scheduler:
                 detail=decision_document(decision),
             )
             self.ledger.record(untaken)
+            if request.override is not None:
+                detail = override_detail(request.override)
+                self.ledger.record(replace(untaken, kind="override", who=request.override.who, detail=detail))
         return decision, launch
 
     def _intend(self, request: Request, snapshot: Snapshot, decision: Decision, host: HostState) -> Launch:
@@ -258,6 +262,7 @@ class Scheduler:
             fingerprint=host.engine.fingerprint,
             decision=decision_document(decision),
             who=self.operator,
+            override=request.override,
         )
         return Launch(
             record,

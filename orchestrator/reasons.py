@@ -51,6 +51,25 @@ class Code(StrEnum):
     """Not a refusal: the host would do as well as the chosen one, whose name comes first."""
 
 
+OVERRIDABLE = frozenset(
+    {
+        Code.ALERT_FIRING,
+        Code.ALERT_SCOPE_UNKNOWN,
+        Code.PROMETHEUS_UNREACHABLE,
+        Code.PROMETHEUS_WARMING_UP,
+        Code.RULES_MISSING,
+        Code.RULES_STALE,
+        Code.RULES_FAILING,
+        Code.WATCHDOG_SILENT,
+        Code.TELEMETRY_MISSING,
+        Code.TELEMETRY_STALE,
+        Code.HOST_CORDONED,
+        Code.FLEET_FROZEN,
+    }
+)
+"""What an operator may know better than the gate. Room, names, engines and sources nobody can argue with."""
+
+
 class Reason(NamedTuple):
     """One reason against a host; a named tuple, because a fleet that is full makes thousands of them per decision.
 

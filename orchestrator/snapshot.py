@@ -50,6 +50,19 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """An operator's word against reasons of the gate.
+
+    Attributes:
+        codes: of the reasons that are not to count (`orchestrator.reasons.OVERRIDABLE`).
+    """
+
+    codes: tuple[str, ...]
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One container that somebody wants.
 
@@ -58,6 +71,7 @@ class Request:
         request_id: the identity of this attempt; names can come again, ids can't.
         amounts: what it needs, per class.
         window: None for now, and for as long as it takes.
+        override: None for no reason.
     """
 
     name: str
@@ -67,6 +81,7 @@ class Request:
     amounts: Amounts
     wishes: Wishes = NO_WISHES
     window: Window | None = None
+    override: Override | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """The ledger: what was given away to whom, and a record of every decision. SQL through SQLAlchemy Core."""
 
 from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError, NotEmptyError
-from orchestrator.ledger.records import Event, Generations, LaunchRecord, LaunchState, LedgerView, Override
+from orchestrator.ledger.records import Event, Generations, LaunchRecord, LaunchState, LedgerView
 from orchestrator.ledger.restore import Restored
-from orchestrator.ledger.store import Ledger, open_ledger
+from orchestrator.ledger.store import Ledger, open_ledger, override_detail
 
 __all__ = [
     "ConcurrentUpdateError",
@@ -16,7 +16,7 @@ __all__ = [
     "LedgerView",
     "NameTakenError",
     "NotEmptyError",
-    "Override",
     "Restored",
     "open_ledger",
+    "override_detail",
 ]

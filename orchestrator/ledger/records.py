@@ -46,19 +46,6 @@ class Generations:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Override:
-    """An operator's word against reasons of the gate.
-
-    Attributes:
-        codes: of the reasons that were not to count.
-    """
-
-    codes: tuple[str, ...]
-    who: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchRecord:
     """One launch.
 

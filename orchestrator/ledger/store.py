@@ -14,11 +14,11 @@ from orchestrator.ledger import cordons, generations, journal, schema
 from orchestrator.ledger.database import Database, open_database
 from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError
 from orchestrator.ledger.export import export_rows
-from orchestrator.ledger.records import READING, Event, Generations, LaunchRecord, LaunchState, LedgerView, Override
+from orchestrator.ledger.records import READING, Event, Generations, LaunchRecord, LaunchState, LedgerView
 from orchestrator.ledger.restore import Restored, restore
 from orchestrator.ledger.view import read_view
 from orchestrator.resources import Amounts, InventoryRows, ResourceClass
-from orchestrator.snapshot import Cordon
+from orchestrator.snapshot import Cordon, Override
 
 
 class Ledger:
@@ -67,8 +67,7 @@ class Ledger:
             )
             journal.append(connection, about(kind="decision", who=who, detail=decision))
             if override is not None:
-                detail = {"codes": list(override.codes), "why": override.why}
-                journal.append(connection, about(kind="override", who=override.who, detail=detail))
+                journal.append(connection, about(kind="override", who=override.who, detail=override_detail(override)))
             journal.append(connection, about(kind="intent"))
 
     def advance(
@@ -190,6 +189,11 @@ def open_ledger(url: str) -> Ledger:
         LedgerError: the database can't be made or opened, or a newer vdbmon has written it.
     """
     return Ledger(open_database(url))
+
+
+def override_detail(override: Override) -> dict[str, Any]:
+    """What the record keeps of an override, besides who it was."""
+    return {"codes": list(override.codes), "why": override.why}
 
 
 def _swap_all(connection: Connection, record: LaunchRecord, expected: Generations, fingerprint: str) -> None:

@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 from collector.errors import VdbmonError
 from orchestrator.decision import decide
 from orchestrator.documents import decision_document
-from orchestrator.ledger import Event, LaunchState, Ledger, Override
-from orchestrator.snapshot import Snapshot
+from orchestrator.ledger import Event, LaunchState, Ledger
+from orchestrator.snapshot import Override, Snapshot
 from tests.support.ledger import allocate, record
 from tests.support.ledger_load import request, well_fleet
 from vdbmon.cli import app

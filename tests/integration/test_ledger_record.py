@@ -11,11 +11,10 @@ from orchestrator.ledger import (
     LaunchState,
     Ledger,
     NotEmptyError,
-    Override,
     Restored,
 )
 from orchestrator.resources import ResourceClass
-from orchestrator.snapshot import Cordon
+from orchestrator.snapshot import Cordon, Override
 from tests.support.ledger import NEEDED, allocate, record
 
 ALL = frozenset(ResourceClass)

@@ -218,6 +218,23 @@ def test_command_prints_one_json_document(gate: Gate) -> None:
     assert document["launched"] is None
 
 
+def test_operator_overrides_the_gate_by_name_and_it_stands_in_the_record(gate: Gate) -> None:
+    small = ("b1", "--source", "demo", "--disk", "16MiB", "--memory", "64MiB")
+    assert vdbmon(gate, "cordon", HOST, "--why", "new kernel").returncode == 0
+    refused = vdbmon(gate, "place", *small)
+    assert refused.returncode == 3
+    assert "host.cordoned" in refused.stdout
+    assert vdbmon(gate, "place", *small, "--override", "host.cordoned").returncode == 2, "a reason must be given"
+    assert vdbmon(gate, "place", *small, "--override", "capacity.slots", "--why", "x").returncode == 2
+    done = vdbmon(gate, "place", *small, "--override", "host.cordoned", "--why", "it is urgent")
+    assert "has no image" in done.stderr, "it got as far as the launch"
+    explained = vdbmon(gate, "explain", "b1").stdout
+    assert "b1: accepted" in explained
+    assert "host.cordoned: it is urgent" in explained
+    assert "1 earlier: vdbmon explain b1 --request " in explained
+    assert vdbmon(gate, "uncordon", HOST).stdout == f"{HOST} takes containers again\n"
+
+
 def test_command_that_fails_to_launch_says_so_in_one_line_and_leaves_nothing(gate: Gate) -> None:
     done = vdbmon(gate, "place", "b1", "--source", "demo", "--disk", "16MiB", "--memory", "64MiB")
     assert done.returncode == 1

@@ -21,6 +21,7 @@ from orchestrator.snapshot import (
     GateGroup,
     GateReading,
     HostState,
+    Override,
     PlacedJob,
     Request,
     Snapshot,
@@ -410,3 +411,21 @@ def test_documents_of_decisions_can_be_read_again(taken: Snapshot, strategy: Str
     document = json.loads(json.dumps(decision_document(decision)))
     assert read_decision(document) == decision
     SCHEMA.validate(document)
+
+
+OVERRIDE = Override(codes=("alert.firing", "host.cordoned", "capacity.slots"), who="ann", why="disk replaced")
+
+
+def test_an_override_drops_the_reasons_that_it_names_and_no_others() -> None:
+    alert = GateAlert(name="HostFilesystemFull", host="db1", fleet=False, firing=True)
+    cordon = Cordon(host="db1", who="bob", why="kernel", until=None, since=NOW)
+    closed = snapshot(gate=gate(alerts=(alert,)), cordons=(cordon,))
+    assert decide(closed, request()).codes("db1") == {"alert.firing", "host.cordoned"}
+    assert decide(closed, request(override=OVERRIDE)).host == "db1"
+    stale = snapshot(host(telemetry=replace(IDLE, age=999.0)), gate=gate(alerts=(alert,)))
+    assert decide(stale, request(override=OVERRIDE)).codes("db1") == {"telemetry.stale"}
+
+
+def test_room_can_not_be_overridden() -> None:
+    full = snapshot(host(allocated={ResourceClass.SLOTS: 5}))
+    assert decide(full, request(override=OVERRIDE)).codes("db1") == {"capacity.slots"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +18,10 @@ from orchestrator.batch import DURATION, Wanted, read_batch
 from orchestrator.decision import Decision
 from orchestrator.ledger import LaunchRecord, LaunchState
 from orchestrator.placement import Placement, Scheduler, open_scheduler, placement_json
-from orchestrator.reasons import Code
+from orchestrator.reasons import OVERRIDABLE, Code
 from orchestrator.scoring import Strategy
 from orchestrator.sizes import CPUS, DEFAULTS, parse_amounts
-from orchestrator.snapshot import Request, Wishes
+from orchestrator.snapshot import Override, Request, Wishes
 from orchestrator.windows import parse_window
 from vdbmon.batches import REFUSED, place_batch
 from vdbmon.config import find_config, load_config
@@ -60,6 +61,10 @@ def place(
     label: Annotated[list[str] | None, typer.Option(help="Only on hosts with this KEY=VALUE.")] = None,
     apart: Annotated[bool, typer.Option("--apart", help="Not beside another job of the source.")] = False,
     strategy: Annotated[Strategy, typer.Option(help="Keep jobs apart, or hosts free.")] = Strategy.SPREAD,
+    override: Annotated[
+        list[str] | None, typer.Option(help="A code of the gate that is not to count, as alert.firing; needs --why.")
+    ] = None,
+    why: Annotated[str | None, typer.Option(help="Why it is not to count, for the record.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, and launch nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the job ends; exit with 1 if it failed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -83,8 +88,8 @@ def place(
     }
     now = datetime.now().astimezone()
     if batch is not None:
-        if name is not None or source is not None:
-            raise ConfigError("request.batch", "--batch has names and sources of its own", "leave them out")
+        if name is not None or source is not None or override:
+            raise ConfigError("request.batch", "--batch takes no NAME, --source or --override", "leave them out")
         code = place_batch(settings, read_batch(batch, now), strategy=strategy, dry_run=dry_run, as_json=as_json)
         raise typer.Exit(code)
     if name is None or source is None:
@@ -101,12 +106,25 @@ def place(
     )
     with open_scheduler(settings.fleet(), settings.host.name, strategy=strategy) as scheduler:
         scheduler.require_free(name)
-        request = scheduler.wanted(wanted)
+        request = replace(scheduler.wanted(wanted), override=_override(override or [], why, who=scheduler.operator))
         if as_json:
             code = _place_json(scheduler, request, dry_run=dry_run, wait=wait)
         else:
             code = _place(scheduler, request, dry_run=dry_run, wait=wait)
     raise typer.Exit(code)
+
+
+def _override(codes: Sequence[str], why: str | None, *, who: str) -> Override | None:
+    """An operator's word against the gate; it stands in the record for good."""
+    if not codes and why is None:
+        return None
+    wrong = next((code for code in codes if code not in OVERRIDABLE), None)
+    if wrong is not None:
+        known = ", ".join(sorted(OVERRIDABLE))
+        raise ConfigError("request.override", f"--override {wrong}: nobody can override that", f"known: {known}")
+    if not codes or not why or not why.strip():
+        raise ConfigError("request.why", "--override and --why go together", "give a code, and why it is not to count")
+    return Override(codes=tuple(sorted(set(codes))), who=who, why=why)
 
 
 def _labels(texts: Iterable[str]) -> dict[str, str]:
