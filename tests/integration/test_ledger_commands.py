@@ -88,7 +88,7 @@ def test_wrong_words_are_refused_and_change_nothing(commands: Commands, ledger: 
 
 
 def decided(ledger: Ledger, snapshot: Snapshot, request_id: str, *, at: float) -> None:
-    wanted = replace(request(0), name="b1", request_id=request_id)
+    wanted = replace(request("demo"), name="b1", request_id=request_id)
     document = decision_document(decide(snapshot, wanted))
     ledger.record(Event(at=at, kind="decision", request_id=request_id, name="b1", who="ann", detail=document))
 
@@ -111,7 +111,7 @@ def test_a_refusal_is_explained_again_later(commands: Commands, ledger: Ledger) 
 
 
 def test_an_override_shows_in_the_explanation(commands: Commands, ledger: Ledger) -> None:
-    wanted = replace(request(0), name="b1")
+    wanted = replace(request("demo"), name="b1")
     document = decision_document(decide(well_fleet(), wanted))
     override = Override(codes=("alert.firing",), who="ann", why="the disk is being replaced")
     allocate(ledger, record(), override=override, decision=document)

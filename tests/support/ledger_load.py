@@ -61,29 +61,29 @@ _OPEN_GATE = GateReading(
 
 
 def host_name(number: int) -> str:
-    """Of the hosts there are."""
-    return f"db{number % HOSTS:02}"
+    """Of one of them."""
+    return f"db{number:02}"
 
 
-def request(number: int) -> Request:
-    """A request that only one host can take: its source is there."""
-    host = host_name(number)
-    source = SourceSettings(
-        name=f"on-{host}",
-        reach=Reach.LOCAL,
-        address="unix:///run/mysqld.sock",
-        credentials_file=Path("/c"),
-        host=host,
-        data_dir=Path("/d"),
+def request(source: str) -> Request:
+    """A request that any host may take, so that all schedulers want the same one: the best."""
+    settings = SourceSettings(
+        name=source, reach=Reach.STREAM, address="tcp://db.example:3306", credentials_file=Path("/c")
     )
     request_id = uuid.uuid4().hex
-    return Request(name=f"b-{request_id}", request_id=request_id, source=source, job="backup", amounts=dict(AMOUNTS))
+    return Request(name=f"b-{request_id}", request_id=request_id, source=settings, job="backup", amounts=dict(AMOUNTS))
 
 
 def well_fleet() -> Snapshot:
     """All hosts, idle, with an open gate; nothing of any ledger."""
     hosts = (
-        HostState(name=host_name(number), inventory=INVENTORY, engine=EngineState(fingerprint="e"), telemetry=_IDLE)
+        HostState(
+            name=host_name(number),
+            inventory=INVENTORY,
+            engine=EngineState(fingerprint="e"),
+            telemetry=_IDLE,
+            reaches=frozenset(Reach),
+        )
         for number in range(HOSTS)
     )
     return Snapshot(taken_at=_NOW, hosts=tuple(hosts), gate=_OPEN_GATE)
@@ -145,15 +145,15 @@ class Scheduler:
 
 
 def place(url: str, requests: int) -> None:
-    """Place on one host after the other, so that all processes meet on each."""
+    """Place as fast as it goes."""
     scheduler = Scheduler(open_ledger(url))
     scheduler.ledger.view()
     _say("ready")
     sys.stdin.readline()
     started, lost = time.monotonic(), 0
-    for number in range(requests):
+    for _ in range(requests):
         try:
-            scheduler.place(request(number))
+            scheduler.place(request(f"source-{os.getpid()}"))
         except ConcurrentUpdateError:
             lost += 1
     result = {
@@ -172,11 +172,11 @@ def churn(url: str, progress: int, seed: int) -> None:
     scheduler = Scheduler(open_ledger(url))
     while True:
         with contextlib.suppress(ConcurrentUpdateError):
-            scheduler.place(request(chance.randrange(3)))
+            scheduler.place(request(f"source-{chance.randrange(3)}"))
         while scheduler.placed:
             os.write(progress, f"{scheduler.placed.pop()}\n".encode())
         live = scheduler.ledger.launches()
-        if len(live) > CHURNING * SLOTS // 2:
+        if len(live) > HOSTS * SLOTS // 2:
             scheduler.take_back(chance.choice(live).request_id)
 
 
