@@ -6,23 +6,23 @@ still holds something stay, whatever their age.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, insert, select
 
 from orchestrator.ledger import schema
-from orchestrator.ledger.records import Event
+from orchestrator.ledger.records import Event, columns_of
 
 _BATCH = 1000
 """Entries that one call deletes at the most: no placement waits for a long clean-up."""
 
-_COLUMNS = [schema.event.c[name] for name in Event.__dataclass_fields__]
+_COLUMNS = [schema.event.c[item.name] for item in fields(Event)]
 
 
 def append(connection: Connection, entry: Event) -> None:
     """Write an entry."""
-    connection.execute(insert(schema.event).values(asdict(entry)))
+    connection.execute(insert(schema.event).values(columns_of(entry)))
 
 
 def events_of(connection: Connection, *, request_id: str) -> tuple[Event, ...]:

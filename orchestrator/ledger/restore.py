@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy import Connection, insert, select, update
@@ -12,7 +12,7 @@ from orchestrator.ledger import generations, schema
 from orchestrator.ledger.cordons import set_cordon
 from orchestrator.ledger.errors import NotEmptyError
 from orchestrator.ledger.journal import append
-from orchestrator.ledger.records import Event, LaunchRecord
+from orchestrator.ledger.records import Event, LaunchRecord, columns_of
 from orchestrator.resources import Amounts
 from orchestrator.snapshot import Cordon
 
@@ -51,7 +51,7 @@ def restore(connection: Connection, restored: Restored, *, who: str, at: float) 
         )
     generations.move(connection, schema.source, {record.source for record in restored.launches})
     for record in restored.launches:
-        connection.execute(insert(schema.launch).values(asdict(record)))
+        connection.execute(insert(schema.launch).values(columns_of(record)))
         rows = [
             {"request_id": record.request_id, "host": record.host, "resource_class": key, "amount": amount}
             for key, amount in restored.amounts[record.request_id].items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,7 @@ from orchestrator.ledger import cordons, generations, journal, schema
 from orchestrator.ledger.database import Database, open_database
 from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError
 from orchestrator.ledger.export import export_rows
-from orchestrator.ledger.records import READING, Event, Generations, LaunchRecord, LaunchState, LedgerView
+from orchestrator.ledger.records import READING, Event, Generations, LaunchRecord, LaunchState, LedgerView, columns_of
 from orchestrator.ledger.restore import Restored, restore
 from orchestrator.ledger.view import read_view
 from orchestrator.resources import Amounts, InventoryRows, ResourceClass
@@ -58,7 +57,7 @@ class Ledger:
             if max_readers is not None:
                 _check_readers(connection, record.source, max_readers)
             try:
-                connection.execute(insert(schema.launch).values(asdict(record)))
+                connection.execute(insert(schema.launch).values(columns_of(record)))
             except IntegrityError as error:
                 raise NameTakenError(record.name) from error
             _write_amounts(connection, record, amounts)
