@@ -83,11 +83,19 @@ _EXAMPLES: Mapping[str, object] = {
     "hosts.name": "dr-host-01",
     "hosts.agent": "http://10.0.0.11:9273",
     "hosts.docker": "unix:///var/run/docker.sock",
+    "hosts.zone": "fra1-a",
+    "hosts.device_class": "nvme",
+    "hosts.pools": ["backup-net"],
+    "hosts.labels": {"rack": "r7"},
     "inventory.cpus": 16,
     "inventory.memory": "120GiB",
     "inventory.disk": "4TB",
     "inventory.read_bps": "400MB",
     "inventory.write_bps": "300MB",
+    "inventory.read_iops": 20_000,
+    "inventory.write_iops": 10_000,
+    "inventory.network_in": "1GB",
+    "inventory.network_out": "1GB",
     "reserved.memory": "4GiB",
     "reserved.disk": "100GB",
     "sources.name": "orders",
@@ -96,6 +104,7 @@ _EXAMPLES: Mapping[str, object] = {
     "sources.credentials_file": "/etc/vdbmon/orders.cnf",
     "sources.host": "dr-host-01",
     "sources.data_dir": "/srv/orders/mysql",
+    "sources.readers": 1,
 }
 
 # Explained in full where they first come up; later sections refer to there.
@@ -256,7 +265,7 @@ def _spelled(hint: Any, value: object) -> object:
 
 
 def _duration(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("m", 60)):
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds and seconds % size == 0:
             return f"{seconds / size:g}{unit}"
     return f"{seconds:g}s" if seconds == 0 or seconds >= 1 else f"{seconds * 1000:g}ms"
