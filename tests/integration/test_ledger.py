@@ -12,6 +12,7 @@ from orchestrator.ledger import (
     Ledger,
     LedgerError,
     NameTakenError,
+    database,
     open_ledger,
 )
 from orchestrator.ledger.database import open_database
@@ -146,6 +147,18 @@ def test_a_view_is_of_one_moment(ledger_url: str) -> None:
         assert sorted(read_view(connection).names) == ["b1", "b2"]
     other.close()
     ledger.close()
+
+
+def test_a_writer_holds_sqlite_before_it_has_read_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    first = open_database(url)
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0)
+    second = open_ledger(url)
+    with first.writing(), pytest.raises(LedgerError, match="locked"):
+        allocate(second, record())
+    allocate(second, record())
+    first.close()
+    second.close()
 
 
 def test_the_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
