@@ -2,7 +2,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEV := $(VENV)/.dev-installed
 
-.PHONY: up down test lint bench bench-collector bench-sinks soak
+.PHONY: up down test lint bench bench-collector bench-sinks bench-place soak
 
 up: ## install what is missing, start the local stack, run one backup
 	@deploy/local/bootstrap.sh
@@ -35,6 +35,9 @@ bench-collector: $(DEV) ## the agent with 5, 50 and 200 containers, about 15 min
 bench-sinks: $(DEV) ## every push output with the points of 50 containers, and a backlog of an hour; 3 minutes
 	@deploy/local/bootstrap.sh --test
 	@$(BIN)/python -m tests.bench.sinks
+
+bench-place: $(DEV) ## decisions, plans, hosts used, and the command with 100 hosts; a minute
+	@$(BIN)/python -m tests.bench.place
 
 soak: $(DEV) ## the agent under churn of real containers; MINUTES=240
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),240)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from orchestrator.windows import parse_window
 DURATION = "1h"
 """What a job with a window is taken to last where nothing is said."""
 
-_TO_WISHES = TypeAdapter(Wishes)
 _WISHES = tuple(item.name for item in fields(Wishes))
 _WINDOW = ("not_before", "deadline", "duration")
 _KNOWN = ("name", "source", "job", *KEYS, *_WISHES, *_WINDOW)
@@ -101,7 +101,7 @@ def _wanted(where: str, entry: Mapping[str, Any], now: datetime) -> Wanted:
             source=entry["source"],
             job=str(entry.get("job", "backup")),
             amounts=parse_amounts({key: entry[key] for key in KEYS if key in entry}),
-            wishes=_TO_WISHES.validate_python({key: entry[key] for key in _WISHES if key in entry}),
+            wishes=_to_wishes().validate_python({key: entry[key] for key in _WISHES if key in entry}),
             window=parse_window(
                 not_before=_text(entry.get("not_before")),
                 deadline=_text(entry.get("deadline")),
@@ -114,6 +114,12 @@ def _wanted(where: str, entry: Mapping[str, Any], now: datetime) -> Wanted:
         raise ConfigError("batch.key", f"{where}: {first['loc'][0]}: {first['msg']}") from error
     except ConfigError as error:
         raise ConfigError(error.code, f"{where}: {error.message}", error.remedy) from error
+
+
+@cache
+def _to_wishes() -> TypeAdapter[Wishes]:
+    """Made when it is needed: no other command reads a batch."""
+    return TypeAdapter(Wishes)
 
 
 def _text(value: object) -> str | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Collection, Container, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from collector.errors import VdbmonError
 
@@ -14,12 +15,34 @@ Key = TypeVar("Key", bound=Hashable)
 Answer = TypeVar("Answer")
 
 
+@dataclass(frozen=True, slots=True)
+class Stragglers(Generic[Key]):
+    """When nine of ten have answered, the others get so many seconds more.
+
+    Attributes:
+        awaited: keys that are never among them.
+    """
+
+    seconds: float
+    awaited: frozenset[Key]
+
+    def are_left(self, found: Container[Key], calls: Collection[Key]) -> bool:
+        """Whether only stragglers haven't answered."""
+        missing = [key for key in calls if key not in found]
+        return len(missing) * 10 <= len(calls) and not any(key in self.awaited for key in missing)
+
+
 def ask_all(
-    calls: Mapping[Key, Callable[[], Answer]], *, seconds: float, monotonic: Callable[[], float] = time.monotonic
+    calls: Mapping[Key, Callable[[], Answer]],
+    *,
+    seconds: float,
+    stragglers: Stragglers[Key] | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> dict[Key, Answer | VdbmonError]:
     """Run the calls at the same time; the answers that came in `seconds`, or the error that a call raised.
 
-    A key without an answer is absent. Threads are daemons: one that hangs doesn't keep the process from ending.
+    With `stragglers` the last few are not waited for that long. A key without an answer is absent. Threads are daemons:
+    one that hangs doesn't keep the process from ending.
 
     Raises:
         Exception: whatever a call raised that is no VdbmonError.
@@ -37,6 +60,8 @@ def ask_all(
     until = monotonic() + seconds
     found: dict[Key, Answer | VdbmonError] = {}
     while len(found) < len(calls):
+        if stragglers is not None and stragglers.are_left(found, calls):
+            until, stragglers = min(until, monotonic() + stragglers.seconds), None
         try:
             key, answer = answers.get(timeout=max(until - monotonic(), 0.0))
         except queue.Empty:

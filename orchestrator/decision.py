@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
-from orchestrator.filters import FILTERS, Case, Reasons, capacity_filter, open_case
+from orchestrator.filters import Case, Reasons, capacity_filter, open_case
 from orchestrator.reasons import Code, Reason
 from orchestrator.resources import Amounts
 from orchestrator.scoring import Score, Strategy, score, weigh
@@ -99,7 +99,7 @@ def choose(scores: dict[str, Score]) -> str | None:
 def reasons_against(host: HostState, case: Case) -> Reasons:
     """All reasons against a host that are not overridden, in the order of the filters; room comes last."""
     found: Reasons = ()
-    for check in FILTERS:
+    for check in case.filters:
         against = check(host, case)
         if against:
             found += against

@@ -148,11 +148,12 @@ class Scheduler:
 
     def snapshot(self) -> Snapshot:
         """The fleet as it is now."""
+        visit = self._visits()
         return take_snapshot(
             self.fleet,
             local_host=self.local_host,
             engines=self.engines,
-            probe=lambda host: self._visit(host).engine,
+            probe=lambda host: visit(host).engine,
             ledger=self.ledger,
             clock=self.clock,
         )
@@ -179,7 +180,8 @@ class Scheduler:
         """All launches that hold something, those that ended settled; each host's engine costs its own rows at most."""
         records = self.ledger.launches()
         hosts = sorted({record.host for record in records if record.host in self.engines})
-        visits = {host: partial(self._visit, host) for host in hosts}
+        visit = self._visits()
+        visits = {host: partial(visit, host) for host in hosts}
         answers = ask_all(visits, seconds=SURVEY_SECONDS)
         settled = [visit.settled for visit in answers.values() if isinstance(visit, _Visit)]
         known = {record.request_id: record for some in settled for record in some}
@@ -211,18 +213,23 @@ class Scheduler:
             self.ledger, engines=self.engines, volumes=self.volumes, local_host=self.local_host, clock=self.clock
         )
 
-    def _visit(self, host: str) -> _Visit:
+    def _visits(self) -> Callable[[str], _Visit]:
         """Ask a host's engine; what has ended there gives its room back before the ledger is read for a decision.
 
         On an engine that isn't the known one nothing is settled: that a container isn't there says nothing then.
         """
-        engine = self.engines[host]
-        state = engine.probe()
-        if self.ledger.view().fingerprints.get(host, state.fingerprint) != state.fingerprint:
-            return _Visit(engine=state, settled=())
-        own = (record for record in self.ledger.launches() if record.host == host)
-        settled = tuple(settle(record, engine=engine, ledger=self.ledger, clock=self.clock) for record in own)
-        return _Visit(engine=state, settled=settled)
+        known, records = self.ledger.view().fingerprints, self.ledger.launches()
+
+        def visit(host: str) -> _Visit:
+            engine = self.engines[host]
+            state = engine.probe()
+            if known.get(host, state.fingerprint) != state.fingerprint:
+                return _Visit(engine=state, settled=())
+            own = (record for record in records if record.host == host)
+            settled = tuple(settle(record, engine=engine, ledger=self.ledger, clock=self.clock) for record in own)
+            return _Visit(engine=state, settled=settled)
+
+        return visit
 
     def _allocate(self, request: Request) -> tuple[Decision, Launch | None]:
         decision, launch = decide_and_take(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from orchestrator.decision import Decision, decide
-from orchestrator.filters import FILTERS, open_case
+from orchestrator.filters import open_case
 from orchestrator.packing import Item, Vector, pack
 from orchestrator.resources import ResourceClass
 from orchestrator.scoring import Strategy, score, weigh
@@ -128,7 +128,7 @@ _Allowed = Mapping[str, frozenset[str]]
 def _allowed(fleet: Snapshot, request: Request) -> frozenset[str]:
     """Hosts that nothing but room speaks against."""
     case = open_case(fleet, request)
-    return frozenset(host.name for host in fleet.hosts if not any(check(host, case) for check in FILTERS))
+    return frozenset(host.name for host in fleet.hosts if not any(check(host, case) for check in case.filters))
 
 
 def _within_readers(fleet: Snapshot, requests: Sequence[Request]) -> list[Request]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from collector.errors import VdbmonError
-from orchestrator.deadline import ask_all
+from orchestrator.deadline import Stragglers, ask_all
 from orchestrator.engine import Engine
 from orchestrator.gate import read_gate
 from orchestrator.ledger import Ledger, LedgerView
@@ -19,6 +19,8 @@ from orchestrator.telemetry import Readings, read_telemetry, telemetry_of
 
 SURVEY_SECONDS = 5.0
 PROMETHEUS_SECONDS = 3.0
+STRAGGLER_SECONDS = 0.3
+"""How much longer an engine may take than nine of ten others: one that hangs must not cost the command seconds."""
 
 _Monitoring = tuple[GateReading, Readings]
 _Answer = EngineState | _Monitoring | VdbmonError | None
@@ -41,7 +43,9 @@ def take_snapshot(
     client = PrometheusClient(fleet.prometheus.url, timeout=PROMETHEUS_SECONDS)
     calls: dict[str | None, Callable[[], EngineState | _Monitoring]] = {name: partial(probe, name) for name in engines}
     calls[None] = lambda: _monitoring(client)
-    answers: dict[str | None, EngineState | _Monitoring | VdbmonError] = ask_all(calls, seconds=SURVEY_SECONDS)
+    answers: dict[str | None, EngineState | _Monitoring | VdbmonError] = ask_all(
+        calls, seconds=SURVEY_SECONDS, stragglers=Stragglers(STRAGGLER_SECONDS, frozenset({None}))
+    )
     gate, readings = _split(answers.get(None), fleet.prometheus.url)
     asked = Snapshot(
         taken_at=clock(),
@@ -107,7 +111,7 @@ def _engine_state(answer: _Answer, address: str) -> EngineState | Unknown:
         case VdbmonError() as error:
             return Unknown(error.message)
         case _:
-            return Unknown(f"engine {address} doesn't answer within {SURVEY_SECONDS:g} s")
+            return Unknown(f"engine {address} doesn't answer in time")
 
 
 def _telemetry(host: HostSettings, readings: Readings | None, fleet: FleetSettings) -> Telemetry | None:

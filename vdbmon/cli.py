@@ -5,9 +5,11 @@ Commands are imported only when called: the agent must not carry the ledger's li
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import sys
+from types import ModuleType
 from typing import Any, NoReturn
 
 import typer
@@ -44,11 +46,21 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - click's interface
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"vdbmon.commands.{cmd_name}")
+        module = _imported(f"vdbmon.commands.{cmd_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         command.short_help = COMMANDS[cmd_name]
         return command
+
+
+def _imported(name: str) -> ModuleType:
+    """Import a module without the garbage collector, which finds nothing in it and takes a sixth of the time."""
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 app = typer.Typer(

@@ -47,11 +47,10 @@ class DockerEngine:
         self._connected: docker.DockerClient | None = None
 
     def probe(self) -> EngineState:
-        """Ping, list all containers, info: a daemon that hangs often answers the first and not the others."""
+        """Version, all containers, info: a daemon that hangs often answers the first and not the others."""
         with self._answering():
-            client = self._connect(self._probe_seconds)
+            client = self._connect(self._probe_seconds)  # asks for the version
             try:
-                client.ping()
                 names = [name.lstrip("/") for item in client.api.containers(all=True) for name in item["Names"] or ()]
                 return EngineState(fingerprint=_fingerprint(client.info()), containers=frozenset(names))
             finally:
@@ -122,9 +121,14 @@ class DockerEngine:
 
     def _connect(self, timeout: float) -> docker.DockerClient:
         seconds: Any = timeout  # docker-py hands it to requests, which takes fractions; the stubs say int
-        if self._given is None:
-            return docker.from_env(timeout=seconds)
-        return docker.DockerClient(base_url=self._given, timeout=seconds)
+        client = (
+            docker.from_env(timeout=seconds)
+            if self._given is None
+            else docker.DockerClient(base_url=self._given, timeout=seconds)
+        )
+        # No proxy and no .netrc stands before an engine; looking for them anew is a quarter of what a call costs.
+        client.api.trust_env = False
+        return client
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

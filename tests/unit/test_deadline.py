@@ -4,7 +4,7 @@ import time
 import pytest
 
 from collector.errors import VdbmonError
-from orchestrator.deadline import ask_all
+from orchestrator.deadline import Stragglers, ask_all
 
 
 def test_answers_and_errors_come_by_key_and_a_hung_call_is_absent() -> None:
@@ -41,3 +41,20 @@ def test_a_fault_of_ours_is_not_taken_for_an_answer() -> None:
 
 def test_nobody_to_ask() -> None:
     assert ask_all({}, seconds=5) == {}
+
+
+def test_stragglers_are_not_waited_for_unless_they_are_awaited() -> None:
+    release = threading.Event()
+    quick = {number: lambda: 1 for number in range(20)}
+
+    def slow() -> int:
+        release.wait(1.0)
+        return 2
+
+    started = time.monotonic()
+    answers = ask_all({**quick, 99: slow}, seconds=30, stragglers=Stragglers(0.1, frozenset({0})))
+    assert time.monotonic() - started < 0.9
+    assert answers == dict.fromkeys(quick, 1)
+    assert ask_all({**quick, 99: slow}, seconds=30, stragglers=Stragglers(0.1, frozenset({99})))[99] == 2
+    assert ask_all({1: lambda: 1, 99: slow}, seconds=30, stragglers=Stragglers(0.0, frozenset()))[99] == 2
+    release.set()
