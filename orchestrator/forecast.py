@@ -106,9 +106,5 @@ def _disk_used(volumes_dir: Path) -> str:
 
 
 def forecasts(fleet: Dimensions, history: Mapping[ResourceClass, list[Point]], *, now: float) -> Forecasts:
-    """One forecast per class that has a history."""
-    return {
-        key: forecast(history[key], usable=one.total - one.reserved, now=now)
-        for key, one in fleet.items()
-        if key in history
-    }
+    """One forecast per class of the fleet."""
+    return {key: forecast(history.get(key, ()), usable=one.total - one.reserved, now=now) for key, one in fleet.items()}

@@ -31,7 +31,7 @@ def capacity_view(hosts: Sequence[HostCapacity], growth: Forecasts | VdbmonError
     if isinstance(growth, VdbmonError):
         parts.append(Text(f"no forecast: {growth}"))
     else:
-        parts.append(_forecasts(fleet, growth))
+        parts.append(_forecasts(growth))
     return Group(*parts)
 
 
@@ -82,11 +82,10 @@ def _amounts(key: ResourceClass, one: Dimension) -> Iterable[str]:
     yield key.amount_text(one.free)
 
 
-def _forecasts(fleet: Dimensions, growth: Forecasts) -> Table:
+def _forecasts(growth: Forecasts) -> Table:
     table = Table("", "growth per day", "full", box=box.SIMPLE_HEAD, pad_edge=False)
-    for key in fleet:
-        if key in growth:
-            table.add_row(key.label, *_forecast(key, growth[key]))
+    for key, one in growth.items():
+        table.add_row(key.label, *_forecast(key, one))
     return table
 
 

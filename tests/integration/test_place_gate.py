@@ -277,3 +277,44 @@ def test_stopped_prometheus_and_a_young_one_are_refused(tmp_path: Path, shared_d
             assert "prometheus.warming_up" in scheduler.decide(request).codes(HOST)
             stop(server.process)
             assert scheduler.decide(request).codes(HOST) == {"prometheus.unreachable"}
+
+
+def test_capacity_is_told_from_what_prometheus_and_the_ledger_have(gate: Gate) -> None:
+    done = vdbmon(gate, "capacity", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    (host,) = document["hosts"]
+    assert (host["host"], host["closed"]) == (HOST, [])
+    assert host["dimensions"]["memory"]["total"] == host["dimensions"]["memory"]["free"] == 8 * GIB
+    assert document["error"] is None
+    assert document["forecast"]["memory"]["full_at"] is None
+    assert "days of history" in vdbmon(gate, "capacity").stdout
+    fits = json.loads(vdbmon(gate, "capacity", "--what-if", "memory=3GiB,cpus=0.5", "--json").stdout)
+    assert (fits["total"], fits["runs_out_first"]) == (2, {"disk": 1, "memory": 1})
+    assert json.loads(vdbmon(gate, "capacity", "--consolidation", "--json").stdout)["instances"] == 0
+
+
+def test_batch_is_planned_as_a_whole_and_shown_before_anything_is_done(gate: Gate) -> None:
+    batch = gate.folder / "batch.toml"
+    one = '[[containers]]\nname = "b{}"\nsource = "demo"\nmemory = "3GiB"\ncpus = 0.5\ndisk = "1GiB"\n'
+    batch.write_text("".join(one.format(number) for number in range(3)))
+    done = vdbmon(gate, "place", "--batch", str(batch), "--dry-run", "--json")
+    assert done.returncode == 3
+    plan = json.loads(done.stdout)
+    assert [item["host"] for item in plan["assignments"]] == [HOST, HOST]
+    (refused,) = plan["refused"]
+    assert [reason["code"] for reason in refused["verdicts"][0]["reasons"]] == ["capacity.memory"]
+    shown = vdbmon(gate, "place", "--batch", str(batch), "--dry-run").stdout
+    assert "place 2 of 3 on 1 of 1 hosts" in shown
+    assert vdbmon(gate, "ps").stdout == "nothing is placed\n"
+    assert vdbmon(gate, "plan", "drain", HOST).stdout == f"nothing of vdbmon's runs on {HOST}\n"
+
+
+def test_what_is_to_start_later_is_not_launched_now(gate: Gate) -> None:
+    later = (datetime.now(UTC) + timedelta(hours=2)).isoformat(timespec="minutes")
+    sizes = ("--disk", "16MiB", "--memory", "64MiB")
+    done = vdbmon(gate, "place", "b1", "--source", "demo", *sizes, "--not-before", later)
+    assert done.returncode == 3
+    assert "b1 was not launched: it is to start at" in done.stderr
+    assert "start at" in done.stdout
+    assert vdbmon(gate, "ps").stdout == "nothing is placed\n"
