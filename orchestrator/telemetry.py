@@ -36,9 +36,9 @@ PERCENTILE = 0.95
 _INPUTS = 'input=~"cgroup|host"'
 _RATE = "1m"
 _CLASS = "class"
-_WHOLE_DISK = (
-    'device!~"(loop|ram|zram|sr|fd|dm-|md)[0-9]+|(sd|vd|xvd|hd)[a-z]+[0-9]+|(nvme|mmcblk).+p[0-9]+"'  # no partitions
-)
+_WHOLE_DISK = 'device!~"(/dev/)?((loop|ram|zram|sr|fd|dm-|md)[0-9]+|(sd|vd|xvd|hd)[a-z]+[0-9]+|(nvme|mmcblk).+p[0-9]+)"'
+"""No partitions, and nothing that lies on another disk; hosts name devices bare, containers by path."""
+
 _PHYSICAL_LINK = (
     'device!~"lo|(bond|team|dummy|tun|tap|tunl|sit|gre|erspan|ip6tnl|vxlan|genev|virbr|docker|ovs-|cni|flannel|cali)'
     '.*|veth.*|br[-0-9].*|vlan.*|.+[.][0-9]+"'  # nothing that sends through another link

@@ -122,8 +122,22 @@ def selectors(node: object) -> list[promql_parser.VectorSelector]:
 @pytest.mark.parametrize(
     ("device", "counts"),
     [
-        *((name, True) for name in ("vda", "sdb", "xvdf", "nvme0n1", "mmcblk0")),
-        *((name, False) for name in ("nvme0n1p2", "sda1", "xvda1", "mmcblk0p1", "dm-0", "md127", "loop3", "zram0")),
+        *((name, True) for name in ("vda", "sdb", "xvdf", "nvme0n1", "mmcblk0", "/dev/vda")),
+        *(
+            (name, False)
+            for name in (
+                "nvme0n1p2",
+                "sda1",
+                "xvda1",
+                "mmcblk0p1",
+                "dm-0",
+                "md127",
+                "loop3",
+                "zram0",
+                "/dev/sda1",
+                "/dev/loop0",
+            )
+        ),
     ],
 )
 def test_only_whole_physical_disks_are_summed(device: str, *, counts: bool) -> None:
