@@ -127,7 +127,7 @@ class Readings:
     scrape_age: Mapping[str, float]
     input_age: Mapping[str, float]
     memory_available: Mapping[str, float]
-    filesystems: tuple[tuple[dict[str, str], float], ...]
+    filesystems: Mapping[str, list[tuple[dict[str, str], float]]]
     now: _ByHost
     busy: _ByContainer
     limits: _ByContainer
@@ -144,7 +144,7 @@ def read_telemetry(client: PrometheusClient) -> Readings:
         scrape_age=client.by_label(_SCRAPE_AGE, "host"),
         input_age=client.by_label(_INPUT_AGE, "host"),
         memory_available=client.by_label(_MEMORY_AVAILABLE, "host"),
-        filesystems=tuple(client.vector(_FS_AVAILABLE)),
+        filesystems=_filesystems(client.vector(_FS_AVAILABLE)),
         now=_by_host(client.vector(_NOW)),
         busy=_by_container(client.vector(_BUSY)),
         limits=_by_container(client.vector(_LIMITS)),
@@ -162,7 +162,7 @@ def telemetry_of(name: str, readings: Readings, inventory: InventoryRows, volume
         used[key] = max(rate, needed if math.isfinite(needed) else 0.0)
     if name in readings.memory_available:
         used[ResourceClass.MEMORY] = inventory[ResourceClass.MEMORY].total - readings.memory_available[name]
-    available = disk_available([item for item in readings.filesystems if item[0].get("host") == name], volumes_dir)
+    available = disk_available(readings.filesystems.get(name, []), volumes_dir)
     if available is not None:
         used[ResourceClass.DISK] = inventory[ResourceClass.DISK].total - available
     return Telemetry(
@@ -196,6 +196,13 @@ def _amounts(figures: Mapping[ResourceClass, float]) -> Amounts:
     """Whole numbers in the classes' units; what is no number is unknown."""
     scaled = {key: value * MILLI if key is ResourceClass.CPU else value for key, value in figures.items()}
     return MappingProxyType({key: max(math.ceil(value), 0) for key, value in scaled.items() if math.isfinite(value)})
+
+
+def _filesystems(vector: Iterable[tuple[dict[str, str], float]]) -> Mapping[str, list[tuple[dict[str, str], float]]]:
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for labels, value in vector:
+        found.setdefault(labels.get("host", ""), []).append((labels, value))
+    return found
 
 
 def _by_host(vector: Iterable[tuple[dict[str, str], float]]) -> _ByHost:

@@ -16,11 +16,13 @@ from collector import labels
 from collector.errors import VdbmonError
 from collector.volume_labels import read_volume_labels
 from orchestrator.backup.runner.record import RECORD_NAME, Record, State
+from orchestrator.capacity import capacity, consolidation
 from orchestrator.engines.docker_engine import DockerEngine
 from orchestrator.launch import LaunchFailedError, LaunchUnknownError
 from orchestrator.ledger import Event, LaunchState, NameTakenError
 from orchestrator.limits import DeviceLimits, Limits, read_limits
 from orchestrator.placement import open_scheduler
+from orchestrator.planning import plan_drain
 from orchestrator.resources import ResourceClass
 from orchestrator.settings import Endpoint, SourceSettings
 from orchestrator.volumes import LoopVolumes, SizedVolume
@@ -117,6 +119,20 @@ def test_volume_is_the_only_place_that_can_be_written(here: Place) -> None:
     assert placement.launched is not None
     record = here.scheduler.await_end(placement.decision.request_id)
     assert record.state is LaunchState.DONE, record.outcome
+
+
+def test_job_that_reads_its_hosts_directory_stays_in_a_plan_to_drain(here: Place, demo: SourceSettings) -> None:
+    here.place("b1", "sleep", "600")
+    taken = here.scheduler.snapshot()
+    plan = plan_drain(taken, HOST, {demo.name: demo})
+    assert plan.assignments == ()
+    (stays,) = plan.refused
+    assert stays.name == "b1"
+    assert stays.codes(HOST) == {"host.cordoned"}
+    (host,) = capacity(taken)
+    slots = host.dimensions[ResourceClass.SLOTS]
+    assert (slots.allocated, slots.others, slots.free) == (1, 0, 4)
+    assert consolidation(taken).instances == {HOST: 1}
 
 
 def test_taken_name_is_refused_before_anything_is_done(here: Place) -> None:
