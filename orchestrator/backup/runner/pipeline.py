@@ -122,8 +122,10 @@ def _start(stack: ExitStack, command: Sequence[str], *, stdin: int, stderr: int 
 
 def _drain(compressor: subprocess.Popen[bytes], writer: DirectWriter, report: Callable[[], None]) -> None:
     descriptor = _pipe(compressor.stdout).fileno()
+    ready = select.poll()  # select(2) fails on a descriptor above 1023
+    ready.register(descriptor, select.POLLIN)
     while True:
-        readable, _, _ = select.select([descriptor], [], [], _PROGRESS_SECONDS)
+        readable = ready.poll(_PROGRESS_SECONDS * 1000)
         report()
         if not readable:
             continue
