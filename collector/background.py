@@ -11,11 +11,15 @@ from typing import Generic, TypeVar
 Result = TypeVar("Result")
 Clock = Callable[[], float]
 
+BEHIND = 0.1  # seconds: the scrape that finds a run due is over by then, and shares no CPU with it
+
 log = logging.getLogger(__name__)
 
 
 class Background(Generic[Result]):
     """Runs `work` in a thread of its own when it is due; a run that hangs is waited for and not repeated.
+
+    It begins a moment later, unless somebody waits for it.
 
     Args:
         every: seconds between the starts of two runs.
@@ -24,6 +28,7 @@ class Background(Generic[Result]):
     Attributes:
         result: of the last run that ended well; None before that.
         last_success: when that was, Unix seconds.
+        error: how the last run failed; None where it ended well, and before the first.
         duration: of the last run that ended, well or not, in seconds; None before that.
     """
 
@@ -38,6 +43,7 @@ class Background(Generic[Result]):
     ) -> None:
         self.result: Result | None = None
         self.last_success: float | None = None
+        self.error: Exception | None = None
         self.duration: float | None = None
         self._name = name
         self._every = every
@@ -45,9 +51,9 @@ class Background(Generic[Result]):
         self._clock = clock
         self._monotonic = monotonic
         self._started: float | None = None
+        self._wanted = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
-        self._failing = False
 
     @property
     def running_for(self) -> float:
@@ -61,11 +67,21 @@ class Background(Generic[Result]):
             return
         self._started = now
         self._idle.clear()
-        threading.Thread(target=self.run, name=self._name, daemon=True).start()
+        self._wanted.clear()
+        threading.Thread(target=self._run_behind, name=self._name, daemon=True).start()
+
+    def expire(self) -> None:
+        """Make the next run due at once: what the last one found is of the past."""
+        self._started = None
 
     def wait(self, seconds: float) -> None:
         """Give the run under way that much time: one that is quick is then no scrape behind."""
+        self._wanted.set()
         self._idle.wait(seconds)
+
+    def _run_behind(self) -> None:
+        self._wanted.wait(BEHIND)
+        self.run()
 
     def run(self) -> None:
         """One run; what fails keeps the last result, whose age then tells."""
@@ -73,11 +89,11 @@ class Background(Generic[Result]):
         try:
             self.result = self._work()
         except Exception as error:  # noqa: BLE001 - ends this run only, as it would end a gathering
-            if not self._failing:
+            if self.error is None:
                 log.warning("%s failed: %s", self._name, error)
-            self._failing = True
+            self.error = error
         else:
-            self._failing = False
+            self.error = None
             self.last_success = self._clock()
         finally:
             self.duration = self._monotonic() - began

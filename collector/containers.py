@@ -18,6 +18,7 @@ from typing import Any
 
 from collector.cgroup.hierarchy import ContainerCgroup, Hierarchy, find_containers
 from collector.cgroup.members import CgroupMembers
+from collector.cgroup.pulse import Pulse, Pulses
 
 _SHORT_ID = 12
 
@@ -176,9 +177,12 @@ class ContainerIndex:
     _stale: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _members: CgroupMembers = field(init=False)
+    _pulses: Pulses = field(init=False)
+    _last_pulses: dict[str, Pulse | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._members = CgroupMembers(self.hierarchy)
+        self._pulses = Pulses(self.hierarchy)
 
     def refresh(self) -> tuple[Container, ...]:
         """Look at the cgroup tree again and give what runs now; the very same where nothing has changed."""
@@ -187,6 +191,8 @@ class ContainerIndex:
         found = {cgroup.id: cgroup for cgroup in find_containers(self.hierarchy)}
         running = {key: self._describe(cgroup, reread=key in stale) for key, cgroup in found.items()}
         self._members.forget_unread()
+        self._pulses.forget_unread()
+        self._last_pulses = {key: pulse for key, pulse in self._last_pulses.items() if key in found}
         # An empty cgroup is one that is being made or removed.
         before, self._known = self._known, {key: container for key, container in running.items() if container.pids}
         if len(before) != len(self._known) or any(before.get(key) is not now for key, now in self._known.items()):
@@ -196,6 +202,11 @@ class ContainerIndex:
     def close(self) -> None:
         """Give all descriptors back."""
         self._members.close()
+        self._pulses.close()
+
+    def pulse(self, container: Container) -> Pulse | None:
+        """Of the last refresh: where it is the same as before, none of the container's processes has run since."""
+        return self._last_pulses.get(container.id)
 
     def invalidate(self, container_id: str) -> None:
         """Read this container's metadata again at the next refresh: it was renamed, updated or started anew."""
@@ -208,8 +219,15 @@ class ContainerIndex:
             self._stale.update(self._known)
 
     def _describe(self, cgroup: ContainerCgroup, *, reread: bool) -> Container:
-        pids = self._members.pids(cgroup.path)
         known = self._known.get(cgroup.id)
+        before, pulse = self._last_pulses.get(cgroup.id), self._pulses.pulse(cgroup.path)
+        self._last_pulses[cgroup.id] = pulse
+        idle = known is not None and pulse is not None and pulse == before
+        if known is not None and idle:
+            pids = known.pids
+            self._members.keep(cgroup.path)
+        else:
+            pids = self._members.pids(cgroup.path)
         if known is None or known.metadata is None or reread or known.metadata.pid not in known.pids:
             metadata = self.metadata_of(cgroup.id) or (known.metadata if known else None)
             described = Container(cgroup.id, cgroup.path, metadata, pids)

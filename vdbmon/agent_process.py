@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import resource
 import select
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 _MILLISECONDS = 1000
 DESCRIPTORS = 65536  # as the unit file has it: enough for two thousand containers
+_YOUNG_OBJECTS = 50_000  # more than a scrape of 200 containers makes and drops
+_GARBAGE_EVERY: Seconds = 600.0
 _PINGS = 3  # in the watchdog's time: one may be late, and one may be lost
 
 
@@ -32,6 +36,7 @@ def run_agent(path: Path) -> None:
         VdbmonError: the file is bad, or the agent can't be started with it.
     """
     _raise_descriptor_limit()
+    _collect_garbage_apart()
     signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     supervisor = Supervisor()
     config = load_config(path).agent_config()
@@ -43,6 +48,22 @@ def run_agent(path: Path) -> None:
             status = reload_config(service, path)
             supervisor.ready(f"{service.url}; {status}")
         supervisor.stopping()
+
+
+def _collect_garbage_apart() -> None:
+    """Keep Python from looking for cycles in the middle of a scrape, where it takes 30 ms with 50 containers.
+
+    Next to nothing is in cycles here: what there is, of exceptions mostly, goes every few minutes.
+    """
+
+    def collect() -> None:
+        while not never.wait(_GARBAGE_EVERY):
+            gc.collect()
+
+    never = threading.Event()
+    _, middle, _ = gc.get_threshold()
+    gc.set_threshold(_YOUNG_OBJECTS, middle, _YOUNG_OBJECTS)
+    threading.Thread(target=collect, name="garbage", daemon=True).start()
 
 
 def _raise_descriptor_limit() -> None:

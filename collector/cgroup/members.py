@@ -32,6 +32,13 @@ class CgroupMembers:
     def __init__(self, hierarchy: Hierarchy) -> None:
         self._root = hierarchy.primary
         self._open: dict[str, _Members] = {}
+        self._nested: dict[str, list[str]] = {}
+
+    def keep(self, path: str) -> None:
+        """Leave open what `pids` reads there, though it isn't read now."""
+        for directory in (f"{self._root}{path}", *self._nested.get(path, ())):
+            if directory in self._open:
+                self._open[directory].seen = True
 
     def pids(self, path: str) -> tuple[int, ...]:
         """Processes in a container's cgroup and the cgroups beneath it; empty once it is gone."""
@@ -39,6 +46,7 @@ class CgroupMembers:
             return ()
         directory = f"{self._root}{path}"
         pids = self._own(directory)
+        self._nested.pop(path, None)
         try:
             # The link count of a cgroup directory is two plus its children: no need to list a leaf.
             if os.stat(directory).st_nlink <= 2:  # noqa: PLR2004, PTH116
@@ -46,8 +54,9 @@ class CgroupMembers:
         except OSError:
             self._close(directory)
             return ()
+        nested = self._nested[path] = _beneath(directory)
         # The kernel may list a process twice (cgroup-v2.rst, cgroup.procs), and one that moves is seen in both.
-        return tuple(dict.fromkeys((*pids, *self._beneath(directory))))
+        return tuple(dict.fromkeys((*pids, *(pid for child in nested for pid in self._own(child)))))
 
     def forget_unread(self) -> None:
         """Close what was not asked for since the last time."""
@@ -56,20 +65,12 @@ class CgroupMembers:
                 members.seen = False
             else:
                 self._close(directory)
+        self._nested = {path: some for path, some in self._nested.items() if f"{self._root}{path}" in self._open}
 
     def close(self) -> None:
         """Give all descriptors back."""
         for directory in list(self._open):
             self._close(directory)
-
-    def _beneath(self, directory: str) -> list[int]:
-        pids: list[int] = []
-        pending = _children(directory)
-        while pending:
-            child = pending.pop()
-            pids.extend(self._own(child))
-            pending.extend(_children(child))
-        return pids
 
     def _own(self, directory: str) -> tuple[int, ...]:
         """Processes of this cgroup alone. A removed cgroup answers ENODEV; one of the same path is another one."""
@@ -104,6 +105,14 @@ def _parse(data: bytes) -> tuple[int, ...]:
     lines = data.split(b"\n")
     lines.pop()
     return tuple(dict.fromkeys(int(line) for line in lines if is_number(line)))
+
+
+def _beneath(directory: str) -> list[str]:
+    """All cgroups beneath this one, however deep."""
+    found = _children(directory)
+    for child in found:  # which grows
+        found.extend(_children(child))
+    return found
 
 
 def _children(directory: str) -> list[str]:

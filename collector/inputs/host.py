@@ -15,10 +15,10 @@ from pathlib import Path
 from collector.host.cpu import GUEST_MODES, MODES, Stat, Times, Topology, never_backwards, parse_cpuinfo, parse_stat
 from collector.host.disks import parse_diskstats
 from collector.host.files import KeptFiles
-from collector.host.filesystems import Mount, parse_mounts
 from collector.host.links import LinkReader
 from collector.host.memory import MEMINFO_BYTES, MEMINFO_COUNTS, VMSTAT_FIELDS, parse_meminfo, parse_vmstat
 from collector.host.snmp import SNMP_FIELDS, SNMP_GAUGES, parse_snmp
+from collector.host.usage import HostFilesystems
 from collector.kernelfile import SkippedLines, is_number, parse_pressure
 from collector.metrics import Metric, PartialGathering, Sample, Unit, counter, gauge
 from collector.netdev import COLUMNS, parse_net_dev
@@ -199,13 +199,11 @@ class HostInput:
     ) -> None:
         self._files = KeptFiles(procfs)
         self._links = LinkReader(sysfs / "class/net", skipped, monotonic)
-        self._filesystems = filesystems
+        self._filesystems = HostFilesystems(self._files, filesystems, skipped, clock, monotonic)
         self._skipped = skipped
         self._clock = clock
         self._cpu_times: dict[str, Times] = {}
         self._topology = Topology(0, 0, 0)
-        self._mount_table = b""
-        self._mounts: list[Mount] = []
         # Those that one file gives are read together and have one outcome.
         self._families: tuple[tuple[tuple[str, ...], Callable[[], Iterator[Sample]]], ...] = (
             (("cpu", "stat"), self._stat),
@@ -226,6 +224,7 @@ class HostInput:
         Raises:
             PartialGathering: a family could not be read; it has the samples of the others.
         """
+        self._filesystems.start()
         samples = [TIME.sample(self._clock())]
         failed: list[str] = []
         for collectors, read in self._families:
@@ -351,16 +350,10 @@ class HostInput:
                 yield Sample(metric, (), value)
 
     def _filesystem_usage(self) -> Iterator[Sample]:
-        # Of process 1: the agent itself may live in a mount namespace of its own.
-        table = self._files.read("1/mounts")
-        if table != self._mount_table:
-            self._mounts, self._mount_table = parse_mounts(table, self._skipped), table
-        usages = self._filesystems.usage([mount.point for mount in self._mounts])
-        for mount in self._mounts:
-            usage = usages.get(mount.point)
+        for mount, usage in self._filesystems.usages():
             error = ""
             if usage is None:
-                error = _TIMED_OUT if mount.point in self._filesystems.hanging else _FAILED
+                error = _TIMED_OUT if self._filesystems.hangs(mount) else _FAILED
             labels = (*mount.labels, error)
             yield Sample(FS_READONLY, labels, float(mount.readonly))
             yield Sample(FS_DEVICE_ERROR, labels, float(usage is None))

@@ -13,18 +13,19 @@ that one lacks of the policing and the drops is named as in ovs_exporter. Neithe
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
+from collector.background import Background, Clock
 from collector.containers import Container, ContainerIndex
 from collector.errors import VdbmonError
 from collector.kernelfile import SkippedLines
 from collector.metrics import Metric, Sample, Unit, counter, gauge, info
 from collector.ovsdb import JsonRpc, control_socket, select_rows
 from collector.settings import OvsSettings
-from collector.slowlane import Clock, SlowLane
 from collector.vswitch import COLUMNS, Interface, Port, Switch, parse_switch
 
 _I = ("bridge", "port", "interface", "type")
@@ -117,12 +118,22 @@ class OvsInput:
 
     name = "ovs"
 
-    def __init__(self, settings: OvsSettings, index: ContainerIndex, skipped: SkippedLines, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: OvsSettings,
+        index: ContainerIndex,
+        skipped: SkippedLines,
+        clock: Clock,
+        *,
+        monotonic: Clock = time.monotonic,
+    ) -> None:
         self._settings = settings
         self._index = index
         database = JsonRpc(lambda: settings.db_socket, settings.timeout)
         vswitchd = JsonRpc(lambda: control_socket(settings.run_dir), settings.timeout)
-        self._lane = SlowLane("ovs", lambda: read_switch(database, vswitchd, skipped), READ_EVERY, clock)
+        self._reading = Background(
+            "ovs", READ_EVERY, lambda: read_switch(database, vswitchd, skipped), clock, monotonic=monotonic
+        )
 
     def gather(self) -> list[Sample]:
         """All samples; none where Open vSwitch isn't installed: its run folder was never made.
@@ -132,12 +143,13 @@ class OvsInput:
         """
         if not self._settings.run_dir.is_dir():
             return []
-        outcome = self._lane.poll(READ_WAIT)
-        if outcome.error is not None:
-            raise outcome.error
-        if outcome.value is None:
+        self._reading.start_if_due()
+        self._reading.wait(READ_WAIT)
+        if self._reading.error is not None:
+            raise self._reading.error
+        if self._reading.result is None:
             raise VdbmonError("ovs.slow", f"{self._settings.db_socket} hasn't answered yet", "")
-        return list(samples(outcome.value, self._index.containers, self._settings.max_interfaces))
+        return list(samples(self._reading.result, self._index.containers, self._settings.max_interfaces))
 
 
 def read_switch(database: JsonRpc, vswitchd: JsonRpc, skipped: SkippedLines) -> Reading:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector import procfs
-from collector.containers import ContainerIndex
+from collector.cgroup.pulse import Pulse
+from collector.containers import Container, ContainerIndex
 from collector.kernelfile import SkippedLines, is_number, parse_flat_keyed, read_file
 from collector.metrics import Sample, Unit, counter, gauge
 
@@ -195,8 +196,17 @@ class _Told:
     samples: list[Sample]
 
 
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """What was read of a container's processes, and its pulse before that."""
+
+    pulse: Pulse | None
+    pids: tuple[int, ...]
+    processes: list[tuple[ProcessReading, str]]
+
+
 class ProcessInput:
-    """Reads the processes of each container and sums them by group.
+    """Reads the processes of each container that ran since the last time, and sums them by group.
 
     Args:
         folder: where /proc is.
@@ -212,6 +222,7 @@ class ProcessInput:
         self._grouping = Grouping(groups)
         self._skipped = skipped
         self._open: dict[int, _Process] = {}
+        self._idle: dict[str, _Idle] = {}
         self._told: dict[_Key, _Told] = {}
         self._last = _Memory()
         self._lost = _Memory()
@@ -222,9 +233,10 @@ class ProcessInput:
         members: dict[_Key, list[ProcessReading]] = {}
         samples: list[Sample] = []
         known, self._open = self._open, {}
+        before, self._idle = self._idle, {}
         for container in self._index.containers:
             labels = (container.name, container.image)
-            processes = [pair for pair in (self._read(pid, known) for pid in container.pids) if pair is not None]
+            processes = self._processes(container, before.get(container.id), known)
             samples.extend(_container_samples(labels, [reading for reading, _ in processes]))
             for reading, group in processes:
                 members.setdefault((*labels, group), []).append(reading)
@@ -260,6 +272,19 @@ class ProcessInput:
         before = self._last.processes.get(process.pid) or self._lost.processes.get(process.pid)
         # With another start the pid is another process's now.
         return before if before is not None and before.start == process.start else None
+
+    def _processes(
+        self, container: Container, idle: _Idle | None, known: dict[int, _Process]
+    ) -> list[tuple[ProcessReading, str]]:
+        """The container's processes and their groups; of one in which nothing has run, what was read then."""
+        pulse = self._index.pulse(container)
+        if idle is None or pulse is None or idle.pulse != pulse or idle.pids != container.pids:
+            read = (self._read(pid, known) for pid in container.pids)
+            idle = _Idle(pulse, container.pids, [pair for pair in read if pair is not None])
+        else:
+            self._open.update((pid, known.pop(pid)) for pid in container.pids if pid in known)
+        self._idle[container.id] = idle
+        return idle.processes
 
     def _read(self, pid: int, known: dict[int, _Process]) -> tuple[ProcessReading, str] | None:
         """A process and its group; what is open moves from `known` to the open ones. None once it ended."""

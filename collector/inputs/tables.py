@@ -8,19 +8,21 @@ openstack-network-exporter's where they have one.
 
 The kernel counts its neighbours in one table for each family and all network namespaces together, and holds that
 against gc_thresh3; it tells them by device for ARP only. Processes, flows and thin pools are asked
-for in lanes of their own.
+for in threads of their own.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from collector.background import Background, Clock
 from collector.command import CommandError, run_command
 from collector.errors import VdbmonError
 from collector.kernelfile import SkippedLines, complete_lines, is_number, parse_count, read_file
@@ -28,7 +30,6 @@ from collector.metrics import Sample, Unit, counter, gauge
 from collector.openflow import flow_count
 from collector.ovsdb import JsonRpc, Row, control_socket, select_rows
 from collector.settings import OvsSettings
-from collector.slowlane import Clock, SlowLane
 from collector.vswitch import SYSTEM
 
 ARP_ENTRIES = gauge("node_arp_entries", "IPv4 neighbours, by device.", "device")
@@ -169,24 +170,30 @@ def _fraction(field: str) -> tuple[int, int] | None:
 
 
 class TablesInput:
-    """Reads the kernel's tables at each gathering, those of Open vSwitch and the device mapper in slow lanes."""
+    """Reads the kernel's tables at each gathering, those of Open vSwitch and the device mapper apart."""
 
     name = "tables"
 
-    def __init__(self, procfs: Path, ovs: OvsSettings, skipped: SkippedLines, clock: Clock) -> None:
+    def __init__(
+        self,
+        procfs: Path,
+        ovs: OvsSettings,
+        skipped: SkippedLines,
+        clock: Clock,
+        *,
+        monotonic: Clock = time.monotonic,
+    ) -> None:
         self._procfs = procfs
         self._ovs = ovs
         self._skipped = skipped
         self._database = JsonRpc(lambda: ovs.db_socket, ovs.timeout)
         self._vswitchd = JsonRpc(lambda: control_socket(ovs.run_dir), ovs.timeout)
         # Each with the condition under which there is something to ask for.
-        self._lanes: dict[str, tuple[Callable[[], bool], SlowLane[list[Sample]]]] = {
-            "processes": (lambda: True, SlowLane("processes", self._processes, SLOW_EVERY, clock)),
-            "ovs_flows": (ovs.run_dir.is_dir, SlowLane("ovs-flows", self._flows, SLOW_EVERY, clock)),
-            "thin_pools": (
-                partial(has_device_mapper, procfs),
-                SlowLane("thin-pools", self._thin_pools, SLOW_EVERY, clock),
-            ),
+        slow = partial(Background[list[Sample]], every=SLOW_EVERY, clock=clock, monotonic=monotonic)
+        self._slow_tables: dict[str, tuple[Callable[[], bool], Background[list[Sample]]]] = {
+            "processes": (lambda: True, slow("processes", work=self._processes)),
+            "ovs_flows": (ovs.run_dir.is_dir, slow("ovs-flows", work=self._flows)),
+            "thin_pools": (partial(has_device_mapper, procfs), slow("thin-pools", work=self._thin_pools)),
         }
 
     def gather(self) -> list[Sample]:
@@ -222,16 +229,16 @@ class TablesInput:
                 yield metric.sample(value)
 
     def _slow(self) -> Iterator[Sample]:
-        for table, (exists, lane) in self._lanes.items():
+        for table, (exists, reading) in self._slow_tables.items():
             if not exists():
                 continue
-            outcome = lane.poll()
-            if outcome.error is not None or outcome.last_success is not None:
-                yield TABLE_UP.sample(float(outcome.error is None), table)
-            if outcome.error is None:
-                yield from outcome.value or ()
-            if outcome.last_success is not None:
-                yield LAST_SUCCESS.sample(outcome.last_success, table)
+            reading.start_if_due()
+            if reading.error is not None or reading.last_success is not None:
+                yield TABLE_UP.sample(float(reading.error is None), table)
+            if reading.error is None:
+                yield from reading.result or ()
+            if reading.last_success is not None:
+                yield LAST_SUCCESS.sample(reading.last_success, table)
 
     def _processes(self) -> list[Sample]:
         # One read for each process: too dear for every scrape.

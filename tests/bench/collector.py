@@ -34,6 +34,7 @@ PEERS_AT = 50
 INTERVALS = (10.0, 1.0)
 FIVE_PROCESSES = "for i in 1 2 3 4; do sleep 86400 & done; exec sleep 86400"
 CONTAINER_MEMORY = 30 * 2**20  # a shim and five busyboxes
+_WIDTH = 132  # where there is no terminal; less would cut figures
 RESULTS = Path("build/bench-collector.json")
 
 Figures = dict[str, float]
@@ -86,7 +87,7 @@ def run(counts: Sequence[int], pace: Pace, rivals: Sequence[Peer]) -> dict[str, 
 
 def table_of(results: dict[str, Figures]) -> Table:
     """A column for each thing measured, a row for each figure."""
-    table = Table(Column("figure", no_wrap=True), *results)
+    table = Table(Column("figure", no_wrap=True), *(Column(name, min_width=8) for name in results))
     for figure in dict.fromkeys(figure for row in results.values() for figure in row):
         table.add_row(figure, *(f"{row[figure]:.3g}" if figure in row else "" for row in results.values()))
     return table
@@ -102,7 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     pace = Pace(tuple(given.intervals), given.seconds)
     results = run(given.containers, pace, [] if given.no_peers else peers.found())
-    Console(soft_wrap=True).print(table_of(results))
+    console = Console()
+    console.width = max(console.width, _WIDTH)
+    console.print(table_of(results))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps({"machine": os.uname().release, "results": results}, indent=2) + "\n")
 

@@ -9,6 +9,8 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+_HEADERS = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5", "Accept-Encoding": "gzip"}
+
 Spent = Callable[[], float]
 
 
@@ -30,8 +32,8 @@ class Daemon:
 
 
 def scrape(url: str) -> bytes:
-    """One scrape with gzip, unpacked."""
-    request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
+    """One scrape as Prometheus asks for it: OpenMetrics, with gzip; unpacked."""
+    request = urllib.request.Request(url, headers=_HEADERS)
     with urllib.request.urlopen(request, timeout=10) as answer:
         body: bytes = answer.read()
         return gzip.decompress(body) if answer.headers.get("Content-Encoding") == "gzip" else body

@@ -40,7 +40,13 @@ class Watcher:
         self.now = 0.0
         self.skipped = SkippedLines()
         self.settings = OvsSettings(db_socket=switch.db_socket, timeout=1.0)
-        self.source = OvsInput(self.settings, OneContainer(), self.skipped, lambda: self.now)  # type: ignore[arg-type]
+        self.source = OvsInput(
+            self.settings,
+            OneContainer(),  # type: ignore[arg-type]
+            self.skipped,
+            time.time,
+            monotonic=lambda: self.now,
+        )
 
     def read(self) -> Values | None:
         """What is in the database now; None where the input fails."""
@@ -189,15 +195,16 @@ def test_flows_of_bridge_and_datapath_are_counted(switch: OwnOpenVswitch, protoc
     flows.write_text("".join(f"tcp,nw_src=10.0.0.{number},actions=drop\n" for number in range(100)))
     run("ovs-ofctl", "-O", version, "add-flows", management, str(flows))
     expected = int(run("ovs-ofctl", "-O", version, "dump-aggregate", management).rpartition("flow_count=")[2])
-    minutes = itertools.count(100, 60)  # at each gathering the slow lane is due
-    source = TablesInput(switch.folder, OvsSettings(db_socket=switch.db_socket), SkippedLines(), lambda: next(minutes))
+    minutes = itertools.count(100, 60)  # at each gathering the slow tables are due
+    settings = OvsSettings(db_socket=switch.db_socket)
+    source = TablesInput(switch.folder, settings, SkippedLines(), time.time, monotonic=lambda: next(minutes))
     bridge = (tables.BRIDGE_FLOWS, ("br0", "netdev"))
 
     def gathered() -> dict[tuple[Metric, tuple[str, ...]], float] | None:
         values = by_metric(source.gather())
         return values if bridge in values else None
 
-    found = wait_until(gathered, deadline=PATIENCE, what="the slow lane")
+    found = wait_until(gathered, deadline=PATIENCE, what="the slow tables")
     assert expected >= 100
     assert found[bridge] == expected
     assert found[tables.DATAPATH_FLOWS, ("netdev@ovs-netdev",)] >= 0

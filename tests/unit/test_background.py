@@ -24,6 +24,23 @@ def test_the_last_good_result_stays_with_its_time(error: Exception, caplog: pyte
     assert caplog.text.count("no disk") == 1, "said once, not at every run"
 
 
+def test_a_failure_is_told_until_the_next_success() -> None:
+    results: list[int | Exception] = [1, OSError("torn"), 3]
+
+    def work() -> int:
+        result = results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    source = Background("files", 5, work, lambda: 100.0)
+    seen = []
+    for _ in range(3):
+        source.run()
+        seen.append((source.result, str(source.error)))
+    assert seen == [(1, "None"), (1, "torn"), (3, "None")]
+
+
 def test_one_run_at_a_time_and_the_next_when_it_is_due() -> None:
     now, release, runs = [0.0], threading.Event(), []
 
@@ -55,11 +72,17 @@ def test_a_run_that_is_quick_can_be_waited_for() -> None:
 
 
 def test_a_run_tells_how_long_it_takes() -> None:
-    now, release = [0.0], threading.Event()
-    source = Background("slow", 5, lambda: release.wait(10), lambda: 100.0, monotonic=lambda: now[0])
+    now, began, release = [0.0], threading.Event(), threading.Event()
+
+    def work() -> bool:
+        began.set()
+        return release.wait(10)
+
+    source = Background("slow", 5, work, lambda: 100.0, monotonic=lambda: now[0])
     source.start_if_due()
+    source.wait(0.0)
+    assert began.wait(10)
     now[0] = 7.0
-    source.wait(0.01)
     assert (source.running_for, source.duration, source.result) == (7.0, None, None)
     release.set()
     source.wait(10)

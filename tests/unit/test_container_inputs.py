@@ -116,6 +116,47 @@ def test_group_counters_never_run_backwards_when_a_process_ends(tmp_path: Path) 
     assert second[process.READ_BYTES, labels] == 5300
 
 
+def test_processes_of_a_container_in_which_nothing_ran_are_not_read_again(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.process(10, "zstd", namespace="net:[7]", cpu_ticks=1000)
+    host.container("db", 10)
+    clock = host.cgroups / "docker" / f"{0:064x}" / "cpu.stat"
+    clock.write_text("usage_usec 10000000\n")
+    source = ProcessInput(host.index, host.procfs, groups("zstd"), SkippedLines())
+    labels = ("db", "image:1", "zstd")
+
+    def cpu() -> float:
+        host.index.refresh()
+        return by_metric(source.gather())[process.CPU, labels]
+
+    assert cpu() == 10.0
+    host.process(10, "zstd", namespace="net:[7]", cpu_ticks=1100)
+    assert cpu() == 10.0, "the clock says that nothing ran"
+    clock.write_text("usage_usec 11000000\n")
+    assert cpu() == 11.0
+    clock.unlink()
+    host.index.close()  # and with it the open clock
+    host.process(10, "zstd", namespace="net:[7]", cpu_ticks=1200)
+    assert cpu() == 12.0, "without a clock all is read"
+
+
+def test_members_of_a_container_in_which_nothing_ran_stay_and_their_list_stays_open(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.container("db", 10)
+    folder = host.cgroups / "docker" / f"{0:064x}"
+    (folder / "cpu.stat").write_text("usage_usec 10\n")
+    host.index.refresh()
+    (folder / "cgroup.procs").write_text("10\n11\n")
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        (container,) = host.index.refresh()
+        assert container.pids == (10,)
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+    (folder / "cpu.stat").write_text("usage_usec 20\n")
+    (container,) = host.index.refresh()
+    assert container.pids == (10, 11)
+
+
 def test_a_command_with_parentheses_and_spaces_is_read_whole() -> None:
     stat = b"7 (a) (b c) S " + b"0 " * 30 + b"\n"
     parsed = parse_stat(stat)
