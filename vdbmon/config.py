@@ -30,6 +30,7 @@ from orchestrator.settings import (
     SourceSettings,
     VolumeSettings,
 )
+from vdbmon.top.access import AccessSettings
 
 ENVIRONMENT_VARIABLE = "VDBMON_CONFIG"
 DEFAULT_PATHS = (Path("vdbmon.toml"), Path("/etc/vdbmon/vdbmon.toml"))
@@ -65,6 +66,7 @@ class Config:
             that is away is kept on disk.
         prometheus: where `vdbmon place` reads alerts and use.
         alertmanager: where the local stack sends alerts.
+        top: how `vdbmon top` reaches agents that are protected.
         hosts: the fleet: hosts that containers can be placed on.
         sources: databases to back up.
     """
@@ -78,6 +80,7 @@ class Config:
     alertmanager: Endpoint = field(default_factory=lambda: FleetSettings().alertmanager)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     volumes: VolumeSettings = field(default_factory=VolumeSettings)
+    top: AccessSettings = field(default_factory=AccessSettings)
     hosts: tuple[HostSettings, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
 

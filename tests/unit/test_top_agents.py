@@ -188,7 +188,6 @@ def test_the_configured_agents_are_watched_else_the_local_one(tmp_path: Path) ->
         assert configured(tmp_path, f'[agent]\nlisten = "{listen}"\n') == [("here", f"http://{address}/metrics")]
 
 
-def test_named_agents_are_watched_each_once_and_need_no_configuration(tmp_path: Path) -> None:
-    missing = tmp_path / "none.toml"
-    found = agents_to_watch(["10.0.0.1:9273", "http://10.0.0.1:9273/metrics", "10.0.0.2:9273"], missing)
+def test_named_agents_are_watched_each_once_and_need_no_configuration() -> None:
+    found = agents_to_watch(["10.0.0.1:9273", "http://10.0.0.1:9273/metrics", "10.0.0.2:9273"], None)
     assert [agent.address for agent in found] == ["10.0.0.1:9273", "10.0.0.2:9273"]

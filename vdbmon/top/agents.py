@@ -15,10 +15,11 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from collector.errors import ConfigError
+from vdbmon.top.access import Access
 from vdbmon.top.exposition import parse_exposition
 from vdbmon.top.measure import SELECTION, Reading
 
@@ -37,10 +38,12 @@ class Agent:
     Attributes:
         url: of its metrics, path included.
         name: of its host in the configuration; empty where only the URL is known.
+        access: what it asks for before it answers.
     """
 
     url: str
     name: str = ""
+    access: Access = field(default_factory=Access, repr=False)
 
     @property
     def address(self) -> str:
@@ -155,10 +158,12 @@ class _Question:
 
     def _get(self) -> str:
         parts = urlsplit(self.agent.url)
-        with contextlib.closing(_connection(parts.scheme, parts.netloc, self._deadline)) as connection:
+        access = self.agent.access
+        login = {} if access.authorization is None else {"Authorization": access.authorization}
+        with contextlib.closing(_connection(self.agent, self._deadline)) as connection:
             connection.connect()
             self._socket = connection.sock
-            connection.request("GET", parts.path, headers=_HEADERS)
+            connection.request("GET", parts.path, headers=_HEADERS | login)
             response = connection.getresponse()
             if response.status != http.client.OK:
                 raise _RefusedError(f"answered {response.status} {response.reason}")
@@ -170,9 +175,11 @@ class _RefusedError(Exception):
     """An answer without metrics; the text says which."""
 
 
-def _connection(scheme: str, netloc: str, timeout: float) -> http.client.HTTPConnection:
-    kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
-    return kind(netloc, timeout=timeout)
+def _connection(agent: Agent, timeout: float) -> http.client.HTTPConnection:
+    parts = urlsplit(agent.url)
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(parts.netloc, timeout=timeout, context=agent.access.context)
+    return http.client.HTTPConnection(parts.netloc, timeout=timeout)
 
 
 def _unpacked(response: http.client.HTTPResponse, *, packed: bool) -> Iterator[bytes]:
