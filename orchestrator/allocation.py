@@ -1,4 +1,4 @@
-"""Decide and allocate as one act: a decision that another scheduler overtook is made again, a bounded number of times.
+"""Decide and allocate as one act: a decision that another scheduler overtook is made again, for a bounded time.
 
 Only the ledger is read again. The answers of engines and Prometheus are kept, for they are at most CONFLICT_SECONDS
 older than in the first attempt.
@@ -16,9 +16,9 @@ from orchestrator.ledger import ConcurrentUpdateError, LedgerView
 from orchestrator.snapshot import HostState, Snapshot
 from orchestrator.survey import with_ledger
 
-CONFLICT_SECONDS = 5.0
-CONFLICT_ATTEMPTS = 30
-_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS, _JITTER_SECONDS = 0.002, 0.1, 0.02
+CONFLICT_SECONDS = 15.0
+# Short waits: who lost waits no longer than who won needs for his next, else the slow lose again and again.
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS, _JITTER_SECONDS = 0.002, 0.03, 0.02
 
 Taken = TypeVar("Taken")
 
@@ -37,7 +37,7 @@ def decide_and_take(
     """
     for attempt in stamina.retry_context(
         on=ConcurrentUpdateError,
-        attempts=CONFLICT_ATTEMPTS,
+        attempts=None,
         timeout=CONFLICT_SECONDS,
         wait_initial=_FIRST_WAIT_SECONDS,
         wait_max=_LONGEST_WAIT_SECONDS,
