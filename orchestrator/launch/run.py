@@ -7,15 +7,16 @@ nothing is undone and nothing is given back; `vdbmon rm NAME` clears it when the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from collector import labels
 from collector.errors import VdbmonError
 from orchestrator.blockdevices import device_of
 from orchestrator.engine import ContainerSpec, Engine, EngineUnreachableError
 from orchestrator.jobs import LaunchSpec, container_spec
+from orchestrator.launch.protocols import Volumes
 from orchestrator.ledger import Event, LaunchRecord, LaunchState, Ledger
 from orchestrator.limits import Limits, mismatches
 from orchestrator.resources import ResourceClass
@@ -23,19 +24,6 @@ from orchestrator.volumes import SizedVolume
 
 STARTED_AFTER_SECONDS = 1.0
 """A container that still runs after this has started; one that ends earlier with an error was never launched."""
-
-
-class Volumes(Protocol):
-    """Sized volumes of a host."""
-
-    def create(self, name: str, size_bytes: int, volume_labels: Mapping[str, str] | None = None) -> SizedVolume:
-        """Make and mount one; its labels say whose it is when its container is gone."""
-
-    def get(self, name: str) -> SizedVolume | None:
-        """The one of that name."""
-
-    def remove(self, name: str) -> None:
-        """Remove it; nothing to do if there is none."""
 
 
 class LaunchFailedError(VdbmonError):
