@@ -16,6 +16,7 @@ from orchestrator.command import RunCommand
 
 _DETACH_SECONDS = 5.0
 _DETACH_POLL_SECONDS = 0.05
+_DELETED = " (deleted)"  # what the kernel puts behind the path of a file that is gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,18 @@ class LoopDevices:
                 continue  # detached while we looked
         return tuple(found)
 
+    def below(self, folder: Path) -> dict[str, tuple[Path, ...]]:
+        """Paths of loop devices by the name of the file under them, deleted or not, for all files in this folder."""
+        found: dict[str, tuple[Path, ...]] = {}
+        for entry in sorted((self._sysfs / "block").glob("loop*/loop/backing_file")):
+            try:
+                file = Path(entry.read_text().rstrip("\n").removesuffix(_DELETED))
+            except OSError:
+                continue  # detached while we looked
+            if file.parent == folder:
+                found[file.name] = (*found.get(file.name, ()), Path("/dev") / entry.parents[1].name)
+        return found
+
     def attach(self, image: Path) -> BlockDevice:
         """Attach a loop device; direct I/O keeps its writes out of the host's page cache, where limits don't hold.
 
@@ -57,22 +70,25 @@ class LoopDevices:
         number = (self._sysfs / "block" / path.name / "dev").read_text().strip()
         return BlockDevice(path=path, number=number)
 
-    def detach_all(self, image: Path) -> BlockDevice | None:
-        """Detach all of a file, and wait; the one that is still held after some seconds, or None.
+    def detach_all(self, image: Path) -> Path | None:
+        """Detach all of a file, deleted or not, and wait; the one that is still held after some seconds, or None.
 
         Detaching is lazy: a container's own mount keeps the device until the container ends.
 
         Raises:
             VdbmonError: `volume.command_failed`.
         """
-        for device in self.over(image):
-            self._run(["losetup", "--detach", str(device.path)])
+        for device in self._held(image):
+            self._run(["losetup", "--detach", str(device)])
         deadline = time.monotonic() + _DETACH_SECONDS
-        while devices := self.over(image):
+        while devices := self._held(image):
             if time.monotonic() > deadline:
                 return devices[0]
             self._sleep(_DETACH_POLL_SECONDS)
         return None
+
+    def _held(self, image: Path) -> tuple[Path, ...]:
+        return self.below(image.parent).get(image.name, ())
 
 
 def device_of(path: Path, *, sysfs: Path = Path("/sys")) -> BlockDevice:

@@ -37,12 +37,14 @@ class BindMount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRate:
-    """Limits of one block device, bytes per second, None for none; `number` is `major:minor`."""
+    """Limits of one block device, bytes and operations per second, None for none; `number` is `major:minor`."""
 
     path: Path
     number: str
     read_bps: int | None = None
     write_bps: int | None = None
+    read_iops: int | None = None
+    write_iops: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,9 @@ class ContainerSpec:
         cpu: millicores.
         memory: bytes; swap is not given on top.
         pids: tasks at the most.
+        cpuset: processors that it may run on, as `0-3,6`; None for all.
+        network: name of its network; None for none at all.
+        address: that it has there, without a prefix length; None for the engine's choice.
     """
 
     name: str
@@ -64,6 +69,9 @@ class ContainerSpec:
     memory: int
     pids: int
     devices: tuple[DeviceRate, ...]
+    cpuset: str | None = None
+    network: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,13 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
+
+from pydantic import TypeAdapter, ValidationError
 
 from collector import labels
 from collector.errors import ConfigError, VdbmonError
@@ -37,6 +40,7 @@ SMALLEST = MappingProxyType(
 )
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,47}")
+_CPUSET = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 _ID_DIGITS = 8
 _GROUP_AND_OTHERS = 0o077
 
@@ -66,6 +70,8 @@ class LaunchSpec:
     """What a launch is to make; the ledger keeps it. Amounts in their classes' units; no secrets, only their paths.
 
     Attributes:
+        pool: that its address is from; None for no network.
+        cpuset: processors that it may run on, as `0-3,6`; None for all.
         volume: name of the sized volume, and the id of the result in it.
         volume_size: bytes.
         read_from: folders of the host that the job reads; the disks under them are limited.
@@ -82,6 +88,10 @@ class LaunchSpec:
     read_bps: int
     write_bps: int
     read_from: tuple[Path, ...]
+    read_iops: int | None = None
+    write_iops: int | None = None
+    cpuset: str | None = None
+    pool: str | None = None
     pids: int = PIDS_LIMIT
 
     def document(self) -> dict[str, Any]:
@@ -94,11 +104,22 @@ class LaunchSpec:
         return hashlib.sha256(json.dumps(self.document(), sort_keys=True).encode()).hexdigest()
 
 
+def parse_spec(document: Mapping[str, Any]) -> LaunchSpec | None:
+    """The spec of a record; None where the ledger was rebuilt and doesn't know it."""
+    try:
+        return _SPECS.validate_python(dict(document))
+    except ValidationError:
+        return None
+
+
+_SPECS = TypeAdapter(LaunchSpec)
+
+
 def check_request(request: Request) -> None:
     """Refuse what no host could run, before anything is asked or done.
 
     Raises:
-        ConfigError: `request.name`, `request.job`, `request.size`, `config.invalid`.
+        ConfigError: `request.name`, `request.job`, `request.size`, `request.cpuset`, `config.invalid`.
     """
     if not _NAME.fullmatch(request.name):
         raise ConfigError(
@@ -110,6 +131,9 @@ def check_request(request: Request) -> None:
         if request.amounts[key] < smallest:
             text = f"{key.label} of {key.amount_text(request.amounts[key])} is too small"
             raise ConfigError("request.size", text, f"give at least {key.amount_text(smallest)}")
+    cpuset = request.wishes.cpuset
+    if cpuset is not None and not _CPUSET.fullmatch(cpuset):
+        raise ConfigError("request.cpuset", f"{cpuset!r} is no list of processors", "write for example 0-3,6")
     source = request.source
     if source.reach is Reach.LOCAL and (source.host is None or source.data_dir is None):
         raise ConfigError(
@@ -167,20 +191,31 @@ def launch_spec(request: Request, job: Job) -> LaunchSpec:
         read_bps=amounts[ResourceClass.READ_BPS],
         write_bps=amounts[ResourceClass.WRITE_BPS],
         read_from=(data_dir,),
+        read_iops=amounts.get(ResourceClass.READ_IOPS),
+        write_iops=amounts.get(ResourceClass.WRITE_IOPS),
+        cpuset=request.wishes.cpuset,
+        pool=request.wishes.pool,
     )
 
 
 def container_spec(
-    spec: LaunchSpec, *, volume: SizedVolume, disks: Iterable[BlockDevice], container_labels: Mapping[str, str]
+    spec: LaunchSpec,
+    *,
+    volume: SizedVolume,
+    disks: Iterable[BlockDevice],
+    container_labels: Mapping[str, str],
+    network: str | None = None,
+    address: str | None = None,
 ) -> ContainerSpec:
     """The container of a spec; `disks` are those under `spec.read_from`.
 
     Reads are limited where the data lies, writes on the volume's own device and nowhere else: the loop device writes
     directly (`LoopVolumes`), and limits on it and on the disk beneath would add up their waits.
     """
-    rates = {disk.number: DeviceRate(path=disk.path, number=disk.number, read_bps=spec.read_bps) for disk in disks}
-    rates[volume.device.number] = DeviceRate(
-        path=volume.device.path, number=volume.device.number, read_bps=spec.read_bps, write_bps=spec.write_bps
+    read = partial(DeviceRate, read_bps=spec.read_bps, read_iops=spec.read_iops)
+    rates = {disk.number: read(path=disk.path, number=disk.number) for disk in disks}
+    rates[volume.device.number] = read(
+        path=volume.device.path, number=volume.device.number, write_bps=spec.write_bps, write_iops=spec.write_iops
     )
     return ContainerSpec(
         name=spec.name,
@@ -192,6 +227,9 @@ def container_spec(
         memory=spec.memory,
         pids=spec.pids,
         devices=tuple(rate for _, rate in sorted(rates.items())),
+        cpuset=spec.cpuset,
+        network=network,
+        address=address,
     )
 
 

@@ -17,18 +17,29 @@ from collector.cgroup.v1 import V1Reader
 from collector.cgroup.v2 import V2Reader
 from collector.kernelfile import SkippedLines
 from orchestrator.engine import ContainerSpec
+from orchestrator.limit_files import MoreLimits, cpuset_root, parse_processors, read_more_limits
 from orchestrator.resources import MILLI, ResourceClass
 
 CGROUPFS = Path("/sys/fs/cgroup")
 MOUNTS = Path("/proc/mounts")
+_NONE = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceLimits:
-    """Bytes per second of one block device; None where there is no limit."""
+    """Bytes and operations per second of one block device; None where there is no limit."""
 
     read_bps: int | None
     write_bps: int | None
+    read_iops: int | None = None
+    write_iops: int | None = None
+
+    def text(self) -> str:
+        """For people: `read 100 B/s, write unlimited`; operations only where they are limited."""
+        parts = [f"read {_rate(self.read_bps)}", f"write {_rate(self.write_bps)}"]
+        operations = ((self.read_iops, ResourceClass.READ_IOPS), (self.write_iops, ResourceClass.WRITE_IOPS))
+        parts += [f"{kind.label} {kind.amount_text(limit)}" for limit, kind in operations if limit is not None]
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,31 +50,34 @@ class Limits:
         cpu: millicores.
         memory: bytes.
         devices: by `major:minor`.
+        processors: that it may run on; None where the kernel doesn't say.
+        swap: bytes besides memory; None where the kernel doesn't count them.
     """
 
     cpu: int | None
     memory: int | None
     pids: int | None
     devices: Mapping[str, DeviceLimits]
+    processors: frozenset[int] | None = None
+    swap: int | None = None
 
     def text(self, device_name: Callable[[str], str]) -> str:
         """One line for people; `device_name` gives the path of a `major:minor`."""
-        devices = [
-            f"{device_name(number)} reads {_rate(limit.read_bps)}, writes {_rate(limit.write_bps)}"
-            for number, limit in sorted(self.devices.items())
-        ]
+        devices = [f"{device_name(number)} {limit.text()}" for number, limit in sorted(self.devices.items())]
         parts = (_shown(ResourceClass.CPU, self.cpu), _shown(ResourceClass.MEMORY, self.memory), f"{self.pids} pids")
         return "; ".join((*parts, *devices))
 
 
 def read_limits(container_id: str, *, cgroupfs: Path = CGROUPFS, mounts: Path = MOUNTS) -> Limits | None:
     """The limits of a running container on this host; None once its cgroup is gone."""
-    hierarchy = detect_hierarchy(mounts.read_text(encoding="utf-8"), cgroupfs)
+    mounted = mounts.read_text(encoding="utf-8")
+    hierarchy = detect_hierarchy(mounted, cgroupfs)
     for cgroup in find_containers(hierarchy):
         if cgroup.id == container_id:
             reading = _read(hierarchy, cgroup.path)
+            more = read_more_limits(hierarchy, cgroup.path, cpuset=cpuset_root(mounted, cgroupfs))
             # A cgroup that went away while it was read has no period any more.
-            return _limits(reading) if reading.cpu_limits.period else None
+            return _limits(reading, more) if reading.cpu_limits.period else None
     return None
 
 
@@ -76,11 +90,15 @@ def mismatches(spec: ContainerSpec, found: Limits) -> Iterator[str]:
         yield f"memory is {_shown(ResourceClass.MEMORY, found.memory)}, not {_shown(ResourceClass.MEMORY, spec.memory)}"
     if found.pids != spec.pids:
         yield f"pids is {found.pids}, not {spec.pids}"
+    if found.swap:
+        yield f"swap is {_shown(ResourceClass.MEMORY, found.swap)}, not nothing"
+    if spec.cpuset is not None and found.processors not in {None, parse_processors(spec.cpuset)}:
+        yield f"processors are {sorted(found.processors or ())}, not {spec.cpuset}"
     for device in spec.devices:
         limit = found.devices.get(device.number, DeviceLimits(None, None))
-        if limit != DeviceLimits(device.read_bps, device.write_bps):
-            asked = f"read {_rate(device.read_bps)}, write {_rate(device.write_bps)}"
-            yield f"{device.path} is read {_rate(limit.read_bps)}, write {_rate(limit.write_bps)}, not {asked}"
+        asked = DeviceLimits(device.read_bps, device.write_bps, device.read_iops, device.write_iops)
+        if limit != asked:
+            yield f"{device.path} is {limit.text()}, not {asked.text()}"
 
 
 def _read(hierarchy: Hierarchy, path: str) -> CgroupReading:
@@ -92,13 +110,19 @@ def _read(hierarchy: Hierarchy, path: str) -> CgroupReading:
         reader.close()
 
 
-def _limits(reading: CgroupReading) -> Limits:
+def _limits(reading: CgroupReading, more: MoreLimits) -> Limits:
     quota, period = reading.cpu_limits.quota, reading.cpu_limits.period
+    numbers = {**reading.io_limits, **more.operations}
     return Limits(
         cpu=None if quota is None or not period else quota * MILLI // period,
         memory=reading.memory.limit,
         pids=reading.tasks.limit,
-        devices={number: DeviceLimits(*limit) for number, limit in reading.io_limits.items()},
+        devices={
+            number: DeviceLimits(*reading.io_limits.get(number, _NONE), *more.operations.get(number, _NONE))
+            for number in numbers
+        },
+        processors=more.processors,
+        swap=more.swap,
     )
 
 

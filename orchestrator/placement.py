@@ -16,13 +16,16 @@ from pydantic import TypeAdapter
 from collector.errors import ConfigError
 from orchestrator.allocation import decide_and_take
 from orchestrator.batch import Wanted
+from orchestrator.blockdevices import device_of
 from orchestrator.deadline import ask_all
 from orchestrator.decision import Decision, decide
 from orchestrator.documents import decision_document
 from orchestrator.engine import Engine
 from orchestrator.engines.docker_engine import DockerEngine
 from orchestrator.jobs import JOBS, Job, LaunchSpec, check_on_host, check_request, labels_of, launch_spec
-from orchestrator.launch import Launch, Launched, Volumes
+from orchestrator.launch import Addresses, Launch, Launched, Networks, Tools, Verifier, Volumes
+from orchestrator.launch.gate import check_gate
+from orchestrator.launch.samples import Sampled, sampled_by
 from orchestrator.ledger import (
     Event,
     Generations,
@@ -94,6 +97,9 @@ class Scheduler:
     ledger: Ledger
     engines: Mapping[str, Engine]
     volumes: Volumes
+    sampled: Sampled
+    addresses: Addresses | None = None
+    networks: Networks | None = None
     jobs: Mapping[str, Job] = field(default_factory=lambda: JOBS)
     read_limits: Callable[[str], Limits | None] = read_limits
     operator: str = field(default_factory=this_operator)
@@ -213,6 +219,16 @@ class Scheduler:
             self.ledger, engines=self.engines, volumes=self.volumes, local_host=self.local_host, clock=self.clock
         )
 
+    def verifier(self, host: str) -> Verifier:
+        """Checks containers of a host."""
+        return Verifier(
+            host=host,
+            engine=self.engines[host],
+            read_limits=self.read_limits,
+            sampled=self.sampled,
+            sleep=self.sleep,
+        )
+
     def _visits(self) -> Callable[[str], _Visit]:
         """Ask a host's engine; what has ended there gives its room back before the ledger is read for a decision.
 
@@ -275,12 +291,20 @@ class Scheduler:
             record,
             spec,
             container_labels=labels_of(request, generation=host.generation + 1, spec_hash=record.spec_hash),
-            engine=self.engines[host.name],
+            tools=self._tools(host.name, request),
+        )
+
+    def _tools(self, host: str, request: Request) -> Tools:
+        return Tools(
+            engine=self.engines[host],
             volumes=self.volumes,
+            addresses=self.addresses,
+            networks=self.networks,
+            disk_of=device_of,
             ledger=self.ledger,
-            read_limits=self.read_limits,
+            verifier=self.verifier(host),
+            check_gate=partial(check_gate, self.fleet, host, request),
             clock=self.clock,
-            sleep=self.sleep,
         )
 
 
@@ -301,6 +325,7 @@ def open_scheduler(
             ledger=ledger,
             engines={host.name: DockerEngine(host.docker) for host in fleet.hosts},
             volumes=LoopVolumes(fleet.volumes.dir),
+            sampled=sampled_by(fleet),
             strategy=strategy,
         )
     finally:

@@ -21,6 +21,7 @@ class Wishes:
         labels: that the host must carry.
         pool: address pool that the host must have.
         apart: not where another job of the same source is.
+        cpuset: processors of the host that it may run on, as `0-3,6`; None for all.
     """
 
     host: str | None = None
@@ -29,6 +30,7 @@ class Wishes:
     pool: str | None = None
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     apart: bool = False
+    cpuset: str | None = None
 
 
 NO_WISHES = Wishes()

@@ -11,14 +11,14 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from collector.errors import VdbmonError
 from collector.kernelfile import SkippedLines
 from collector.mountinfo import parse_mountinfo
-from collector.volume_labels import labels_file, write_volume_labels
+from collector.volume_labels import labels_file, read_volume_labels, write_volume_labels
 from orchestrator.blockdevices import BlockDevice, LoopDevices
 from orchestrator.command import RunCommand, run_command
 
@@ -42,6 +42,24 @@ class SizedVolume:
     image: Path
     mountpoint: Path
     device: BlockDevice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundVolume:
+    """A volume as its host has it, or what is left of one.
+
+    Attributes:
+        labels: those of its launch; empty where they are lost.
+        created_at: seconds since the epoch; None where nobody knows.
+        size_bytes: 0 where only pieces are left: labels, a file half made, a loop device whose file is gone.
+        devices: paths of its loop devices.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    created_at: float | None
+    size_bytes: int
+    devices: tuple[str, ...] = ()
 
 
 class LoopVolumes:
@@ -113,6 +131,25 @@ class LoopVolumes:
         """Bytes of every volume there is, by name; mounts nothing."""
         return {name: self._image(name).stat().st_size for name in self.list()}
 
+    def found(self) -> tuple[FoundVolume, ...]:
+        """All volumes, and all that is left of some: labels, a half-made file, loop devices of deleted files."""
+        images, loops = self.sizes(), self._loops.below(self._root)
+        own = {Path(path).name: found for path, found in read_volume_labels(self._root)}
+        devices = {name.removesuffix(_IMAGE_SUFFIX): paths for name, paths in loops.items()}
+        halves = {
+            path.name[1:].removesuffix(f"{_IMAGE_SUFFIX}.new") for path in self._root.glob(f".*{_IMAGE_SUFFIX}.new")
+        }
+        return tuple(
+            FoundVolume(
+                name=name,
+                labels=own.get(name, {}),
+                created_at=self._created_at(name),
+                size_bytes=images.get(name, 0),
+                devices=tuple(map(str, devices.get(name, ()))),
+            )
+            for name in sorted({*images, *own, *devices, *halves})
+        )
+
     def remove(self, name: str) -> None:
         """Unmount and delete a volume; nothing to do if there is none.
 
@@ -129,13 +166,19 @@ class LoopVolumes:
             held = self._loops.detach_all(image)
             if held is not None:
                 raise VdbmonError(
-                    "volume.busy", f"volume {name} is still held by a user of {held.path}", "end the container first"
+                    "volume.busy", f"volume {name} is still held by a user of {held}", "end the container first"
                 )
             image.unlink(missing_ok=True)
             _new_image(image).unlink(missing_ok=True)
             labels_file(self._root, name).unlink(missing_ok=True)
             if mountpoint.is_dir():
                 mountpoint.rmdir()
+
+    def _created_at(self, name: str) -> float | None:
+        """Labels are written first, and never again."""
+        with suppress(OSError):
+            return labels_file(self._root, name).stat().st_mtime
+        return None
 
     def _image(self, name: str) -> Path:
         """Where a volume's file is; an image's own name can't be a volume's, their paths would meet."""

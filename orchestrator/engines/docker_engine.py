@@ -13,7 +13,7 @@ import docker
 import requests
 from docker.constants import DEFAULT_UNIX_SOCKET
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.types import LogConfig, Mount
+from docker.types import EndpointConfig, LogConfig, Mount
 
 from collector import labels
 from orchestrator.engine import (
@@ -29,6 +29,7 @@ PROBE_SECONDS = 3.0
 CALL_SECONDS = 20.0
 _MILLI_TO_NANO = 10**6
 _CONFLICT = 409
+_ADDRESSES_SINCE = "1.22"  # API version
 _LOG_BYTES = "10m"
 _TMP_OPTIONS = "rw,nosuid,nodev,size=64m"
 
@@ -157,12 +158,10 @@ def _options(spec: ContainerSpec) -> dict[str, Any]:
         "mem_limit": spec.memory,
         "memswap_limit": spec.memory,
         "pids_limit": spec.pids,
-        "device_read_bps": [{"Path": str(item.path), "Rate": item.read_bps} for item in spec.devices if item.read_bps],
-        "device_write_bps": [
-            {"Path": str(item.path), "Rate": item.write_bps} for item in spec.devices if item.write_bps
-        ],
+        "cpuset_cpus": spec.cpuset,
+        **{f"device_{kind}": _rates(spec, kind) for kind in ("read_bps", "write_bps", "read_iops", "write_iops")},
+        **_network(spec),
         "init": True,
-        "network_mode": "none",
         "read_only": True,
         "tmpfs": {"/tmp": _TMP_OPTIONS},  # noqa: S108 - the container's own
         "cap_drop": ["ALL"],
@@ -170,6 +169,18 @@ def _options(spec: ContainerSpec) -> dict[str, Any]:
         "security_opt": ["no-new-privileges"],
         "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": _LOG_BYTES, "max-file": "2"}),
     }
+
+
+def _rates(spec: ContainerSpec, kind: str) -> list[dict[str, Any]]:
+    rates = ((str(item.path), getattr(item, kind)) for item in spec.devices)
+    return [{"Path": path, "Rate": rate} for path, rate in rates if rate]
+
+
+def _network(spec: ContainerSpec) -> dict[str, Any]:
+    if spec.network is None:
+        return {"network_mode": "none"}
+    endpoint = EndpointConfig(_ADDRESSES_SINCE, ipv4_address=spec.address)
+    return {"network": spec.network, "networking_config": {spec.network: endpoint}}
 
 
 def _state(answer: dict[str, Any]) -> ContainerState:

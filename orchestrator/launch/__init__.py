@@ -1,18 +1,28 @@
 """Turn an allocation into a running container, step by step, so that nothing leaks."""
 
+from orchestrator.launch.errors import GateClosedError, LaunchFailedError, LaunchUnknownError, StepOverdueError
 from orchestrator.launch.protocols import Address, Addresses, FoundNetwork, Networks, Volumes
-from orchestrator.launch.run import Launch, Launched, LaunchFailedError, LaunchUnknownError, Step, remove_own
+from orchestrator.launch.run import Launch, Launched
+from orchestrator.launch.steps import STEP_SECONDS, Step, Steps, Tools, Undo, remove_own
+from orchestrator.launch.verify import Verifier
 
 __all__ = [
+    "STEP_SECONDS",
     "Address",
     "Addresses",
     "FoundNetwork",
+    "GateClosedError",
     "Launch",
     "LaunchFailedError",
     "LaunchUnknownError",
     "Launched",
     "Networks",
     "Step",
+    "StepOverdueError",
+    "Steps",
+    "Tools",
+    "Undo",
+    "Verifier",
     "Volumes",
     "remove_own",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.volumes import SizedVolume
+from orchestrator.volumes import FoundVolume, SizedVolume
 
 
 class Volumes(Protocol):
@@ -20,6 +20,12 @@ class Volumes(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove it; nothing to do if there is none."""
+
+    def list(self) -> tuple[str, ...]:
+        """Names of all that there are; mounts nothing."""
+
+    def found(self) -> tuple[FoundVolume, ...]:
+        """All that there are, and what is left of some; mounts nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

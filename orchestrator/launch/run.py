@@ -1,37 +1,28 @@
-"""Turn an allocation into a running container: volume, create, start, verify; each step with its undo.
+"""Run a launch: step after step, and back again if one fails.
 
-The intent is in the ledger before the first step. A step that fails undoes itself and those before it, and the
-allocation is given back. An engine that doesn't answer in the middle is another matter: what it did is unknown, so
-nothing is undone and nothing is given back; `vdbmon rm NAME` clears it when the engine answers again.
+The intent is in the ledger before the first step, and before each step its owner writes that he is alive
+(`orchestrator.ledger.turns`). A step that fails undoes itself and those before it, and the allocation is given back.
+Unknown is not failed: after an engine that didn't answer, or a step that didn't end, nothing is undone and nothing is
+given back; `vdbmon reconcile` finishes or undoes it when it is known. A launch that somebody else took over meanwhile,
+because its owner had been silent for too long, is left to him.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from collector import labels
 from collector.errors import VdbmonError
-from orchestrator.blockdevices import device_of
-from orchestrator.engine import ContainerSpec, Engine, EngineUnreachableError
-from orchestrator.jobs import LaunchSpec, container_spec
-from orchestrator.launch.protocols import Volumes
-from orchestrator.ledger import Event, LaunchRecord, LaunchState, Ledger
-from orchestrator.limits import Limits, mismatches
+from orchestrator.engine import EngineUnreachableError
+from orchestrator.jobs import LaunchSpec
+from orchestrator.launch.deadlines import act_within
+from orchestrator.launch.errors import LaunchFailedError, LaunchUnknownError, StepOverdueError
+from orchestrator.launch.steps import COMMIT, Step, Steps, Tools
+from orchestrator.ledger import Event, LaunchRecord, LaunchState, LedgerError, TakenOverError
+from orchestrator.limits import Limits
 from orchestrator.resources import ResourceClass
-from orchestrator.volumes import SizedVolume
-
-STARTED_AFTER_SECONDS = 1.0
-"""A container that still runs after this has started; one that ends earlier with an error was never launched."""
-
-
-class LaunchFailedError(VdbmonError):
-    """The launch failed and is undone; the code is the cause's."""
-
-
-class LaunchUnknownError(VdbmonError):
-    """The launch stopped halfway and could not be undone; its allocation is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,166 +38,109 @@ class Launched:
     limits: Limits | None
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One act and what takes it back; both may be done again, and `undo` also after an act that failed halfway."""
-
-    name: str
-    act: Callable[[], None]
-    undo: Callable[[], None]
-
-
 class Launch:
     """One launch on one host. Its record is in the ledger already, in state intent."""
 
     def __init__(
-        self,
-        record: LaunchRecord,
-        spec: LaunchSpec,
-        *,
-        container_labels: dict[str, str],
-        engine: Engine,
-        volumes: Volumes,
-        ledger: Ledger,
-        read_limits: Callable[[str], Limits | None],
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
+        self, record: LaunchRecord, spec: LaunchSpec, *, container_labels: dict[str, str], tools: Tools
     ) -> None:
         self._record = record
         self._spec = spec
-        self._labels = container_labels
-        self._engine = engine
-        self._volumes = volumes
-        self._ledger = ledger
-        self._read_limits = read_limits
-        self._clock = clock
-        self._sleep = sleep
-        self._volume: SizedVolume | None = None
-        self._container: ContainerSpec | None = None
-        self._container_id = ""
-        self._limits: Limits | None = None
+        self._tools = tools
+        self._steps = Steps(record, spec, container_labels, tools)
 
     def run(self) -> Launched:
-        """Run all steps.
+        """Run all steps, and commit.
 
         Raises:
             LaunchFailedError: a step failed; everything is undone.
-            LaunchUnknownError: the engine went silent, or an undo failed.
+            LaunchUnknownError: a step's outcome is unknown, an undo failed, or the ledger can't be written.
         """
-        steps = (
-            Step("volume", self._make_volume, self._remove_volume),
-            Step("create", self._create, self._remove_container),
-            Step("start", self._start, _nothing),
-            Step("verify", self._verify, _nothing),
-        )
         begun: list[Step] = []
         try:
-            for step in steps:
+            for step in self._steps.all():
                 begun.append(step)
-                step.act()
-        except EngineUnreachableError as error:
+                self._begin(step.name)
+                act_within(step.seconds, step.act)
+        except (EngineUnreachableError, StepOverdueError) as error:
             self._record_event(f"unknown.{begun[-1].name}", str(error))
-            raise self._unknown(begun[-1], error) from error
+            raise self._unknown(begun[-1].name, error) from error
+        except TakenOverError as error:
+            return self._yield(begun, error)
         except (VdbmonError, KeyboardInterrupt) as error:
             self._record_event(f"failed.{begun[-1].name}", str(error))
             self._undo(begun, error)
             if isinstance(error, VdbmonError):
                 raise LaunchFailedError(error.code, f"{self._spec.name} was not launched: {error}") from error
             raise
-        self._advance(LaunchState.RUNNING, detail=asdict(self._limits) if self._limits else None)
-        return Launched(container_id=self._container_id, volume=self._spec.volume, limits=self._limits)
+        self._commit()
+        return self._launched()
 
-    def _make_volume(self) -> None:
-        volume_labels = {**self._labels, labels.IMAGE: self._spec.image}
-        self._volume = self._volumes.create(self._spec.volume, self._spec.volume_size, volume_labels)
+    def _begin(self, name: str) -> None:
+        self._tools.ledger.begin_step(self._record.request_id, name, turn=self._record.turn, at=self._tools.clock())
 
-    def _remove_volume(self) -> None:
-        self._volumes.remove(self._spec.volume)
+    def _commit(self) -> None:
+        limits = self._steps.limits
+        try:
+            self._advance(LaunchState.RUNNING, step=None, detail=asdict(limits) if limits else None)
+        except LedgerError as error:
+            raise self._unknown(COMMIT, error) from error
 
-    def _create(self) -> None:
-        if self._volume is None:
-            raise AssertionError("the volume comes before the container")
-        self._container = container_spec(
-            self._spec,
-            volume=self._volume,
-            disks=map(device_of, self._spec.read_from),
-            container_labels=self._labels,
-        )
-        self._container_id = self._engine.create(self._container)
-        self._advance(LaunchState.CREATED, container_id=self._container_id)
+    def _launched(self) -> Launched:
+        return Launched(container_id=self._steps.container_id, volume=self._spec.volume, limits=self._steps.limits)
 
-    def _remove_container(self) -> None:
-        remove_own(self._engine, self._spec.name, self._record.request_id)
+    def _yield(self, begun: Sequence[Step], error: TakenOverError) -> Launched:
+        """Whoever took it over has finished it, removed it, or is about to; what was made since goes if it is removed.
 
-    def _start(self) -> None:
-        self._engine.start(self._container_id)
-
-    def _verify(self) -> None:
-        """Compare the cgroup with what was asked for, and see the container live on for a moment.
-
-        One that ended before its cgroup could be read has only its exit code to tell.
+        A container that this process made after that would belong to nobody.
         """
-        if self._container is None:
-            raise AssertionError("the container comes before its check")
-        found = self._read_limits(self._container_id)
-        wrong = tuple(mismatches(self._container, found)) if found else ("its cgroup is not to be found",)
-        if not wrong:
-            self._limits = found
-        self._sleep(STARTED_AFTER_SECONDS)
-        state = self._engine.inspect(self._container_id)
-        if state is None:
-            raise VdbmonError("container.gone", "the container was removed by somebody as it started")
-        if not state.ended and wrong:
-            raise VdbmonError("limits.not_applied", f"the kernel has other limits: {'; '.join(wrong)}")
-        if state.exit_code:
-            said = self._engine.last_line(self._container_id, errors=True) or state.error or "it said nothing"
-            raise VdbmonError("container.exited", f"the container ended at once with code {state.exit_code}: {said}")
+        record = self._tools.ledger.launch(self._record.request_id)
+        if record is not None and record.state in {LaunchState.RUNNING, LaunchState.DONE}:
+            return self._launched()
+        if record is not None and record.state is LaunchState.REMOVED and record.volume is None:
+            for step in reversed(begun):
+                act_within(step.seconds, step.undo)
+            raise LaunchFailedError("launch.removed", f"{self._spec.name} was removed meanwhile") from error
+        raise self._unknown(begun[-1].name, error) from error
 
     def _undo(self, begun: Sequence[Step], cause: BaseException) -> None:
         for step in reversed(begun):
+            with suppress(LedgerError):  # what is begun is undone, whoever else does so as well
+                self._begin(step.name)
             try:
-                step.undo()
+                act_within(step.seconds, step.undo)
             except VdbmonError as error:
                 self._record_event(f"not_undone.{step.name}", str(error))
-                raise self._unknown(step, error) from cause
-        self._advance(LaunchState.REMOVED, release=frozenset(ResourceClass), volume=None, detail=str(cause))
+                raise self._unknown(step.name, error) from cause
+        try:
+            self._advance(
+                LaunchState.REMOVED, release=frozenset(ResourceClass), volume=None, step=None, detail=str(cause)
+            )
+        except LedgerError as error:
+            raise self._unknown(COMMIT, error) from cause
 
-    def _unknown(self, step: Step, error: VdbmonError) -> LaunchUnknownError:
-        name = self._spec.name
+    def _unknown(self, step: str, error: VdbmonError) -> LaunchUnknownError:
         return LaunchUnknownError(
             "launch.unknown",
-            f"launch of {name} stopped at step {step.name}: {error.message}; its allocation is kept",
-            f"when that is mended, `vdbmon ps` says how it stands and `vdbmon rm {name}` clears it",
+            f"launch of {self._spec.name} stopped at step {step}: {error.message}; its allocation is kept",
+            "when that is mended, `vdbmon reconcile` finishes or undoes it",
         )
 
     def _advance(self, state: LaunchState, **changes: Any) -> None:
-        self._ledger.advance(self._record.request_id, state, at=self._clock(), **changes)
+        record = self._record
+        self._tools.ledger.advance(record.request_id, state, at=self._tools.clock(), turn=record.turn, **changes)
 
     def _record_event(self, kind: str, detail: str) -> None:
+        """What can't be written down must not keep a launch from being undone."""
         record = self._record
-        self._ledger.record(
-            Event(
-                at=self._clock(),
-                kind=kind,
-                request_id=record.request_id,
-                name=record.name,
-                host=record.host,
-                detail=detail,
+        with suppress(LedgerError):
+            self._tools.ledger.record(
+                Event(
+                    at=self._tools.clock(),
+                    kind=kind,
+                    request_id=record.request_id,
+                    name=record.name,
+                    host=record.host,
+                    detail=detail,
+                )
             )
-        )
-
-
-def remove_own(engine: Engine, container: str, request_id: str) -> bool:
-    """Remove the container of that name or id if it is that request's; whether there was one.
-
-    One that somebody else made under the same name is left alone.
-    """
-    state = engine.inspect(container)
-    if state is None or state.labels.get(labels.REQUEST_ID) != request_id:
-        return False
-    engine.remove(state.id)
-    return True
-
-
-def _nothing() -> None:
-    """A container is removed whether it runs or not, so a start needs no undo of its own."""

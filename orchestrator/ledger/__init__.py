@@ -1,9 +1,10 @@
 """The ledger: what was given away to whom, and a record of every decision. SQL through SQLAlchemy Core."""
 
-from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError, NotEmptyError
-from orchestrator.ledger.records import Event, Generations, LaunchRecord, LaunchState, LedgerView
+from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError, NotEmptyError, TakenOverError
+from orchestrator.ledger.records import Event, Generations, LaunchRecord, LaunchState, LedgerView, Sighting
 from orchestrator.ledger.restore import Restored
 from orchestrator.ledger.store import Ledger, open_ledger, override_detail
+from orchestrator.ledger.turns import is_under_way
 
 __all__ = [
     "ConcurrentUpdateError",
@@ -17,6 +18,9 @@ __all__ = [
     "NameTakenError",
     "NotEmptyError",
     "Restored",
+    "Sighting",
+    "TakenOverError",
+    "is_under_way",
     "open_ledger",
     "override_detail",
 ]

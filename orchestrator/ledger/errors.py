@@ -16,6 +16,13 @@ class ConcurrentUpdateError(LedgerError):
         super().__init__("ledger.concurrent_update", f"{what} changed while this was decided: {detail}", "try again")
 
 
+class TakenOverError(LedgerError):
+    """Somebody else finishes, undoes or removes this launch now: leave it to him."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("launch.taken_over", f"{name} was taken over by somebody else meanwhile", "see `vdbmon ps`")
+
+
 class NameTakenError(LedgerError):
     """A live launch has that name."""
 

@@ -15,7 +15,8 @@ from orchestrator.snapshot import Cordon, PlacedJob
 class LaunchState(StrEnum):
     """How far a launch got.
 
-    `intent` is written before anything is done; a launch that stays there is half done, and `vdbmon rm` clears it.
+    `intent` is written before anything is done; a launch that stays there is half done, and `vdbmon reconcile` finishes
+    or undoes it.
     `removed` frees the name; the volume may stay, and then its disk space stays allocated.
     """
 
@@ -59,6 +60,8 @@ class LaunchRecord:
         updated_at: of the last change of state.
         window_start: when it is planned to read its source, seconds since the epoch; None for at once.
         window_end: when it is planned to have ended.
+        step: that was begun last, while somebody works on the launch or died over it; None when nobody does.
+        turn: moves whenever somebody else takes the launch over; what the one before him writes then fails.
     """
 
     request_id: str
@@ -76,6 +79,8 @@ class LaunchRecord:
     updated_at: float
     window_start: float | None = None
     window_end: float | None = None
+    step: str | None = None
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +101,25 @@ class Event:
     host: str | None = None
     who: str | None = None
     detail: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """Something on a host that belongs to no live launch, as it was seen time and again.
+
+    Attributes:
+        identity: what it is called there; unique for the host and kind.
+        first_seen: seconds since the epoch.
+        last_seen: likewise.
+        times: how often, without a time between at which it wasn't there.
+    """
+
+    host: str
+    kind: str
+    identity: str
+    first_seen: float
+    last_seen: float
+    times: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +149,6 @@ class LedgerView:
     cordons: tuple[Cordon, ...]
 
 
-def columns_of(row: LaunchRecord | Event) -> dict[str, Any]:
+def columns_of(row: LaunchRecord | Event | Sighting) -> dict[str, Any]:
     """The columns of a row; unlike `dataclasses.asdict` it doesn't copy a decision of 100 hosts leaf by leaf."""
     return {item.name: getattr(row, item.name) for item in fields(row)}

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0002"
+HEAD = "0004"
 _LIVE = text("state <> 'removed'")
 
 metadata = MetaData()
@@ -62,6 +62,8 @@ launch = Table(
     Column("updated_at", Float, nullable=False),
     Column("window_start", Float),
     Column("window_end", Float),
+    Column("step", String(16)),
+    Column("turn", Integer, nullable=False, server_default="0"),
     Index("launch_live_name", "name", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
     Index("launch_source", "source"),
 )
@@ -94,6 +96,18 @@ cordon = Table(
 )
 FLEET = "*"
 """The scope of a freeze; no host can be called that."""
+
+sighting = Table(
+    "sighting",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("identity", String(255), primary_key=True),
+    Column("first_seen", Float, nullable=False),
+    Column("last_seen", Float, nullable=False),
+    Column("times", Integer, nullable=False),
+)
+"""What belongs to no live launch, as `vdbmon reconcile` saw it."""
 
 event = Table(
     "event",

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from orchestrator.ledger import cordons, generations, journal, schema
+from orchestrator.ledger import cordons, generations, journal, schema, turns
 from orchestrator.ledger.database import Database, open_database
 from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError
 from orchestrator.ledger.export import export_rows
-from orchestrator.ledger.records import READING, Event, Generations, LaunchRecord, LaunchState, LedgerView, columns_of
+from orchestrator.ledger.records import (
+    READING,
+    Event,
+    Generations,
+    LaunchRecord,
+    LaunchState,
+    LedgerView,
+    Sighting,
+    columns_of,
+)
 from orchestrator.ledger.restore import Restored, restore
+from orchestrator.ledger.sightings import Seen, see, sightings
 from orchestrator.ledger.view import read_view
 from orchestrator.resources import Amounts, InventoryRows, ResourceClass
 from orchestrator.snapshot import Cordon, Override
@@ -75,15 +85,18 @@ class Ledger:
         state: LaunchState,
         *,
         at: float,
+        turn: int | None = None,
         release: frozenset[ResourceClass] = frozenset(),
         detail: Any = None,
         **changes: Any,
     ) -> None:
-        """Move a launch to a state, with changed columns (`container_id`, `volume`, `outcome`), and record it.
+        """Move a launch to a state, with changed columns (`container_id`, `volume`, `outcome`, `step`), and record it.
 
-        What it holds of the classes in `release` is given back in the same transaction.
+        What it holds of the classes in `release` is given back in the same transaction. `turn` is that of the caller,
+        None for one who acts whoever's turn it is.
 
         Raises:
+            TakenOverError: it is somebody else's turn.
             LedgerError: `launch.removed`, somebody has removed it; a removed launch doesn't come back.
         """
         launch = schema.launch.c
@@ -94,6 +107,8 @@ class Ledger:
             if state.ended or release:
                 generations.lock(connection, schema.host, row.host)
                 generations.lock(connection, schema.source, row.source)
+            if turn is not None:
+                turns.check_turn(connection, request_id, turn)
             before = connection.execute(
                 select(launch.state).where(launch.request_id == request_id).with_for_update()
             ).scalar_one()
@@ -110,6 +125,44 @@ class Ledger:
                 generations.move(connection, schema.source, [row.source])
             if _release(connection, request_id, row.host, release):
                 journal.append(connection, about(kind="released", detail=sorted(release)))
+
+    def begin_step(self, request_id: str, step: str, *, turn: int, at: float) -> None:
+        """Write that the owner of this turn is alive and begins a step; not in the record.
+
+        Raises:
+            TakenOverError: it is somebody else's turn.
+            LedgerError: `launch.removed`, somebody has removed it.
+        """
+        with self._database.writing() as connection:
+            turns.begin_step(connection, request_id, step, turn=turn, at=at)
+
+    def take_over(self, seen: LaunchRecord, step: str, *, at: float) -> int:
+        """Make a launch one's own, if it still is as it was seen; the new turn.
+
+        Raises:
+            TakenOverError: its owner showed a sign of life, or somebody else was faster.
+        """
+        with self._database.writing() as connection:
+            return turns.take_over(connection, seen, step, at=at)
+
+    def see(self, host: str, seen: Collection[Seen], *, at: float) -> tuple[Sighting, ...]:
+        """Write down all that a host has and that belongs to no live launch, as kind and identity.
+
+        What was seen before and isn't there any more is forgotten.
+        """
+        with self._database.writing() as connection:
+            return see(connection, host, seen, at=at)
+
+    def sightings(self) -> tuple[Sighting, ...]:
+        """What belonged to no live launch the last time that somebody looked."""
+        with self._database.reading() as connection:
+            return sightings(connection)
+
+    def engine_fingerprints(self) -> Mapping[str, str]:
+        """The engine that the last launch of each host was made on, also of hosts that have no live launch."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(schema.host.c.name, schema.host.c.engine_fingerprint)).all()
+        return {name: fingerprint for name, fingerprint in rows if fingerprint is not None}
 
     def record(self, entry: Event) -> None:
         """Append to the record."""
@@ -143,6 +196,10 @@ class Ledger:
     def launches(self) -> tuple[LaunchRecord, ...]:
         """All launches that hold something: live ones, and removed ones whose volume stays. Oldest first."""
         return self._launches(select(schema.launch).where(schema.is_holding))
+
+    def launch(self, request_id: str) -> LaunchRecord | None:
+        """The launch of that request; None if the ledger never had one, or has forgotten it."""
+        return next(iter(self._launches(select(schema.launch).where(schema.launch.c.request_id == request_id))), None)
 
     def launches_named(self, name: str) -> tuple[LaunchRecord, ...]:
         """All launches of that name that the record still has, oldest first."""

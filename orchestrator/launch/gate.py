@@ -1,0 +1,32 @@
+"""Read the gate once more just before a container is made: an alert may have begun to fire since the decision."""
+
+from __future__ import annotations
+
+from orchestrator.gate import gate_reasons, read_gate
+from orchestrator.launch.errors import GateClosedError
+from orchestrator.prometheus import PrometheusClient, PrometheusError
+from orchestrator.reasons import OVERRIDABLE
+from orchestrator.settings import FleetSettings
+from orchestrator.snapshot import GateReading, Request, Unknown
+
+_PROMETHEUS_SECONDS = 3.0
+
+
+def check_gate(fleet: FleetSettings, host: str, request: Request) -> None:
+    """Ask Prometheus for alerts, not for telemetry again.
+
+    Raises:
+        GateClosedError: there is a reason that no operator has overridden.
+    """
+    known = frozenset(item.name for item in fleet.hosts)
+    overridden = frozenset(request.override.codes if request.override else ()) & OVERRIDABLE
+    for reason in gate_reasons(_reading(fleet.prometheus.url), known).against(host):
+        if reason.code not in overridden:
+            raise GateClosedError(reason.code, f"the gate closed after the decision: {reason.sentence}")
+
+
+def _reading(url: str) -> GateReading | Unknown:
+    try:
+        return read_gate(PrometheusClient(url, timeout=_PROMETHEUS_SECONDS))
+    except PrometheusError as error:
+        return Unknown(error.message)
