@@ -216,7 +216,12 @@ class Scheduler:
     def remover(self) -> Remover:
         """Takes launches back."""
         return Remover(
-            self.ledger, engines=self.engines, volumes=self.volumes, local_host=self.local_host, clock=self.clock
+            self.ledger,
+            engines=self.engines,
+            volumes=self.volumes,
+            addresses=self.addresses,
+            local_host=self.local_host,
+            clock=self.clock,
         )
 
     def verifier(self, host: str) -> Verifier:

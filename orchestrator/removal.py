@@ -7,10 +7,16 @@ from dataclasses import dataclass
 
 from collector.errors import VdbmonError
 from orchestrator.engine import Engine
-from orchestrator.launch import Volumes, remove_own
-from orchestrator.ledger import LaunchRecord, LaunchState, Ledger
+from orchestrator.launch import Addresses, Volumes, remove_own
+from orchestrator.ledger import LaunchRecord, LaunchState, Ledger, TakenOverError
 from orchestrator.resources import HELD_WHILE_RUNNING, ResourceClass
 from orchestrator.results import is_good, read_result
+
+REMOVE = "remove"
+"""The step that a launch is at while somebody removes it, or died over it."""
+
+_TAKE_OVER_ATTEMPTS = 20
+"""A launch that is under way writes a sign of life a few times a second at the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +34,7 @@ class Removal:
 
 
 class Remover:
-    """Removes by name. Every step may be done again."""
+    """Removes by name. Every step may be done again; one that was killed is finished by `vdbmon reconcile`."""
 
     def __init__(
         self,
@@ -36,12 +42,14 @@ class Remover:
         *,
         engines: Mapping[str, Engine],
         volumes: Volumes,
+        addresses: Addresses | None,
         local_host: str,
         clock: Callable[[], float],
     ) -> None:
         self._ledger = ledger
         self._engines = engines
         self._volumes = volumes
+        self._addresses = addresses
         self._local_host = local_host
         self._clock = clock
 
@@ -60,26 +68,63 @@ class Remover:
         records = self._ledger.launches_named(name)
         if not records:
             raise VdbmonError("launch.not_found", f"nothing called {name} was ever placed", "see `vdbmon ps`")
-        containers: list[str] = []
-        removed: list[str] = []
-        kept: list[str] = []
-        for record in records:
-            if record.state is not LaunchState.REMOVED and self._remove_container(record, engine_lost=engine_lost):
-                containers.append(record.name)
-            if record.volume is None:
+        parts = [
+            self._remove(record, with_volume=with_volume, engine_lost=engine_lost)
+            for record in records
+            if record.state is not LaunchState.REMOVED or record.volume is not None
+        ]
+        return Removal(
+            containers_removed=tuple(item for part in parts for item in part.containers_removed),
+            volumes_removed=tuple(item for part in parts for item in part.volumes_removed),
+            volumes_kept=tuple(item for part in parts for item in part.volumes_kept),
+        )
+
+    def finish(self, record: LaunchRecord) -> Removal:
+        """Remove one launch whose removal somebody began; a volume with a good backup stays.
+
+        Raises:
+            TakenOverError: somebody else works on it again.
+            VdbmonError: as `remove`.
+        """
+        self._ledger.take_over(record, REMOVE, at=self._clock())
+        return self._remove_parts(record, with_volume=False, engine_lost=False)
+
+    def _remove(self, record: LaunchRecord, *, with_volume: bool, engine_lost: bool) -> Removal:
+        self._take_over(record)
+        return self._remove_parts(record, with_volume=with_volume, engine_lost=engine_lost)
+
+    def _take_over(self, record: LaunchRecord) -> None:
+        """Make it one's own, whoever works on it: what he does next fails, and he takes back what he has made."""
+        for _ in range(_TAKE_OVER_ATTEMPTS):
+            now = self._ledger.launch(record.request_id)
+            try:
+                self._ledger.take_over(now or record, REMOVE, at=self._clock())
+            except TakenOverError:
                 continue
-            if self._remove_volume(record, record.volume, with_volume=with_volume):
-                removed.append(record.volume)
-            else:
-                kept.append(record.volume)
-        return Removal(containers_removed=tuple(containers), volumes_removed=tuple(removed), volumes_kept=tuple(kept))
+            return
+        raise TakenOverError(record.name)
+
+    def _remove_parts(self, record: LaunchRecord, *, with_volume: bool, engine_lost: bool) -> Removal:
+        existed = False
+        if record.state is not LaunchState.REMOVED:
+            existed = self._remove_container(record, engine_lost=engine_lost)
+        kept = record.volume is not None and not self._remove_volume(record, record.volume, with_volume=with_volume)
+        volumes = (record.volume,) if record.volume else ()
+        return Removal(
+            containers_removed=(record.name,) if existed else (),
+            volumes_removed=() if kept else volumes,
+            volumes_kept=volumes if kept else (),
+        )
 
     def _remove_container(self, record: LaunchRecord, *, engine_lost: bool) -> bool:
         existed = False
         if not engine_lost:
             existed = remove_own(self._known_engine(record.host), record.container_id or record.name, record.request_id)
+        if self._addresses is not None:
+            self._addresses.give_back(record.request_id)
         held = HELD_WHILE_RUNNING if record.volume else frozenset(ResourceClass)
-        self._ledger.advance(record.request_id, LaunchState.REMOVED, at=self._clock(), release=held)
+        step = REMOVE if record.volume else None
+        self._ledger.advance(record.request_id, LaunchState.REMOVED, at=self._clock(), release=held, step=step)
         return existed
 
     def _known_engine(self, host: str) -> Engine:
@@ -97,18 +142,22 @@ class Remover:
         return engine
 
     def _remove_volume(self, record: LaunchRecord, volume: str, *, with_volume: bool) -> bool:
+        """Whether it is removed; one that holds a good backup is kept, and so is its disk space."""
         if record.host != self._local_host:
             raise VdbmonError(
                 "volume.host_unsupported", f"volume {volume} is on {record.host}", f"run this command on {record.host}"
             )
-        if not with_volume and self._holds_backup(volume):
+        removed = LaunchState.REMOVED
+        if not with_volume and holds_backup(self._volumes, volume):
+            self._ledger.advance(record.request_id, removed, at=self._clock(), step=None)
             return False
         self._volumes.remove(volume)
-        self._ledger.advance(
-            record.request_id, LaunchState.REMOVED, at=self._clock(), release=frozenset(ResourceClass), volume=None
-        )
+        everything = frozenset(ResourceClass)
+        self._ledger.advance(record.request_id, removed, at=self._clock(), release=everything, volume=None, step=None)
         return True
 
-    def _holds_backup(self, volume: str) -> bool:
-        found = self._volumes.get(volume)
-        return found is not None and is_good(read_result(found.mountpoint, volume))
+
+def holds_backup(volumes: Volumes, volume: str) -> bool:
+    """Whether there is a backup in it that must not be lost."""
+    found = volumes.get(volume)
+    return found is not None and is_good(read_result(found.mountpoint, volume))

@@ -20,6 +20,7 @@ from collector.errors import VdbmonError
 COMMANDS = {
     "agent": "the agent on this host: run, test, config, check-config",
     "alerts": "alert rules and Alertmanager configuration: build",
+    "audit": "compare the ledger with what every host really runs, and list each leak with its age",
     "capacity": "what every host has, gave away, uses and has left, and when the fleet is full",
     "cordon": "place nothing more on a host, with who, why and until when",
     "dashboards": "Grafana dashboards: build",
@@ -30,6 +31,7 @@ COMMANDS = {
     "place": "launch a backup container where capacity is left",
     "plan": "proposals that change nothing: drain",
     "ps": "what was placed, where, and how it is",
+    "reconcile": "finish or undo what stopped halfway, and remove what belongs to no launch any more",
     "rm": "remove a placed container, its volume and its allocation",
     "stack": "the local stack: up, down",
     "status": "what runs of the local stack",

@@ -56,7 +56,7 @@ def launch_table(statuses: Sequence[LaunchStatus], *, now: float) -> Table:
         record = status.record
         table.add_row(
             *map(escape, (record.name, record.source, record.job, record.host, state_text(status))),
-            _age(now - record.created_at),
+            age_text(now - record.created_at),
             _holds(status),
             _backup(status),
         )
@@ -70,7 +70,7 @@ def state_text(status: LaunchStatus) -> str:
         return "unknown"
     match record.state:
         case LaunchState.INTENT | LaunchState.CREATED:
-            return f"half done: vdbmon rm {record.name}"
+            return f"half done at {record.step or record.state}: vdbmon reconcile"
         case LaunchState.FAILED:
             return f"failed: {(record.outcome or {}).get('message') or 'no reason known'}"
         case LaunchState.REMOVED:
@@ -111,7 +111,8 @@ def _backup(status: LaunchStatus) -> str:
     return format_bytes(result["bytes_stored"]) if result.get("state") == LaunchState.DONE.value else ""
 
 
-def _age(seconds: float) -> str:
+def age_text(seconds: float) -> str:
+    """How long something is there: `42s`, `3m`, `5h`, `2d`."""
     for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
         if seconds >= size:
             return f"{seconds / size:.0f}{unit}"

@@ -1,0 +1,40 @@
+"""What a host has of ours: containers, volumes and networks, whatever the ledger says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.engine import Engine, ManagedContainer
+from orchestrator.launch import FoundNetwork, Networks, Volumes
+from orchestrator.volumes import FoundVolume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """One host, as it was found.
+
+    Attributes:
+        fingerprint: of its engine.
+        volumes: None where they can't be seen from here.
+    """
+
+    host: str
+    fingerprint: str
+    containers: tuple[ManagedContainer, ...]
+    volumes: tuple[FoundVolume, ...] | None
+    networks: tuple[FoundNetwork, ...]
+
+
+def look(host: str, engine: Engine, volumes: Volumes | None, networks: Networks | None) -> Findings:
+    """Ask a host. Whoever compares this with the ledger reads the ledger afterwards: an intent is written first.
+
+    Raises:
+        VdbmonError: something of it doesn't answer, or refuses.
+    """
+    return Findings(
+        host=host,
+        fingerprint=engine.probe().fingerprint,
+        containers=engine.managed(),
+        volumes=None if volumes is None else volumes.found(),
+        networks=() if networks is None else networks.found(host),
+    )
