@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from typing import Annotated
 
 import typer
 
-from orchestrator.closing import close
-from orchestrator.ledger import open_ledger
-from orchestrator.operators import this_operator
-from orchestrator.snapshot import Cordon
-from vdbmon.config import find_config, load_config
+from vdbmon.closing import close_until
 from vdbmon.options import ConfigOption, UntilOption, WhyOption
-from vdbmon.times import parse_until, time_text
 
 app = typer.Typer(add_completion=False)
 
@@ -28,8 +21,4 @@ def cordon(
     config: ConfigOption = None,
 ) -> None:
     """Place nothing more on a host; what runs there runs on."""
-    fleet, now = load_config(find_config(config)).fleet(), time.time()
-    end = parse_until(until, now=now)
-    with contextlib.closing(open_ledger(fleet.ledger.url)) as ledger:
-        close(ledger, fleet, Cordon(host=host, who=this_operator(), why=why, until=end, since=now))
-    typer.echo(f"{host} is cordoned{f', until {time_text(end)}' if end else ''}")
+    typer.echo(f"{host} is cordoned{close_until(host, why=why, until=until, config=config)}")

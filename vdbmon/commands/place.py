@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -23,95 +22,114 @@ from orchestrator.scoring import Strategy
 from orchestrator.sizes import CPUS, DEFAULTS, parse_amounts
 from orchestrator.snapshot import Override, Request, Wishes
 from orchestrator.windows import parse_window
+from vdbmon import place_options as options
 from vdbmon.batches import REFUSED, place_batch
-from vdbmon.config import find_config, load_config
+from vdbmon.config import Config, find_config, load_config
 from vdbmon.options import ConfigOption
 from vdbmon.tables import decision_table, start_text
 
 app = typer.Typer(add_completion=False)
 
+_SIZES = (CPUS, *("memory", "disk", "read_bps", "write_bps", "read_iops", "write_iops", "network_in", "network_out"))
+
 
 @app.command()
 def place(
-    name: Annotated[str | None, typer.Argument(help="Name of the container.", show_default=False)] = None,
+    name: options.Name = None,
     *,
-    source: Annotated[
-        str | None, typer.Option(help="The database, as the configuration names it.", show_default=False)
-    ] = None,
-    batch: Annotated[
-        Path | None, typer.Option(help="TOML or JSON lines: many containers, planned together.", dir_okay=False)
-    ] = None,
-    job: Annotated[str, typer.Option(help="What to do with it.")] = "backup",
-    cpus: Annotated[float, typer.Option(help="CPU limit in cores.")] = 1.0,
-    memory: Annotated[str, typer.Option(help="Memory limit.")] = DEFAULTS["memory"],
-    disk: Annotated[str, typer.Option(help="Hard size of the volume.")] = DEFAULTS["disk"],
-    read_bps: Annotated[str, typer.Option(help="Disk reads per second.")] = DEFAULTS["read_bps"],
-    write_bps: Annotated[str, typer.Option(help="Disk writes per second.")] = DEFAULTS["write_bps"],
-    read_iops: Annotated[int | None, typer.Option(help="Read operations per second; counted, not limited.")] = None,
-    write_iops: Annotated[int | None, typer.Option(help="Write operations per second; counted, not limited.")] = None,
-    network_in: Annotated[str | None, typer.Option(help="Received per second; counted, not limited.")] = None,
-    network_out: Annotated[str | None, typer.Option(help="Sent per second; counted, not limited.")] = None,
-    not_before: Annotated[str | None, typer.Option(help="Earliest start: 02:00, or ISO 8601.")] = None,
-    deadline: Annotated[str | None, typer.Option(help="Latest end: 06:00, or ISO 8601.")] = None,
-    duration: Annotated[str, typer.Option(help="How long it is expected to run, if it has a window.")] = DURATION,
-    host: Annotated[str | None, typer.Option(help="Only on this host.")] = None,
-    zone: Annotated[str | None, typer.Option(help="Only in this zone.")] = None,
-    device_class: Annotated[str | None, typer.Option(help="Only on disks of this class.")] = None,
-    pool: Annotated[str | None, typer.Option(help="Only where this address pool is.")] = None,
-    label: Annotated[list[str] | None, typer.Option(help="Only on hosts with this KEY=VALUE.")] = None,
-    apart: Annotated[bool, typer.Option("--apart", help="Not beside another job of the source.")] = False,
-    strategy: Annotated[Strategy, typer.Option(help="Keep jobs apart, or hosts free.")] = Strategy.SPREAD,
-    override: Annotated[
-        list[str] | None, typer.Option(help="A code of the gate that is not to count, as alert.firing; needs --why.")
-    ] = None,
-    why: Annotated[str | None, typer.Option(help="Why it is not to count, for the record.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, and launch nothing.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the job ends; exit with 1 if it failed.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    source: options.Source = None,
+    batch: options.Batch = None,
+    job: options.Job = "backup",
+    cpus: options.Cpus = 1.0,
+    cpuset: options.Cpuset = None,
+    memory: options.Memory = DEFAULTS["memory"],
+    disk: options.Disk = DEFAULTS["disk"],
+    read_bps: options.ReadBps = DEFAULTS["read_bps"],
+    write_bps: options.WriteBps = DEFAULTS["write_bps"],
+    read_iops: options.ReadIops = None,
+    write_iops: options.WriteIops = None,
+    network_in: options.NetworkIn = None,
+    network_out: options.NetworkOut = None,
+    not_before: options.NotBefore = None,
+    deadline: options.Deadline = None,
+    duration: options.Duration = DURATION,
+    host: options.Host = None,
+    zone: options.Zone = None,
+    device_class: options.DeviceClass = None,
+    pool: options.Pool = None,
+    label: options.Label = None,
+    apart: options.Apart = False,
+    strategy: options.Packing = Strategy.SPREAD,
+    override: options.Overrides = None,
+    why: options.Why = None,
+    dry_run: options.DryRun = False,
+    wait: options.Wait = False,
+    as_json: options.AsJson = False,
     config: ConfigOption = None,
 ) -> None:
     """Launch a container where capacity is left and no alert says no.
 
     Exit codes: 0 launched (with --wait: and done), 1 failed, 2 bad input, 3 refused by every host.
     """
+    how = _How(strategy=strategy, dry_run=dry_run, wait=wait, as_json=as_json)
     settings = load_config(find_config(config))
-    sizes = {
-        CPUS: f"{cpus:g}",
-        "memory": memory,
-        "disk": disk,
-        "read_bps": read_bps,
-        "write_bps": write_bps,
-        "read_iops": read_iops,
-        "write_iops": write_iops,
-        "network_in": network_in,
-        "network_out": network_out,
-    }
-    now = datetime.now().astimezone()
     if batch is not None:
-        if name is not None or source is not None or override:
-            raise ConfigError("request.batch", "--batch takes no NAME, --source or --override", "leave them out")
-        code = place_batch(settings, read_batch(batch, now), strategy=strategy, dry_run=dry_run, as_json=as_json)
-        raise typer.Exit(code)
+        raise typer.Exit(_place_batch(settings, batch, how, alone=name is None and source is None and not override))
+    sizes = (f"{cpus:g}", memory, disk, read_bps, write_bps, read_iops, write_iops, network_in, network_out)
+    wishes = Wishes(
+        host=host, zone=zone, device_class=device_class, pool=pool, labels=_labels(label), apart=apart, cpuset=cpuset
+    )
+    wanted = _wanted(name, source, job, sizes=sizes, wishes=wishes, window=(not_before, deadline, duration))
+    raise typer.Exit(_place_one(settings, wanted, how, override or (), why))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """What is to be done with a decision, and how it is shown."""
+
+    strategy: Strategy
+    dry_run: bool
+    wait: bool
+    as_json: bool
+
+
+def _place_batch(settings: Config, batch: Path, how: _How, *, alone: bool) -> int:
+    if not alone:
+        raise ConfigError("request.batch", "--batch takes no NAME, --source or --override", "leave them out")
+    wanted = read_batch(batch, datetime.now().astimezone())
+    return place_batch(settings, wanted, strategy=how.strategy, dry_run=how.dry_run, as_json=how.as_json)
+
+
+def _wanted(
+    name: str | None,
+    source: str | None,
+    job: str,
+    *,
+    sizes: Sequence[str | int | None],
+    wishes: Wishes,
+    window: tuple[str | None, str | None, str],
+) -> Wanted:
     if name is None or source is None:
         raise ConfigError("request.name", "NAME or --source is missing", "give both, or --batch FILE")
-    wanted = Wanted(
+    given = {key: value for key, value in zip(_SIZES, sizes, strict=True) if value is not None}
+    not_before, deadline, duration = window
+    now = datetime.now().astimezone()
+    return Wanted(
         name=name,
         source=source,
         job=job,
-        amounts=parse_amounts({key: value for key, value in sizes.items() if value is not None}, _option),
-        wishes=Wishes(
-            host=host, zone=zone, device_class=device_class, pool=pool, labels=_labels(label or ()), apart=apart
-        ),
+        amounts=parse_amounts(given, _option),
+        wishes=wishes,
         window=parse_window(not_before=not_before, deadline=deadline, duration=duration, now=now),
     )
-    with open_scheduler(settings.fleet(), settings.host.name, strategy=strategy) as scheduler:
-        scheduler.require_free(name)
-        request = replace(scheduler.wanted(wanted), override=_override(override or [], why, who=scheduler.operator))
-        if as_json:
-            code = _place_json(scheduler, request, dry_run=dry_run, wait=wait)
-        else:
-            code = _place(scheduler, request, dry_run=dry_run, wait=wait)
-    raise typer.Exit(code)
+
+
+def _place_one(settings: Config, wanted: Wanted, how: _How, override: Sequence[str], why: str | None) -> int:
+    with open_scheduler(settings.fleet(), settings.host.name, strategy=how.strategy) as scheduler:
+        scheduler.require_free(wanted.name)
+        request = replace(scheduler.wanted(wanted), override=_override(override, why, who=scheduler.operator))
+        act = _place_json if how.as_json else _place
+        return act(scheduler, request, dry_run=how.dry_run, wait=how.wait)
 
 
 def _override(codes: Sequence[str], why: str | None, *, who: str) -> Override | None:
@@ -127,8 +145,8 @@ def _override(codes: Sequence[str], why: str | None, *, who: str) -> Override | 
     return Override(codes=tuple(sorted(set(codes))), who=who, why=why)
 
 
-def _labels(texts: Iterable[str]) -> dict[str, str]:
-    labels = dict(text.partition("=")[::2] for text in texts)
+def _labels(texts: Iterable[str] | None) -> dict[str, str]:
+    labels = dict(text.partition("=")[::2] for text in texts or ())
     wrong = next((key for key, value in labels.items() if not key or not value), None)
     if wrong is not None:
         raise ConfigError("request.label", f"--label {wrong}: no KEY=VALUE", "write for example --label rack=r12")

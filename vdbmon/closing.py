@@ -1,0 +1,23 @@
+"""What `vdbmon cordon` and `vdbmon freeze` share: write down who closed what, why, and until when."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+
+from orchestrator.closing import close
+from orchestrator.ledger import open_ledger
+from orchestrator.operators import this_operator
+from orchestrator.snapshot import Cordon
+from vdbmon.config import find_config, load_config
+from vdbmon.times import parse_until, time_text
+
+
+def close_until(host: str | None, *, why: str, until: str | None, config: Path | None) -> str:
+    """Close a host, or with None the fleet; the end for people: `, until ...`, or nothing."""
+    fleet, now = load_config(find_config(config)).fleet(), time.time()
+    end = parse_until(until, now=now)
+    with contextlib.closing(open_ledger(fleet.ledger.url)) as ledger:
+        close(ledger, fleet, Cordon(host=host, who=this_operator(), why=why, until=end, since=now))
+    return f", until {time_text(end)}" if end else ""

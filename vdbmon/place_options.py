@@ -1,0 +1,44 @@
+"""Options of `vdbmon place`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.scoring import Strategy
+
+_OVERRIDE_HELP = "A code of the gate that is not to count, as alert.firing; needs --why."
+
+Name = Annotated[str | None, typer.Argument(help="Name of the container.", show_default=False)]
+Source = Annotated[str | None, typer.Option(help="The database, as the configuration names it.", show_default=False)]
+Batch = Annotated[
+    Path | None, typer.Option(help="TOML or JSON lines: many containers, planned together.", dir_okay=False)
+]
+Job = Annotated[str, typer.Option(help="What to do with it.")]
+Cpus = Annotated[float, typer.Option(help="CPU limit in cores.")]
+Cpuset = Annotated[str | None, typer.Option(help="Only on these processors, as 0-3,6.")]
+Memory = Annotated[str, typer.Option(help="Memory limit, with swap.")]
+Disk = Annotated[str, typer.Option(help="Hard size of the volume.")]
+ReadBps = Annotated[str, typer.Option(help="Disk reads per second.")]
+WriteBps = Annotated[str, typer.Option(help="Disk writes per second.")]
+ReadIops = Annotated[int | None, typer.Option(help="Read operations per second.")]
+WriteIops = Annotated[int | None, typer.Option(help="Write operations per second.")]
+NetworkIn = Annotated[str | None, typer.Option(help="Received per second; counted, not limited.")]
+NetworkOut = Annotated[str | None, typer.Option(help="Sent per second; counted, not limited.")]
+NotBefore = Annotated[str | None, typer.Option(help="Earliest start: 02:00, or ISO 8601.")]
+Deadline = Annotated[str | None, typer.Option(help="Latest end: 06:00, or ISO 8601.")]
+Duration = Annotated[str, typer.Option(help="How long it is expected to run, if it has a window.")]
+Host = Annotated[str | None, typer.Option(help="Only on this host.")]
+Zone = Annotated[str | None, typer.Option(help="Only in this zone.")]
+DeviceClass = Annotated[str | None, typer.Option(help="Only on disks of this class.")]
+Pool = Annotated[str | None, typer.Option(help="Only where this address pool is.")]
+Label = Annotated[list[str] | None, typer.Option(help="Only on hosts with this KEY=VALUE.")]
+Apart = Annotated[bool, typer.Option("--apart", help="Not beside another job of the source.")]
+Packing = Annotated[Strategy, typer.Option(help="Keep jobs apart, or hosts free.")]
+Overrides = Annotated[list[str] | None, typer.Option(help=_OVERRIDE_HELP)]
+Why = Annotated[str | None, typer.Option(help="Why it is not to count, for the record.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide, and launch nothing.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the job ends; exit with 1 if it failed.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
