@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from collector.cgroup.hierarchy import Hierarchy, detect_hierarchy, find_containers
 from collector.cgroup.reading import CgroupReading
@@ -60,6 +61,10 @@ class Limits:
     devices: Mapping[str, DeviceLimits]
     processors: frozenset[int] | None = None
     swap: int | None = None
+
+    def document(self) -> dict[str, Any]:
+        """In JSON terms."""
+        return {**asdict(self), "processors": None if self.processors is None else sorted(self.processors)}
 
     def text(self, device_name: Callable[[str], str]) -> str:
         """One line for people; `device_name` gives the path of a `major:minor`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from collector.errors import VdbmonError
@@ -82,7 +82,7 @@ class Launch:
     def _commit(self) -> None:
         limits = self._steps.limits
         try:
-            self._advance(LaunchState.RUNNING, step=None, detail=asdict(limits) if limits else None)
+            self._advance(LaunchState.RUNNING, step=None, detail=limits.document() if limits else None)
         except LedgerError as error:
             raise self._unknown(COMMIT, error) from error
 

@@ -7,7 +7,7 @@ that wasn't started is undone: whoever wanted it was told that it stopped, or wa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from collector import labels
@@ -17,7 +17,6 @@ from orchestrator.engine import ContainerSpec, ContainerState, Engine, EngineUnr
 from orchestrator.jobs import container_spec, parse_spec
 from orchestrator.launch import Addresses, Undo, Verifier, Volumes
 from orchestrator.ledger import LaunchRecord, LaunchState, Ledger
-from orchestrator.limits import Limits
 from orchestrator.removal import holds_backup
 from orchestrator.resources import HELD_WHILE_RUNNING, ResourceClass
 
@@ -85,7 +84,7 @@ def _finish(record: LaunchRecord, state: ContainerState, ground: Ground, turn: i
         turn=turn,
         container_id=state.id,
         step=None,
-        detail=_detail(limits),
+        detail=limits.document() if limits else None,
     )
     return LaunchState.RUNNING
 
@@ -123,7 +122,3 @@ def _undo(record: LaunchRecord, ground: Ground, turn: int, cause: str) -> Launch
         detail=cause,
     )
     return LaunchState.REMOVED
-
-
-def _detail(limits: Limits | None) -> dict[str, object] | None:
-    return asdict(limits) if limits else None

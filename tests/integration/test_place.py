@@ -199,10 +199,10 @@ class HeldVolumes(LoopVolumes):
 def test_undo_that_fails_keeps_the_allocation_until_it_is_cleared(here: Place) -> None:
     volumes = HeldVolumes(here.scheduler.fleet.volumes.dir)
     here.scheduler = replace(here.scheduler, volumes=volumes)
-    with pytest.raises(LaunchUnknownError, match="`vdbmon rm b1` clears it"):
+    with pytest.raises(LaunchUnknownError, match="`vdbmon reconcile` finishes or undoes it"):
         here.place("b1", "sh", "-c", "exit 3")
     (status,) = here.scheduler.statuses()
-    assert state_text(status) == "half done: vdbmon rm b1"
+    assert state_text(status) == "half done at verify: vdbmon reconcile"
     assert status.held == SMALL
     volumes.holder.close()
     here.scheduler.remover().remove("b1", with_volume=False, engine_lost=False)
@@ -348,7 +348,7 @@ def test_engine_that_hangs_in_the_middle_keeps_the_allocation_until_it_is_known(
     with opened(settings, own_dockerd, image) as place:
         place.scheduler = replace(place.scheduler, engines={HOST: engine})
         wait_until(lambda: place.decide().accepted, deadline=WARM, what="the gate is open", every=0.5)
-        with pytest.raises(LaunchUnknownError, match="`vdbmon rm b1`") as caught:
+        with pytest.raises(LaunchUnknownError, match="`vdbmon reconcile`") as caught:
             place.place("b1", "sleep", "600")
         assert caught.value.code == "launch.unknown"
         own_dockerd.thaw()

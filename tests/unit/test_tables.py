@@ -74,7 +74,7 @@ def status(state: LaunchState, *, known: bool = True, outcome: dict[str, object]
     [
         (status(LaunchState.RUNNING), "running"),
         (status(LaunchState.RUNNING, known=False), "unknown"),
-        (status(LaunchState.INTENT), "half done: vdbmon rm b1"),
+        (status(LaunchState.INTENT), "half done at intent: vdbmon reconcile"),
         (status(LaunchState.FAILED, outcome={"message": "exit code 1: no space"}), "failed: exit code 1: no space"),
         (status(LaunchState.REMOVED), "kept"),
         (status(LaunchState.DONE, outcome={"record": {"state": "done", "bytes_stored": 2**20}}), "1 MiB"),
