@@ -1,0 +1,86 @@
+"""A launch, a removal and a reconcile killed before and after every call: reconcile leaves nothing over."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from alerts.thresholds import GATE_FOR
+from collector import labels
+from orchestrator.volumes import LoopVolumes
+from tests.support.dockerd import OwnDockerd, import_busybox
+from tests.support.failpoints import BYSTANDER, gate_is_open
+from tests.support.fleet import HOST, MIB, exporter, gate_prometheus
+from tests.support.servers import Server
+from tests.support.wait import wait_until
+
+ROUNDS = 3
+WARM = GATE_FOR + 30.0
+NOTHING = {
+    "launches": [],
+    "containers": [],
+    "volumes": [],
+    "loops": [],
+    "files": [],
+    "addresses": [],
+    "allocated": [],
+}
+
+
+@pytest.fixture(scope="module")
+def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("prometheus")
+    with exporter() as metrics, gate_prometheus(folder, metrics) as server:
+        wait_until(lambda: gate_is_open(server.url, HOST), deadline=WARM, what="the gate is open", every=0.5)
+        yield server
+
+
+def bystanders(client: docker.DockerClient, image: str, volumes: LoopVolumes) -> dict[str, str]:
+    """What looks like ours, and isn't: a foreign container, and things of another ledger."""
+    theirs = {labels.MANAGED: "true", labels.REQUEST_ID: "f" * 32, labels.NAME: "other", "test": BYSTANDER}
+    plain = client.containers.run(image, ["sleep", "6000"], name="foreign", detach=True, network_mode="none")
+    other = client.containers.run(
+        image, ["sleep", "6000"], name="other", labels=theirs, detach=True, network_mode="none"
+    )
+    volume = volumes.create("other-volume", 16 * MIB, theirs)
+    (volume.mountpoint / "data").write_text("kept")
+    return {"foreign": str(plain.id), "other": str(other.id)}
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("act", ["place", "remove", "reconcile"])
+def test_killed_anywhere_nothing_is_left_over_and_nothing_else_is_touched(
+    act: str, tmp_path: Path, own_dockerd: OwnDockerd, monitoring: Server
+) -> None:
+    client = own_dockerd.client()
+    image = import_busybox(client)
+    volumes = LoopVolumes(tmp_path / "volumes")
+    before = bystanders(client, image, volumes)
+    command = [sys.executable, "-m", "tests.support.failpoints"]
+    arguments = [str(tmp_path), own_dockerd.address, monitoring.url, image, act, str(ROUNDS)]
+    try:
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=1400)
+        assert done.returncode == 0, done.stderr
+        trials = [json.loads(line) for line in done.stdout.splitlines()]
+        assert len(trials) >= 2 * ROUNDS * 5
+        for trial in trials:
+            assert trial["died"], trial
+            left = trial["left"]
+            if left["launches"]:
+                assert left["launches"] == [["b1", "running"]], trial
+                assert left["containers"] == [["b1", "running"]], trial
+                assert [len(left[key]) for key in ("volumes", "loops", "addresses", "allocated")] == [1, 1, 1, 1], trial
+            else:
+                assert left == NOTHING, trial
+            assert trial["cleaned"] == NOTHING, trial
+        assert {name: client.containers.get(name).id for name in before} == before
+        assert all(client.containers.get(name).status == "running" for name in before)
+        kept = volumes.get("other-volume")
+        assert kept is not None
+        assert (kept.mountpoint / "data").read_text() == "kept"
+    finally:
+        volumes.remove("other-volume")

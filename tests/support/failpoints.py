@@ -1,0 +1,268 @@
+"""SIGKILL before and after everything that a launch does outside its own process, against a real daemon.
+
+`python -m tests.support.failpoints FOLDER DOCKER PROMETHEUS IMAGE ACT ROUNDS` takes an act (`place`, `remove`,
+`reconcile`), counts its calls to the engine, the ledger's writes and the commands that make volumes, and then has it
+killed before and after each of them, every time in a new process. After each death it reconciles, as if the grace were
+over, and prints a JSON line: what was killed where, and what was left. The product knows nothing of this: what it
+calls is wrapped here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from collector.errors import VdbmonError
+from orchestrator.command import run_command
+from orchestrator.gate import gate_reasons, read_gate
+from orchestrator.jobs import Job
+from orchestrator.launch import Address
+from orchestrator.placement import Scheduler, open_scheduler
+from orchestrator.prometheus import PrometheusClient, PrometheusError
+from orchestrator.reconcile import GRACE_SECONDS, SILENT_AFTER, reconciler
+from orchestrator.settings import FleetSettings
+from orchestrator.volumes import LoopVolumes
+from tests.support.fleet import HOST, SMALL, fleet, source
+from tests.support.place import always_sampled
+
+NAME = "b1"
+BYSTANDER = "bystander"
+"""Label `test` of what looks like ours and belongs to another ledger; `other` is in its name."""
+
+ENGINE = ("probe", "create", "start", "inspect", "last_line", "remove", "managed")
+LEDGER = ("allocate", "begin_step", "advance", "record", "prune", "take_over", "see")
+ADDRESSES = ("take", "give_back")
+
+
+class Failpoint:
+    """Counts calls, and ends the process before or after the one that is asked for."""
+
+    def __init__(self, at: int | None = None, *, after: bool = False) -> None:
+        self.calls: list[str] = []
+        self._at = at
+        self._after = after
+        self._lock = threading.Lock()
+
+    def call(self, name: str, act: Callable[[], Any]) -> Any:
+        """Do it, if the process lives."""
+        with self._lock:
+            number = len(self.calls)
+            self.calls.append(name)
+        if number == self._at and not self._after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = act()
+        if number == self._at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+
+class Wrapped:
+    """An object of which some methods pass a failpoint."""
+
+    def __init__(self, inner: Any, prefix: str, names: Sequence[str], failpoint: Failpoint) -> None:
+        self._inner, self._prefix, self._names, self._failpoint = inner, prefix, names, failpoint
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name not in self._names:
+            return found
+
+        def passing(*arguments: Any, **options: Any) -> Any:
+            return self._failpoint.call(f"{self._prefix}.{name}", lambda: found(*arguments, **options))
+
+        return passing
+
+
+class FileAddresses:
+    """Addresses in a folder, one file per launch that has one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
+
+    def take(self, request_id: str, host: str, pool: str) -> Address:
+        """One per launch."""
+        (self._folder / request_id).write_text(f"{host} {pool}")
+        return Address(request_id=request_id, host=host, pool=pool, ip="10.0.0.2")
+
+    def give_back(self, request_id: str) -> None:
+        """May be done again."""
+        (self._folder / request_id).unlink(missing_ok=True)
+
+    def taken(self) -> tuple[Address, ...]:
+        """All."""
+        found = ((path.name, *path.read_text().split()) for path in sorted(self._folder.iterdir()))
+        return tuple(Address(request_id=key, host=host, pool=pool, ip="10.0.0.2") for key, host, pool in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Where everything is."""
+
+    settings: FleetSettings
+    folder: Path
+    image: str
+
+    @contextlib.contextmanager
+    def scheduler(self, failpoint: Failpoint, *, later: float = 0.0) -> Iterator[Scheduler]:
+        """A scheduler whose calls pass the failpoint; its clock is `later` by so many seconds."""
+
+        def run(command: Sequence[str]) -> str:
+            return str(failpoint.call(f"command.{command[0]}", lambda: run_command(command)))
+
+        with open_scheduler(self.settings, HOST) as opened:
+            addresses: Any = Wrapped(FileAddresses(self.folder / "addresses"), "address", ADDRESSES, failpoint)
+            engine: Any = Wrapped(opened.engines[HOST], "engine", ENGINE, failpoint)
+            ledger: Any = Wrapped(opened.ledger, "ledger", LEDGER, failpoint)
+            yield replace(
+                opened,
+                engines={HOST: engine},
+                ledger=ledger,
+                volumes=LoopVolumes(self.settings.volumes.dir, run),
+                addresses=addresses,
+                sampled=always_sampled,
+                jobs={"backup": Job(image=self.image, command=lambda _source, _id: ("sleep", "600"))},
+                clock=lambda: time.time() + later,
+            )
+
+    def place(self, failpoint: Failpoint) -> None:
+        """Launch one."""
+        with self.scheduler(failpoint) as scheduler:
+            request = scheduler.request(NAME, source="demo", job="backup", amounts=SMALL)
+            request = replace(request, wishes=replace(request.wishes, pool="backup"))
+            if scheduler.place(request, decided=lambda _: None).launched is None:
+                raise SystemExit("the launch was refused")
+
+    def remove(self, failpoint: Failpoint) -> None:
+        """Take it back."""
+        with self.scheduler(failpoint) as scheduler:
+            scheduler.remover().remove(NAME, with_volume=False, engine_lost=False)
+
+    def reconcile(self, failpoint: Failpoint, *, later: float = SILENT_AFTER + 1) -> None:
+        """Mend."""
+        with self.scheduler(failpoint, later=later) as scheduler:
+            done = reconciler(scheduler).run()
+            if done.unvisited or done.errors:
+                raise SystemExit(f"not reconciled: {done.unvisited} {done.errors}")
+
+    def left(self) -> dict[str, Any]:
+        """What there is of ours, everywhere."""
+        with self.scheduler(Failpoint()) as scheduler:
+            volumes = [item for item in scheduler.volumes.found() if item.labels.get("test") != BYSTANDER]
+            folder = self.settings.volumes.dir
+            files = folder.iterdir() if folder.is_dir() else ()
+            return {
+                "launches": [[record.name, record.state] for record in scheduler.ledger.launches()],
+                "containers": [
+                    [item.state.name, item.state.status]
+                    for item in scheduler.engines[HOST].managed()
+                    if item.state.labels.get("test") != BYSTANDER
+                ],
+                "volumes": sorted(item.name for item in volumes),
+                "loops": sorted(device for item in volumes for device in item.devices),
+                "files": sorted(path.name for path in files if path.name != ".lock" and "other" not in path.name),
+                "addresses": [item.request_id for item in scheduler.addresses.taken()] if scheduler.addresses else [],
+                "allocated": sorted(scheduler.ledger.view().allocated),
+            }
+
+
+def gate_is_open(prometheus: str, host: str) -> bool:
+    """Whether nothing speaks against the host."""
+    try:
+        reading = read_gate(PrometheusClient(prometheus, timeout=5.0))
+    except PrometheusError:
+        return False
+    return not gate_reasons(reading, frozenset({host})).against(host)
+
+
+def trials(trial: Trial, act: str, rounds: int) -> Iterator[dict[str, Any]]:
+    """Count the act's calls, then kill it everywhere."""
+    prepare, run, clean = _acts(trial)[act]
+    prepare()
+    counting = Failpoint()
+    run(counting)
+    clean()
+    for at, name in enumerate(counting.calls):
+        for after in (False, True):
+            for number in range(rounds):
+                prepare()
+                died = _in_child(lambda at=at, after=after: run(Failpoint(at, after=after)))  # type: ignore[misc]
+                before = trial.left()
+                trial.reconcile(Failpoint())
+                trial.reconcile(Failpoint(), later=2 * SILENT_AFTER + GRACE_SECONDS)
+                trial.reconcile(Failpoint(), later=3 * SILENT_AFTER + 2 * GRACE_SECONDS)
+                left = trial.left()
+                clean()
+                yield {
+                    "point": f"{'after' if after else 'before'} {name} ({at}), round {number}",
+                    "died": died,
+                    "before": before,
+                    "left": left,
+                    "cleaned": trial.left(),
+                }
+
+
+def _acts(trial: Trial) -> dict[str, tuple[Callable[[], None], Callable[[Failpoint], None], Callable[[], None]]]:
+    def nothing() -> None:
+        return
+
+    def clean() -> None:
+        with contextlib.suppress(VdbmonError):
+            trial.remove(Failpoint())
+
+    @cache
+    def start() -> int:
+        counting = Failpoint()
+        trial.place(counting)
+        clean()
+        return counting.calls.index("engine.start")
+
+    def half_done() -> None:
+        """Killed when the container is there, and not started."""
+        at = start()
+        _in_child(lambda: trial.place(Failpoint(at)))
+
+    return {
+        "place": (nothing, trial.place, clean),
+        "remove": (lambda: trial.place(Failpoint()), trial.remove, clean),
+        "reconcile": (half_done, trial.reconcile, clean),
+    }
+
+
+def _in_child(act: Callable[[], None]) -> bool:
+    """Run it in a process of its own; whether that was killed."""
+    child = os.fork()
+    if child == 0:
+        try:
+            act()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """See the module's text."""
+    folder, docker, prometheus, image, act, rounds = arguments
+    root = Path(folder)
+    with source(root / "source") as demo:
+        settings = fleet(root, docker=docker, prometheus_url=prometheus, demo=demo)
+        host = replace(settings.hosts[0], pools=("backup",))
+        trial = Trial(replace(settings, hosts=(host,)), root, image)
+        for line in trials(trial, act, int(rounds)):
+            sys.stdout.write(f"{json.dumps(line)}\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
