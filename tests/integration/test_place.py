@@ -15,7 +15,7 @@ from alerts.thresholds import GATE_FOR
 from collector import labels
 from collector.errors import VdbmonError
 from collector.volume_labels import read_volume_labels
-from orchestrator.backup.runner.record import RECORD_NAME, Record, State
+from orchestrator.backup.runner.record import RECORD_NAME
 from orchestrator.capacity import capacity, consolidation
 from orchestrator.engines.docker_engine import DockerEngine
 from orchestrator.launch import LaunchFailedError, LaunchUnknownError
@@ -28,16 +28,13 @@ from orchestrator.settings import Endpoint, SourceSettings
 from orchestrator.volumes import LoopVolumes, SizedVolume
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.fleet import HOST, SMALL, Exporter, exporter, fleet, gate_prometheus, source
-from tests.support.place import Place, opened
+from tests.support.place import NOTHING, Place, good_record, opened
 from tests.support.servers import Server
 from tests.support.wait import wait_until
 from vdbmon.tables import state_text
 
 WARM = GATE_FOR + 30.0
 CGROUP_V1 = Path("/sys/fs/cgroup/memory").is_dir()
-
-
-NOTHING: tuple[list[str], list[str], tuple[str, ...], dict[str, object]] = ([], [], (), {})
 
 
 @pytest.fixture(scope="module")
@@ -249,21 +246,6 @@ def test_removing_a_running_job_gives_everything_back_and_may_be_done_again(here
     assert removal.containers_removed == ("b1",)
     assert here.leftovers() == NOTHING
     assert here.scheduler.remover().remove("b1", with_volume=False, engine_lost=False).nothing
-
-
-def good_record(backup_id: str) -> str:
-    when = "2026-11-23T05:00:00Z"
-    return Record(
-        backup_id=backup_id,
-        source="demo",
-        state=State.DONE,
-        started_at=when,
-        finished_at=when,
-        seconds=1.0,
-        bytes_raw=10,
-        bytes_stored=5,
-        sha256="0" * 64,
-    ).to_json()
 
 
 def test_volume_with_a_good_backup_is_kept_with_its_space_until_it_is_named(here: Place) -> None:

@@ -20,12 +20,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import docker
 
 from collector.errors import VdbmonError
 from orchestrator.command import run_command
 from orchestrator.gate import gate_reasons, read_gate
-from orchestrator.jobs import Job
 from orchestrator.launch import Address
 from orchestrator.placement import Scheduler, open_scheduler
 from orchestrator.prometheus import PrometheusClient, PrometheusError
@@ -33,7 +34,7 @@ from orchestrator.reconcile import GRACE_SECONDS, SILENT_AFTER, reconciler
 from orchestrator.settings import FleetSettings
 from orchestrator.volumes import LoopVolumes
 from tests.support.fleet import HOST, SMALL, fleet, source
-from tests.support.place import always_sampled
+from tests.support.place import Place, always_sampled
 
 NAME = "b1"
 BYSTANDER = "bystander"
@@ -124,14 +125,14 @@ class Trial:
             addresses: Any = Wrapped(FileAddresses(self.folder / "addresses"), "address", ADDRESSES, failpoint)
             engine: Any = Wrapped(opened.engines[HOST], "engine", ENGINE, failpoint)
             ledger: Any = Wrapped(opened.ledger, "ledger", LEDGER, failpoint)
+            chosen = Place(opened, cast(docker.DockerClient, None), self.image).job("sleep", "600")
             yield replace(
-                opened,
+                chosen,
                 engines={HOST: engine},
                 ledger=ledger,
                 volumes=LoopVolumes(self.settings.volumes.dir, run),
                 addresses=addresses,
                 sampled=always_sampled,
-                jobs={"backup": Job(image=self.image, command=lambda _source, _id: ("sleep", "600"))},
                 clock=lambda: time.time() + later,
             )
 

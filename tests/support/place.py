@@ -8,6 +8,7 @@ from functools import partial
 import docker
 
 from collector.errors import VdbmonError
+from orchestrator.backup.runner.record import Record, State
 from orchestrator.decision import Decision
 from orchestrator.jobs import Job
 from orchestrator.placement import Placement, Scheduler, open_scheduler
@@ -15,6 +16,9 @@ from orchestrator.settings import FleetSettings
 from tests.support.dockerd import OwnDockerd
 from tests.support.fleet import HOST, SMALL
 from tests.support.wait import wait_until
+
+NOTHING: tuple[list[str], list[str], tuple[str, ...], dict[str, object]] = ([], [], (), {})
+"""What `Place.leftovers` finds when nothing is left."""
 
 
 @dataclass
@@ -47,6 +51,22 @@ class Place:
             self.scheduler.volumes.list(),  # type: ignore[attr-defined]
             view.allocated,
         )
+
+
+def good_record(backup_id: str) -> str:
+    """What the runner leaves beside a good backup."""
+    when = "2026-11-23T05:00:00Z"
+    return Record(
+        backup_id=backup_id,
+        source="demo",
+        state=State.DONE,
+        started_at=when,
+        finished_at=when,
+        seconds=1.0,
+        bytes_raw=10,
+        bytes_stored=5,
+        sha256="0" * 64,
+    ).to_json()
 
 
 def always_sampled(_host: str, _name: str) -> bool:
