@@ -23,7 +23,6 @@ from orchestrator.resources import MILLI, ResourceClass
 
 CGROUPFS = Path("/sys/fs/cgroup")
 MOUNTS = Path("/proc/mounts")
-_NONE = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +121,16 @@ def _limits(reading: CgroupReading, more: MoreLimits) -> Limits:
         cpu=None if quota is None or not period else quota * MILLI // period,
         memory=reading.memory.limit,
         pids=reading.tasks.limit,
-        devices={
-            number: DeviceLimits(*reading.io_limits.get(number, _NONE), *more.operations.get(number, _NONE))
-            for number in numbers
-        },
+        devices={number: _device(reading, more, number) for number in numbers},
         processors=more.processors,
         swap=more.swap,
     )
+
+
+def _device(reading: CgroupReading, more: MoreLimits, number: str) -> DeviceLimits:
+    rates = reading.io_limits.get(number)
+    reads, writes = more.operations.get(number, (None, None))
+    return DeviceLimits(rates and rates.read_bps, rates and rates.write_bps, reads, writes)
 
 
 def _shown(dimension: ResourceClass, amount: int | None) -> str:

@@ -23,15 +23,16 @@ def act_within(seconds: float, act: Callable[[], None]) -> None:
     """
     done: Future[None] = Future()
     until = time.monotonic() + seconds
-    threading.Thread(target=_run, args=(act, done), daemon=True).start()
+    thread = threading.Thread(target=_run, args=(act, done), daemon=True)
     try:
+        thread.start()
         done.result(seconds)
     except FutureTimeoutError:
         if done.done():
             raise  # the act's own
         raise StepOverdueError(seconds) from None
     except KeyboardInterrupt:
-        if wait([done], max(until - time.monotonic(), 0.0)).not_done:
+        if thread.ident is not None and wait([done], max(until - time.monotonic(), 0.0)).not_done:
             raise StepOverdueError(seconds) from None
         raise
 

@@ -228,7 +228,7 @@ class _Visit:
 
 def age_of(leak: Leak, sighting: Sighting | None, now: float) -> float | None:
     """Seconds since it is known to be there."""
-    known = [since for since in (leak.since, sighting and sighting.first_seen) if since is not None]
+    known = [since for since in (leak.since, sighting.first_seen if sighting else None) if since is not None]
     return max(now - min(known), 0.0) if known else None
 
 

@@ -20,7 +20,7 @@ from tests.support.wait import wait_until
 
 ROUNDS = 3
 WARM = GATE_FOR + 30.0
-NOTHING = {
+NOTHING: dict[str, list[str]] = {
     "launches": [],
     "containers": [],
     "volumes": [],

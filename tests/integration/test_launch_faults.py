@@ -321,7 +321,7 @@ def test_operations_and_processors_are_limited_when_the_container_is_made(troubl
         DeviceLimits(20_000_000, 10_000_000, 700, 300),
         DeviceLimits(20_000_000, None, 700, None),
     }
-    assert launched.limits.processors == {0}
+    assert launched.limits.processors == frozenset({0})
     if CGROUP_V1:
         (path,) = Path("/sys/fs/cgroup/blkio").glob(f"**/*{launched.container_id}*/blkio.throttle.write_iops_device")
         assert [line.split()[1] for line in path.read_text().splitlines()] == ["300"]

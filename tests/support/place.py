@@ -48,7 +48,7 @@ class Place:
         return (
             [str(item.name) for item in self.client.containers.list(all=True)],
             [record.name for record in self.scheduler.ledger.launches()],
-            self.scheduler.volumes.list(),  # type: ignore[attr-defined]
+            self.scheduler.volumes.list(),
             view.allocated,
         )
 
@@ -84,7 +84,7 @@ def opened(settings: FleetSettings, daemon: OwnDockerd, image: str) -> Iterator[
         finally:
             for container in client.containers.list(all=True):
                 container.remove(force=True)
-            for volume in scheduler.volumes.list():  # type: ignore[attr-defined]
+            for volume in scheduler.volumes.list():
                 wait_until(partial(removed, scheduler, volume), deadline=60.0, what=f"{volume} is removed")
 
 

@@ -45,7 +45,7 @@ def test_operations_processors_and_swap_of_a_v1_cgroup(tmp_path: Path) -> None:
     found = read_limits(ID, cgroupfs=written(tmp_path / "cgroup", V1), mounts=mounts)
     assert found is not None
     assert found.devices == {"254:0": DeviceLimits(100, None, 70, None), "7:0": DeviceLimits(None, None, 80, 90)}
-    assert found.processors == {0, 1, 3}
+    assert found.processors == frozenset({0, 1, 3})
     assert found.swap == 1 << 20
 
 
@@ -55,7 +55,7 @@ def test_operations_processors_and_swap_of_a_v2_cgroup(tmp_path: Path) -> None:
     found = read_limits(ID, cgroupfs=written(tmp_path / "cgroup", V2), mounts=mounts)
     assert found is not None
     assert found.devices == {"254:0": DeviceLimits(100, None, 70, None)}
-    assert (found.processors, found.swap) == ({2}, 0)
+    assert (found.processors, found.swap) == (frozenset({2}), 0)
     assert found.document()["processors"] == [2]
 
 
