@@ -62,18 +62,20 @@ class Launch:
                 begun.append(step)
                 self._begin(step.name)
                 act_within(step.seconds, step.act)
+            self._commit()
         except (EngineUnreachableError, StepOverdueError) as error:
             self._record_event(f"unknown.{begun[-1].name}", str(error))
             raise self._unknown(begun[-1].name, error) from error
         except TakenOverError as error:
             return self._yield(begun, error)
+        except LaunchUnknownError:
+            raise
         except (VdbmonError, KeyboardInterrupt) as error:
             self._record_event(f"failed.{begun[-1].name}", str(error))
             self._undo(begun, error)
             if isinstance(error, VdbmonError):
                 raise LaunchFailedError(error.code, f"{self._spec.name} was not launched: {error}") from error
             raise
-        self._commit()
         return self._launched()
 
     def _begin(self, name: str) -> None:
@@ -83,6 +85,8 @@ class Launch:
         limits = self._steps.limits
         try:
             self._advance(LaunchState.RUNNING, step=None, detail=limits.document() if limits else None)
+        except TakenOverError:
+            raise
         except LedgerError as error:
             raise self._unknown(COMMIT, error) from error
 
@@ -117,7 +121,14 @@ class Launch:
                 LaunchState.REMOVED, release=frozenset(ResourceClass), volume=None, step=None, detail=str(cause)
             )
         except LedgerError as error:
-            raise self._unknown(COMMIT, error) from cause
+            if not self._is_removed():  # by whoever took it over
+                raise self._unknown(COMMIT, error) from cause
+
+    def _is_removed(self) -> bool:
+        with suppress(LedgerError):
+            record = self._tools.ledger.launch(self._record.request_id)
+            return record is not None and record.state is LaunchState.REMOVED
+        return False
 
     def _unknown(self, step: str, error: VdbmonError) -> LaunchUnknownError:
         return LaunchUnknownError(

@@ -199,7 +199,7 @@ def test_undo_that_fails_keeps_the_allocation_until_it_is_cleared(here: Place) -
     with pytest.raises(LaunchUnknownError, match="`vdbmon reconcile` finishes or undoes it"):
         here.place("b1", "sh", "-c", "exit 3")
     (status,) = here.scheduler.statuses()
-    assert state_text(status) == "half done at verify: vdbmon reconcile"
+    assert state_text(status) == "half done at volume: vdbmon reconcile"
     assert status.held == SMALL
     volumes.holder.close()
     here.scheduler.remover().remove("b1", with_volume=False, engine_lost=False)
