@@ -19,6 +19,17 @@ def labels_file(folder: Path, name: str) -> Path:
     return folder / f"{_PREFIX}{name}{_SUFFIX}"
 
 
+def remove_volume_labels(folder: Path, name: str) -> None:
+    """Remove them, also half-written ones; nothing to do if there are none.
+
+    Raises:
+        OSError: the folder can't be written.
+    """
+    path = labels_file(folder, name)
+    path.unlink(missing_ok=True)
+    _new(path).unlink(missing_ok=True)
+
+
 def write_volume_labels(folder: Path, name: str, labels: Mapping[str, str]) -> None:
     """Write them as a whole or not at all.
 
@@ -26,7 +37,7 @@ def write_volume_labels(folder: Path, name: str, labels: Mapping[str, str]) -> N
         OSError: the folder can't be written.
     """
     path = labels_file(folder, name)
-    new = path.with_name(f"{path.name}.new")
+    new = _new(path)
     new.write_text(json.dumps(dict(labels), sort_keys=True) + "\n")
     new.rename(path)
 
@@ -45,3 +56,7 @@ def read_volume_labels(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
             continue
         if isinstance(labels, dict) and all(isinstance(value, str) for value in labels.values()):
             yield str(folder / path.name.removeprefix(_PREFIX).removesuffix(_SUFFIX)), labels
+
+
+def _new(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")

@@ -6,6 +6,7 @@ takes some per cent of them.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -18,7 +19,7 @@ from pathlib import Path
 from collector.errors import VdbmonError
 from collector.kernelfile import SkippedLines
 from collector.mountinfo import parse_mountinfo
-from collector.volume_labels import labels_file, read_volume_labels, write_volume_labels
+from collector.volume_labels import labels_file, read_volume_labels, remove_volume_labels, write_volume_labels
 from orchestrator.blockdevices import BlockDevice, LoopDevices
 from orchestrator.command import RunCommand, run_command
 
@@ -26,6 +27,7 @@ SMALLEST_BYTES = 8 << 20  # below it mke2fs leaves out the journal
 _BLOCK_BYTES = 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _IMAGE_SUFFIX = ".img"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,7 @@ class LoopVolumes:
 
         Raises:
             VdbmonError: `volume.bad_name`, `volume.bad_size`, `volume.exists` with another size,
-                `volume.foreign_mount`, `volume.command_failed`.
+                `volume.foreign_mount`, `volume.command_failed`, `volume.disk_full`, `volume.folder`.
         """
         image = self._image(name)
         if size_bytes < SMALLEST_BYTES:
@@ -155,7 +157,7 @@ class LoopVolumes:
 
         Raises:
             VdbmonError: `volume.bad_name`, `volume.busy` while something uses it, `volume.foreign_mount`,
-                `volume.command_failed`.
+                `volume.command_failed`, `volume.folder`.
         """
         image, mountpoint = self._image(name), self._root / name
         if not self._root.is_dir():
@@ -170,7 +172,7 @@ class LoopVolumes:
                 )
             image.unlink(missing_ok=True)
             _new_image(image).unlink(missing_ok=True)
-            labels_file(self._root, name).unlink(missing_ok=True)
+            remove_volume_labels(self._root, name)
             if mountpoint.is_dir():
                 mountpoint.rmdir()
 
@@ -192,13 +194,18 @@ class LoopVolumes:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Alone in the folder; what goes wrong with its files is a sentence."""
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            code = "volume.disk_full" if error.errno in _NO_ROOM else "volume.folder"
+            raise VdbmonError(code, f"{error.filename or self._root}: {error.strerror}", "see [volumes] dir") from error
 
     def _make_image(self, image: Path, size: int) -> None:
         """Make the file under another name, so that an image by its own name is always a whole filesystem."""
