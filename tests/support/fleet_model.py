@@ -1,18 +1,20 @@
 """A fleet in memory: hosts, a ledger with generations, engines that can be lost, a monitoring that lags behind.
 
-Decisions are the scheduler's own. What surrounds them is modelled: a scheduler looks, decides, and later takes what it
-decided, if the host's generation is still the one it saw; it may die after any step.
+Decisions are the scheduler's own, and so is what counts as half done and as a leak. What surrounds them is modelled: a
+scheduler looks, decides, and later takes what it decided, if the host's generation is still the one it saw. It may die
+before any step of a launch, or sleep there and wake up when somebody else has taken the launch over.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from itertools import count
 
 from orchestrator.decision import Decision, decide
+from orchestrator.ledger import LaunchRecord, LaunchState
 from orchestrator.planning import plan_batch
+from orchestrator.removal import REMOVE
 from orchestrator.resources import Amounts, InventoryRow, InventoryRows, ResourceClass
 from orchestrator.scoring import Strategy
 from orchestrator.settings import SourceSettings
@@ -46,12 +48,7 @@ ROWS: dict[str, InventoryRows] = {
 }
 
 
-class Stage(Enum):
-    """How far a launch got."""
-
-    INTENT = "intent"
-    RUNNING = "running"
-    ENDED = "ended"
+STEPS = ("address", "volume", "create", "start", "commit")
 
 
 @dataclass
@@ -61,12 +58,54 @@ class Launch:
     host: str
     job: PlacedJob
     holds: Amounts
-    stage: Stage = Stage.INTENT
+    state: LaunchState = LaunchState.INTENT
+    step: str | None = None
+    turn: int = 0
+    alive_at: float = 0.0
+
+    @property
+    def live(self) -> bool:
+        """Whether it has its name."""
+        return self.state is not LaunchState.REMOVED
+
+    def record(self) -> LaunchRecord:
+        """As the ledger has it."""
+        volume = self.job.request_id if self.live else None
+        return LaunchRecord(
+            request_id=self.job.request_id,
+            name=self.job.name,
+            host=self.host,
+            source=self.job.source,
+            job=self.job.job,
+            state=self.state,
+            spec={},
+            spec_hash="",
+            volume=volume,
+            created_at=self.alive_at,
+            updated_at=self.alive_at,
+            step=self.step,
+            turn=self.turn,
+        )
+
+
+@dataclass(frozen=True)
+class Sleeper:
+    """A scheduler that stands still in the middle of a launch, with the turn that it believes to have."""
+
+    request_id: str
+    turn: int
+    steps: tuple[str, ...]
 
 
 @dataclass
 class Host:
-    """A machine: what runs there, and what the monitoring last saw of it."""
+    """A machine: what runs there, and what the monitoring last saw of it.
+
+    Attributes:
+        created: names of containers that were made and not started.
+        owners: request ids by the names of our containers.
+        volumes: and addresses, by request id.
+    """
 
     name: str
     rows: InventoryRows
@@ -75,6 +114,10 @@ class Host:
     alerting: bool = False
     cordoned: bool = False
     running: dict[str, Amounts] = field(default_factory=dict)
+    created: set[str] = field(default_factory=set)
+    owners: dict[str, str] = field(default_factory=dict)
+    volumes: set[str] = field(default_factory=set)
+    addresses: set[str] = field(default_factory=set)
     seen: dict[str, Amounts] = field(default_factory=dict)
 
 
@@ -86,6 +129,9 @@ class FleetModel:
         self.ledger: dict[str, Launch] = {}
         self.frozen = False
         self.decisions: list[tuple[Snapshot, Decision]] = []
+        self.now = NOW
+        self.slipped: list[str] = []
+        self._asleep: list[Sleeper] = []
         self._looked: list[tuple[Request, str, int]] = []
         self._numbers = count()
 
@@ -106,8 +152,8 @@ class FleetModel:
         for item in plan.assignments:
             self._looked.append((item.request, item.host, self.hosts[item.host].generation))
 
-    def take(self, *, dies_after: int) -> None:
-        """Allocate what was looked at first, and launch it; the scheduler may die after the intent or the start."""
+    def take(self, *, dies_before: str | None = None, sleeps_before: str | None = None) -> None:
+        """Allocate what was looked at first, and launch it; the scheduler may die or fall asleep on the way."""
         if not self._looked:
             return
         wanted, name, generation = self._looked.pop(0)
@@ -122,48 +168,84 @@ class FleetModel:
             job=wanted.job,
             amounts=wanted.amounts,
         )
-        launch = self.ledger[wanted.request_id] = Launch(name, job, wanted.amounts)
-        if dies_after == 1 or host.lost:
-            return  # nobody knows whether it was started
-        host.running[wanted.name] = wanted.amounts
-        if dies_after == 2:
-            return
-        launch.stage = Stage.RUNNING
+        self.ledger[wanted.request_id] = Launch(name, job, wanted.amounts, alive_at=self.now)
+        self._go_on(Sleeper(wanted.request_id, 0, STEPS), dies_before=dies_before, sleeps_before=sleeps_before)
 
-    def remove(self, number: int) -> None:
-        """An operator takes a launch back; an unreachable host keeps its reservation."""
-        if self.ledger:
-            request_id = sorted(self.ledger)[number % len(self.ledger)]
-            self._undo(request_id)
+    def wake_next(self) -> bool:
+        """Wake one; whether there was one."""
+        asleep = bool(self._asleep)
+        self.wake()
+        return asleep
+
+    def wake(self) -> None:
+        """A scheduler that slept goes on where it was: what it had asked for is done, whoever has its launch now."""
+        if self._asleep:
+            sleeper = self._asleep.pop(0)
+            launch = self.ledger[sleeper.request_id]
+            if launch.turn != sleeper.turn or not launch.live:
+                self._do(launch, sleeper.steps[0], late=True)
+            else:
+                self._go_on(sleeper)
+
+    def remove(self, number: int, *, dies: bool = False) -> None:
+        """An operator takes a launch back, or dies over it; an unreachable host keeps its reservation."""
+        live = sorted(key for key, launch in self.ledger.items() if launch.live)
+        if live:
+            launch = self.ledger[live[number % len(live)]]
+            if not self.hosts[launch.host].lost:
+                launch.turn, launch.step, launch.alive_at = launch.turn + 1, REMOVE, self.now
+                if not dies:
+                    self.undo(launch)
 
     def end(self, number: int) -> None:
         """A job ends: it gives back all but its disk space."""
-        running = sorted(key for key, launch in self.ledger.items() if launch.stage is Stage.RUNNING)
+        running = sorted(key for key, launch in self.ledger.items() if launch.state is LaunchState.RUNNING)
         if running:
             launch = self.ledger[running[number % len(running)]]
-            host = self.hosts[launch.host]
-            if not host.lost:
-                host.running.pop(launch.job.name, None)
-                launch.stage, launch.holds = Stage.ENDED, {ResourceClass.DISK: launch.holds[ResourceClass.DISK]}
-                host.generation += 1
+            if not self.hosts[launch.host].lost:
+                self.settle(launch)
+
+    def settle(self, launch: Launch) -> None:
+        """Its job has ended."""
+        host = self.hosts[launch.host]
+        host.running.pop(launch.job.name, None)
+        host.created.add(launch.job.name)  # stopped, and still there
+        launch.state, launch.holds = LaunchState.DONE, {ResourceClass.DISK: launch.holds[ResourceClass.DISK]}
+        host.generation += 1
 
     def restart(self) -> None:
-        """A scheduler starts anew: what was looked at is forgotten, half-done launches are finished or undone."""
+        """All schedulers start anew: what was looked at is forgotten, and so are those that slept."""
         self._looked.clear()
-        for request_id, launch in list(self.ledger.items()):
-            host = self.hosts[launch.host]
-            if launch.stage is Stage.INTENT and not host.lost:
-                if launch.job.name in host.running:
-                    launch.stage = Stage.RUNNING
-                else:
-                    self._undo(request_id)
+        self._asleep.clear()
+
+    def wait(self, seconds: float) -> None:
+        """Time goes by."""
+        self.now += seconds
+
+    def undo(self, launch: Launch) -> None:
+        """Take everything back; its row says so."""
+        host, request_id = self.hosts[launch.host], launch.job.request_id
+        if host.owners.get(launch.job.name) == request_id:
+            self.drop_container(host, launch.job.name)
+        host.volumes.discard(request_id)
+        host.addresses.discard(request_id)
+        host.generation += 1
+        launch.state, launch.holds, launch.step = LaunchState.REMOVED, {}, None
+
+    def drop_container(self, host: Host, name: str) -> None:
+        """It is gone, whether it ran or not."""
+        host.running.pop(name, None)
+        host.created.discard(name)
+        host.owners.pop(name, None)
 
     def lose(self, number: int, *, crashed: bool) -> None:
         """A host is gone; if it crashed, so are its containers."""
         host = list(self.hosts.values())[number % len(self.hosts)]
         host.lost = True
         if crashed:
-            host.running.clear()
+            for name in [*host.running]:
+                host.running.pop(name)
+                host.created.add(name)
 
     def return_all(self) -> None:
         """Lost hosts answer again."""
@@ -203,11 +285,11 @@ class FleetModel:
             if host.alerting
         )
         closed = [Cordon(host.name, "ann", "disks", None, NOW) for host in self.hosts.values() if host.cordoned]
-        live = [launch for launch in self.ledger.values() if launch.stage is not Stage.ENDED]
+        live = [launch for launch in self.ledger.values() if not launch.state.ended]
         return snapshot(
             *(self._state(host) for host in self.hosts.values()),
             gate=replace(OPEN_GATE, alerts=alerts),
-            names={launch.job.name: launch.host for launch in self.ledger.values()},
+            names={launch.job.name: launch.host for launch in self.ledger.values() if launch.live},
             cordons=(*closed, *([Cordon(None, "ann", "holidays", None, NOW)] if self.frozen else [])),
             readers=Counter(launch.job.source for launch in live),
         )
@@ -224,8 +306,8 @@ class FleetModel:
         used: Counter[ResourceClass] = Counter({key: 0 for key in CLASSES if key.measured})
         for amounts in host.seen.values():
             used.update({key: amount for key, amount in amounts.items() if key.measured})
-        live = (launch.job for launch in self.ledger.values() if launch.host == host.name)
-        engine = EngineState(fingerprint=host.name, containers=frozenset(host.running))
+        live = (launch.job for launch in self.ledger.values() if launch.host == host.name and launch.live)
+        engine = EngineState(fingerprint=host.name, containers=frozenset({*host.running, *host.created}))
         return HostState(
             name=host.name,
             inventory=host.rows,
@@ -248,11 +330,39 @@ class FleetModel:
         )
         return request(f"b{number}", SIZES[size], source)
 
-    def _undo(self, request_id: str) -> None:
-        launch = self.ledger[request_id]
-        host = self.hosts[launch.host]
+    def _go_on(self, sleeper: Sleeper, *, dies_before: str | None = None, sleeps_before: str | None = None) -> None:
+        launch = self.ledger[sleeper.request_id]
+        for number, step in enumerate(sleeper.steps):
+            launch.step, launch.alive_at = step, self.now
+            if step == dies_before:
+                return
+            if step == sleeps_before:
+                self._asleep.append(Sleeper(sleeper.request_id, sleeper.turn, sleeper.steps[number:]))
+                return
+            if self.hosts[launch.host].lost:
+                return  # what the engine did is unknown: nothing is undone
+            if step == "create" and self.hosts[launch.host].alerting:
+                self.undo(launch)
+                return
+            self._do(launch, step, late=False)
+
+    def _do(self, launch: Launch, step: str, *, late: bool) -> None:
+        """What a step does on its host; `late` when its scheduler has lost the launch, and the ledger refuses it."""
+        host, request_id, name = self.hosts[launch.host], launch.job.request_id, launch.job.name
         if host.lost:
             return
-        host.running.pop(launch.job.name, None)
-        host.generation += 1
-        del self.ledger[request_id]
+        if step == "address":
+            host.addresses.add(request_id)
+        elif step == "volume":
+            host.volumes.add(request_id)
+        elif step == "create" and name not in host.owners:
+            if host.alerting and not late:
+                self.slipped.append(name)
+            host.created.add(name)
+            host.owners[name] = request_id
+            launch.state = launch.state if late else LaunchState.CREATED
+        elif step == "start" and host.owners.get(name) == request_id and name in host.created:
+            host.created.discard(name)
+            host.running[name] = launch.job.amounts
+        elif step == "commit" and not late:
+            launch.state, launch.step = LaunchState.RUNNING, None
