@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from collector.errors import VdbmonError
 from orchestrator.decision import decide
 from orchestrator.documents import decision_document
-from orchestrator.ledger import Event, LaunchState, Ledger
+from orchestrator.ledger import Event, LaunchState, Ledger, schema
 from orchestrator.snapshot import Override, Snapshot
 from tests.support.ledger import allocate, record
 from tests.support.ledger_load import request, well_fleet
@@ -129,7 +129,7 @@ def test_the_export_is_json_lines(commands: Commands, ledger: Ledger) -> None:
     allocate(ledger, record())
     ledger.advance("r1", LaunchState.CREATED, at=2.0, container_id="c1")
     head, *rows = [json.loads(line) for line in commands.said("ledger", "export").splitlines()]
-    assert (head["table"], head["format"], head["schema"]) == (None, 1, "0002")
+    assert (head["table"], head["format"], head["schema"]) == (None, 1, schema.HEAD)
     (launch,) = [row for row in rows if row["table"] == "launch"]
     assert (launch["name"], launch["state"], launch["container_id"]) == ("b1", "created", "c1")
 

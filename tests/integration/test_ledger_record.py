@@ -12,6 +12,7 @@ from orchestrator.ledger import (
     Ledger,
     NotEmptyError,
     Restored,
+    schema,
 )
 from orchestrator.resources import ResourceClass
 from orchestrator.snapshot import Cordon, Override
@@ -103,7 +104,7 @@ def test_the_export_is_every_row_as_json(ledger: Ledger) -> None:
     allocate(ledger, record())
     ledger.cordon(FREEZE, hosts=["db1"])
     rows = [json.loads(json.dumps(dict(row))) for row in ledger.export(at=7.0)]
-    assert rows[0] == {"table": None, "format": 1, "schema": "0002", "exported_at": 7.0}
+    assert rows[0] == {"table": None, "format": 1, "schema": schema.HEAD, "exported_at": 7.0}
     tables = [row["table"] for row in rows[1:]]
     assert sorted(set(tables)) == ["allocation", "cordon", "event", "host", "launch", "source"]
     assert tables.index("host") < tables.index("launch") < tables.index("allocation")
