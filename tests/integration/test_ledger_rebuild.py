@@ -12,10 +12,11 @@ from orchestrator.allocation import decide_and_take
 from orchestrator.decision import decide
 from orchestrator.ledger import LaunchState, NotEmptyError
 from orchestrator.placement import Scheduler, open_scheduler
+from orchestrator.reasons import Code
 from orchestrator.rebuild import rebuild_ledger
 from orchestrator.resources import HELD_WHILE_RUNNING, inventory_rows
 from orchestrator.settings import HostSettings, LedgerSettings, SourceSettings
-from orchestrator.snapshot import HostState
+from orchestrator.snapshot import HostState, Override
 from tests.support.dockerd import OwnDockerd
 from tests.support.fleet import HOST, SMALL, fleet, source
 from tests.support.ledger_load import well_fleet
@@ -40,7 +41,10 @@ def here(tmp_path: Path, shared_dockerd: OwnDockerd, busybox: str, demo: SourceS
 def launch(place: Place, name: str, *command: str) -> None:
     """Launch without asking Prometheus: what is decided is not what is tested."""
     scheduler = place.job(*command)
-    wanted = scheduler.request(name, source="demo", job="backup", amounts=SMALL)
+    wanted = replace(
+        scheduler.request(name, source="demo", job="backup", amounts=SMALL),
+        override=Override(codes=(Code.PROMETHEUS_UNREACHABLE,), who="ann", why="there is none"),
+    )
     host = HostState(
         name=HOST,
         inventory=inventory_rows(scheduler.fleet.hosts[0].inventory),
