@@ -18,12 +18,13 @@ from collector.agent.schedule import schedule_of
 from collector.errors import VdbmonError
 from collector.inputs.internal import ConfigLoads
 from collector.oom import OomKills
-from collector.outputs.prometheus import PrometheusServer, parse_listen
-from collector.outputs.web_config import WebConfig
+from collector.outputs.prometheus import SECTION, PrometheusServer
 from collector.projections.line_protocol import encode
 from collector.projections.prometheus import TextFormat
 from collector.quantities import Seconds
 from collector.settings import AgentSettings
+from collector.web.server import parse_listen
+from collector.web.web_config import WebConfig
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ class AgentService:
         current = self._config.agent.listen
         if listen == current:
             return None
-        if parse_listen(listen)[1] == self._server.port:
+        if parse_listen(listen, SECTION)[1] == self._server.port:
             raise VdbmonError(
                 "agent.port_held",
                 f"[agent] listen = {listen!r}: the running agent holds this port as {current!r}",

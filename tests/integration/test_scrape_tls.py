@@ -12,8 +12,8 @@ import trustme
 
 from collector.catalogue import cgroup, host, internal
 from collector.outputs.prometheus import PrometheusServer
-from collector.outputs.web_config import WebConfig
 from collector.projections.prometheus import Exposition, TextFormat
+from collector.web.web_config import WebConfig
 from tests.support.agent import VDBMON
 from tests.support.servers import free_port, http_json, process, prometheus, query
 from tests.support.wait import wait_until

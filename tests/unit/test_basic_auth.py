@@ -4,7 +4,7 @@ import threading
 import bcrypt
 import pytest
 
-from collector.outputs.basic_auth import (
+from collector.web.basic_auth import (
     CLIENT_WAIT,
     MOST_CLIENTS,
     MOST_VERDICTS,

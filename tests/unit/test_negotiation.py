@@ -1,7 +1,7 @@
 import pytest
 
-from collector.outputs.negotiation import accepts_gzip, choose_format
 from collector.projections.prometheus import TextFormat
+from collector.web.negotiation import accepts_gzip, choose_format
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from collector.errors import ConfigError, VdbmonError
-from collector.outputs.prometheus import Limits, PrometheusServer, Scrape, parse_listen
+from collector.outputs.prometheus import PrometheusServer
 from collector.projections.prometheus import TextFormat
+from collector.web.pages import Scrape
+from collector.web.server import Limits, parse_listen
 
 DEFAULT_LIMITS = Limits()
 TEXT = b"node_load1 0.5\n"
@@ -78,7 +80,7 @@ def test_a_scrape_that_fails_is_answered_in_one_line_and_the_next_one_works(serv
 
     server = serve(scrape)
     status, _, body = get(server)
-    assert (status, body) == (500, b"scrape failed: the agent's log says why\n")
+    assert (status, body) == (500, b"/metrics failed: the log says why\n")
     assert get(server)[0] == 200
 
 
@@ -162,11 +164,11 @@ def test_closing_frees_the_port(serve: Serve) -> None:
 
 
 def test_addresses() -> None:
-    assert parse_listen("[::1]:9273") == ("::1", 9273)
-    assert parse_listen(":9273") == ("", 9273)
+    assert parse_listen("[::1]:9273", "agent") == ("::1", 9273)
+    assert parse_listen(":9273", "agent") == ("", 9273)
 
 
 @pytest.mark.parametrize("listen", ["9273", "host:", "host:port", "host:70000", ""])
 def test_what_is_no_address_is_refused(listen: str) -> None:
     with pytest.raises(ConfigError, match="is no address; write host:port"):
-        parse_listen(listen)
+        parse_listen(listen, "agent")

@@ -11,8 +11,9 @@ import bcrypt
 import pytest
 import trustme
 
-from collector.outputs.prometheus import Limits, PrometheusServer
-from collector.outputs.web_config import WebConfig
+from collector.outputs.prometheus import PrometheusServer
+from collector.web.server import Limits
+from collector.web.web_config import WebConfig
 
 TEXT = b"node_load1 0.5\n"
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()

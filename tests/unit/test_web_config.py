@@ -6,7 +6,7 @@ import pytest
 import trustme
 
 from collector.errors import ConfigError
-from collector.outputs.web_config import RETRY_EVERY, WebConfig, load_protection
+from collector.web.web_config import RETRY_EVERY, WebConfig, load_protection
 
 HASH = bcrypt.hashpw(b"secret", b"$2b$04$" + b"." * 22).decode()  # the same in each process: test ids have it
 TLS = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n"

@@ -1,7 +1,7 @@
 """Basic authentication (RFC 7617) against bcrypt hashes, at a cost that no client can raise.
 
 A comparison takes a twentieth of a second of CPU on purpose, so it must be done rarely. What one came to is remembered,
-as the exporter-toolkit does, so a Prometheus that knows its password costs one comparison in the agent's life. Wrong
+as the exporter-toolkit does, so a Prometheus that knows its password costs one comparison in the server's life. Wrong
 passwords get one comparison at a time, one a second for each client, and a tenth of a core altogether; what is beyond
 that is turned away unanswered. A client whose password is known already is never held up by others.
 """
@@ -42,7 +42,7 @@ class Verdict(enum.Enum):
 
 def bcrypt_compare(password: bytes, hashed: bytes) -> bool:
     """Whether the password has that hash."""
-    import bcrypt  # noqa: PLC0415 - an agent without passwords does without the library
+    import bcrypt  # noqa: PLC0415 - a server without passwords does without the library
 
     return bcrypt.checkpw(password, hashed)
 

@@ -1,4 +1,4 @@
-"""TLS and users of `/metrics`: the exporter-toolkit's web configuration file (docs/web-configuration.md there).
+"""TLS and users of a web server: the exporter-toolkit's web configuration file (docs/web-configuration.md there).
 
 Taken are `tls_server_config` with `cert_file`, `key_file`, `client_ca_file`, `client_auth_type` and `min_version`, and
 `basic_auth_users`. Any other key is refused: it may stand for a protection that would then be missing. Relative paths
@@ -130,7 +130,7 @@ class WebConfig:
 
     def _take(self, fresh: Protection) -> None:
         if (self.protection.tls and not fresh.tls) or (self.protection.users and not fresh.users):
-            raise ConfigError("web_config.weaker", f"{self._path} takes TLS or all users away", "restart the agent")
+            raise ConfigError("web_config.weaker", f"{self._path} takes TLS or all users away", "restart the program")
         self.protection, self._seen, self._complaint = fresh, _signature(fresh.files), ""
         logger.info("%s: read again", self._path)
 
@@ -157,7 +157,7 @@ def _parse(path: Path) -> _Document:
     try:
         return _Document.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except OSError as error:
-        raise _unusable(path, f"can't be read: {error.strerror}", "check [agent] web_config_file") from error
+        raise _unusable(path, f"can't be read: {error.strerror}", "check web_config_file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _unusable(path, f"is not YAML: {' '.join(str(error).split())}", "mend it") from error
     except ValidationError as error:
