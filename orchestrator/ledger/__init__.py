@@ -1,6 +1,7 @@
 """The ledger: what was given away to whom, and a record of every decision. SQL through SQLAlchemy Core."""
 
 from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError, NotEmptyError, TakenOverError
+from orchestrator.ledger.leases import LeaseLostError, LeaseRow, Leases, fence
 from orchestrator.ledger.records import Event, Generations, LaunchRecord, LaunchState, LedgerView, Sighting
 from orchestrator.ledger.restore import Restored
 from orchestrator.ledger.store import Ledger, open_ledger, override_detail
@@ -12,6 +13,9 @@ __all__ = [
     "Generations",
     "LaunchRecord",
     "LaunchState",
+    "LeaseLostError",
+    "LeaseRow",
+    "Leases",
     "Ledger",
     "LedgerError",
     "LedgerView",
@@ -20,6 +24,7 @@ __all__ = [
     "Restored",
     "Sighting",
     "TakenOverError",
+    "fence",
     "is_under_way",
     "open_ledger",
     "override_detail",

@@ -16,7 +16,7 @@ aborts transactions that touch different hosts. Readers run in REPEATABLE READ: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,14 @@ _EXAMPLE = "use sqlite:////path/ledger.db, or postgresql+psycopg://user@host/nam
 class Database:
     """An open database. Every transaction commits as a whole or leaves nothing."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, fence: Callable[[Connection], None] | None = None) -> None:
+        """`fence` is the first act of every transaction that may write; what it raises ends it."""
         self._engine = engine
+        self._fence = fence
+
+    def fenced(self, fence: Callable[[Connection], None]) -> Database:
+        """The same database behind a fence."""
+        return Database(self._engine, fence)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -55,6 +61,8 @@ class Database:
             LedgerError: the database doesn't answer, or refuses.
         """
         with _sentences(self._engine), self._engine.begin() as connection:
+            if self._fence is not None:
+                self._fence(connection)
             yield connection
 
     @contextmanager

@@ -6,6 +6,7 @@ still holds something stay, whatever their age.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -18,6 +19,9 @@ _BATCH = 1000
 """Entries that one call deletes at the most: no placement waits for a long clean-up."""
 
 _COLUMNS = [schema.event.c[item.name] for item in fields(Event)]
+
+Numbered = tuple[int, Event]
+"""An entry with its number; PostgreSQL may show a lower number after a higher one."""
 
 
 def append(connection: Connection, entry: Event) -> None:
@@ -33,6 +37,29 @@ def events_of(connection: Connection, *, request_id: str) -> tuple[Event, ...]:
 def events_named(connection: Connection, *, name: str) -> tuple[Event, ...]:
     """The record of all requests for one name, oldest first."""
     return _events(connection, select(*_COLUMNS).where(schema.event.c.name == name))
+
+
+def ids_after(connection: Connection, after: int) -> tuple[int, ...]:
+    """Numbers of the entries above that one, lowest first."""
+    columns = schema.event.c
+    return tuple(connection.execute(select(columns.id).where(columns.id > after).order_by(columns.id)).scalars())
+
+
+def entries_of(connection: Connection, ids: Iterable[int]) -> tuple[Numbered, ...]:
+    """Entries by their numbers, lowest first."""
+    columns = schema.event.c
+    return _numbered(connection, select(columns.id, *_COLUMNS).where(columns.id.in_(ids)).order_by(columns.id))
+
+
+def decisions(connection: Connection, *, name: str | None, before: int | None, limit: int) -> tuple[Numbered, ...]:
+    """The newest decisions, newest first; of that name, and below that number, if given."""
+    columns = schema.event.c
+    query = select(columns.id, *_COLUMNS).where(columns.kind == "decision").order_by(columns.id.desc()).limit(limit)
+    if name is not None:
+        query = query.where(columns.name == name)
+    if before is not None:
+        query = query.where(columns.id < before)
+    return _numbered(connection, query)
 
 
 def prune(connection: Connection, *, before: float, keep: int) -> int:
@@ -65,6 +92,11 @@ def _forget_launches(connection: Connection, before: float) -> None:
     connection.execute(
         delete(schema.launch).where(~schema.is_holding, launch.updated_at < before, ~recorded, ~allocated)
     )
+
+
+def _numbered(connection: Connection, query: Select[Any]) -> tuple[Numbered, ...]:
+    rows = (dict(row) for row in connection.execute(query).mappings())
+    return tuple((row.pop("id"), Event(**row)) for row in rows)
 
 
 def _events(connection: Connection, query: Select[Any]) -> tuple[Event, ...]:

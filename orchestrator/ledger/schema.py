@@ -14,6 +14,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
+    UniqueConstraint,
     text,
 )
 
@@ -123,4 +124,17 @@ event = Table(
     Index("event_request_id", "request_id"),
     Index("event_name", "name"),
     Index("event_at", "at"),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("token", Integer, nullable=False),
+    Column("renewals", Integer, nullable=False),
+    Column("holder", String(255)),
+    Column("seconds", Float, nullable=False),
+    # Makes the token part of a key: PostgreSQL then lets renewals pass a transaction that holds the row FOR KEY SHARE,
+    # and a takeover, which changes the token, not.
+    UniqueConstraint("name", "token"),
 )

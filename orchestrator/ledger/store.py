@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from orchestrator.ledger import cordons, generations, journal, schema, turns
 from orchestrator.ledger.database import Database, open_database
 from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError
 from orchestrator.ledger.export import export_rows
+from orchestrator.ledger.leases import Leases
 from orchestrator.ledger.records import (
     READING,
     Event,
@@ -226,6 +227,29 @@ class Ledger:
         """Every row of every table as of one moment, in JSON terms; docs/ledger.md has the format."""
         with self._database.reading(patiently=True) as connection:
             yield from export_rows(connection, at=at)
+
+    def leases(self) -> Leases:
+        """The lease of `vdbmon serve`."""
+        return Leases(self._database)
+
+    def fenced(self, check: Callable[[Connection], None]) -> Ledger:
+        """The same ledger, which writes only what `check` lets pass (`leases.fence`)."""
+        return Ledger(self._database.fenced(check))
+
+    def entry_ids(self, *, after: int) -> tuple[int, ...]:
+        """Numbers of the record's entries above that one, lowest first."""
+        with self._database.reading() as connection:
+            return journal.ids_after(connection, after)
+
+    def entries(self, ids: Iterable[int]) -> tuple[tuple[int, Event], ...]:
+        """Entries of the record by their numbers, lowest first."""
+        with self._database.reading() as connection:
+            return journal.entries_of(connection, ids)
+
+    def decisions(self, *, name: str | None, before: int | None, limit: int) -> tuple[tuple[int, Event], ...]:
+        """The newest decisions with their numbers, newest first; of that name, and below that number, if given."""
+        with self._database.reading() as connection:
+            return journal.decisions(connection, name=name, before=before, limit=limit)
 
     def close(self) -> None:
         """Give back the connections."""
