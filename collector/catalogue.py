@@ -1,4 +1,4 @@
-"""Every metric that vdbmon's agent can emit: the one vocabulary of agent, rules, panels and scheduler.
+"""Every metric that vdbmon can emit: the one vocabulary of agent, rules, panels and scheduler.
 
 Readers refer to the declared objects (`catalogue.host.FS_AVAIL`), so that a rename breaks at import.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from collector import fleet_metrics as fleet
 from collector.inputs import (
     cgroup,
     containers,
@@ -25,12 +26,14 @@ from collector.inputs import (
 from collector.metrics import Metric, declared
 
 __all__ = [
+    "FLEET_METRICS",
     "INPUT_MODULES",
     "METRICS",
     "cgroup",
     "containers",
     "docker",
     "exec",
+    "fleet",
     "gather_declarations",
     "host",
     "internal",
@@ -75,3 +78,9 @@ def gather_declarations(modules: tuple[ModuleType, ...]) -> dict[str, Metric]:
 
 
 METRICS = gather_declarations(INPUT_MODULES)
+"""What the agent on a host emits."""
+
+FLEET_METRICS = {
+    name: metric for name, metric in gather_declarations((*INPUT_MODULES, fleet)).items() if name not in METRICS
+}
+"""What `vdbmon serve` emits, once per fleet."""

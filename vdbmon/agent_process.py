@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import resource
-import select
 import signal
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from collector.agent.service import AgentService
 from collector.errors import VdbmonError
 from collector.quantities import Seconds
 from vdbmon.config import load_config
+from vdbmon.signals import Signals, next_signal
 from vdbmon.systemd import Supervisor
 
 logger = logging.getLogger(__name__)
 
-_MILLISECONDS = 1000
 DESCRIPTORS = 65536  # as the unit file has it: enough for two thousand containers
 _YOUNG_OBJECTS = 50_000  # more than a scrape of 200 containers makes and drops
 _GARBAGE_EVERY: Seconds = 600.0
-_PINGS = 3  # in the watchdog's time: one may be late, and one may be lost
 
 
 def run_agent(path: Path) -> None:
@@ -43,7 +38,7 @@ def run_agent(path: Path) -> None:
     with AgentService(config) as service:
         logger.info("vdbmon agent of %s: %s", config.host, service.url)
         supervisor.ready(service.url)
-        while next_signal(signals.wait, service, supervisor) == signal.SIGHUP:
+        while next_signal(signals.wait, service.collects, supervisor) == signal.SIGHUP:
             supervisor.reloading()
             status = reload_config(service, path)
             supervisor.ready(f"{service.url}; {status}")
@@ -98,44 +93,3 @@ def _kept(service: AgentService, reason: str) -> str:
     message = f"configuration not reloaded, the old one runs on: {reason}"
     logger.error(message)
     return message
-
-
-class Collecting(Protocol):
-    """What the watchdog watches."""
-
-    def collects(self, within: Seconds) -> bool:
-        """Whether a collection was made in the last seconds."""
-        ...
-
-
-def next_signal(wait: Callable[[Seconds | None], int | None], service: Collecting, supervisor: Supervisor) -> int:
-    """Wait for a signal. Meanwhile the watchdog hears of each collection: of none, if collecting hangs."""
-    pause = None if supervisor.watchdog is None else supervisor.watchdog / _PINGS
-    while True:
-        received = wait(pause)
-        if received is not None:
-            return received
-        if pause is not None and service.collects(within=pause):
-            supervisor.alive()
-
-
-class Signals:
-    """Signals as bytes in a pipe, which Python's own handler in C writes there.
-
-    A handler in Python would run only once the main thread does, and a signal that comes just before it begins to wait
-    would not wake it.
-    """
-
-    def __init__(self, *numbers: int) -> None:
-        self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in numbers:
-            signal.signal(number, lambda _number, _frame: None)
-
-    def wait(self, seconds: Seconds | None) -> int | None:
-        """The next signal; None if none came in that time."""
-        ready = select.poll()
-        ready.register(self._reader, select.POLLIN)
-        if not ready.poll(None if seconds is None else seconds * _MILLISECONDS):
-            return None
-        return os.read(self._reader, 1)[0]

@@ -33,6 +33,7 @@ COMMANDS = {
     "ps": "what was placed, where, and how it is",
     "reconcile": "finish or undo what stopped halfway, and remove what belongs to no launch any more",
     "rm": "remove a placed container, its volume and its allocation",
+    "serve": "once per fleet: reconcile, export ledger and decisions, give Prometheus its targets",
     "stack": "the local stack: up, down",
     "status": "what runs of the local stack",
     "thaw": "end a freeze",

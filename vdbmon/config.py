@@ -22,6 +22,7 @@ from collector.constant_tags import TagValues
 from collector.errors import ConfigError
 from collector.outputs.settings import OutputSettings
 from collector.settings import AgentSettings, InputSettings
+from orchestrator.serve.settings import ServeSettings
 from orchestrator.settings import (
     Endpoint,
     FleetSettings,
@@ -67,6 +68,7 @@ class Config:
         prometheus: where `vdbmon place` reads alerts and use.
         alertmanager: where the local stack sends alerts.
         top: how `vdbmon top` reaches agents that are protected.
+        serve: `vdbmon serve`, once per fleet: reconciles, exports the ledger as metrics, gives Prometheus its targets.
         hosts: the fleet: hosts that containers can be placed on.
         sources: databases to back up.
     """
@@ -81,6 +83,7 @@ class Config:
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     volumes: VolumeSettings = field(default_factory=VolumeSettings)
     top: AccessSettings = field(default_factory=AccessSettings)
+    serve: ServeSettings = field(default_factory=ServeSettings)
     hosts: tuple[HostSettings, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
 

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from collector.constant_tags import TagsOf, no_tags, with_constant
+from collector.constant_tags import Tags, TagsOf, no_tags, with_constant
 from collector.foreign import ForeignMetric
 from collector.metrics import Kind, Metric, Sample, Unit
 from collector.projections.text import well_formed
@@ -51,13 +51,17 @@ class Exposition:
     The line of each series of the last rendering is kept, and of no other, so what is kept can't grow while containers
     come and go. `render` may be called by several threads; one of them renders at a time.
 
+    Args:
+        host: the label on all series; None where the samples say themselves which host they are about.
+        tags_of: what else is put on the series of a metric.
+
     Attributes:
         duplicates: samples of the last rendering that were left out because their series was there already. Prometheus
             refuses a second value of a series; the first one stays.
     """
 
-    def __init__(self, host: str, tags_of: TagsOf = no_tags) -> None:
-        self._host = host
+    def __init__(self, host: str | None, tags_of: TagsOf = no_tags) -> None:
+        self._host: Tags = () if host is None else (("host", host),)
         self._tags_of = tags_of
         self._families: dict[Metric, _Family] = {}
         self._container_labels: _ContainerLabels = {}
@@ -103,7 +107,7 @@ class Exposition:
                 found.append((metric, family))
             series = family.series.get(labels)
             if series is None:
-                constant = (*self._tags_of(metric), ("host", self._host))
+                constant = (*self._tags_of(metric), *self._host)
                 series = family.series[labels] = _Series(_prefix(metric, labels, constant, self._container_labels))
             elif series.turn == turn:
                 duplicates += 1

@@ -39,15 +39,15 @@ def test_up_again_keeps_what_runs_and_down_leaves_nothing(stack: OwnStack) -> No
         what="Prometheus scrapes the agent",
     )
     before = stack.pids()
-    assert set(before) == {"supervisord", "agent", "prometheus", "alertmanager", "victoria-metrics"}
+    assert set(before) == {"supervisord", "agent", "serve", "prometheus", "alertmanager", "victoria-metrics"}
     status = stack.run("status")
     assert status.returncode == 0, status.stdout + status.stderr
-    assert status.stdout.count("running") == 5
+    assert status.stdout.count("running") == 6
 
     second = stack.up()
     assert second.returncode == 0, second.stderr
     after = stack.pids()
-    assert {name for name in before if before[name] != after[name]} == {"agent"}
+    assert {name for name in before if before[name] != after[name]} == {"agent", "serve"}
 
     down = stack.run("stack", "down")
     assert down.returncode == 0, down.stderr

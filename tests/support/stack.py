@@ -71,6 +71,7 @@ def write_stack(folder: Path, engine: str) -> OwnStack:
     layout = Layout(state=folder / "var", config=folder / "vdbmon.toml")
     listen = ListenAddresses(
         agent=f"127.0.0.1:{free_port()}",
+        serve=f"127.0.0.1:{free_port()}",
         prometheus=f"http://127.0.0.1:{free_port()}",
         alertmanager=f"http://127.0.0.1:{free_port()}",
         victoria_metrics=f"http://127.0.0.1:{free_port()}",

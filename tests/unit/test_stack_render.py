@@ -8,6 +8,7 @@ from supervisor.options import ServerOptions
 
 from collector.errors import ConfigError, VdbmonError
 from collector.outputs.settings import InfluxV2Settings, OutputSettings
+from orchestrator.serve.discovery import targets
 from vdbmon.config import Config, HostIdentity, load_config
 from vdbmon.stack.layout import CHECKOUT, SOCKET_PATH_LIMIT, Layout, find_layout
 from vdbmon.stack.programs import stack_addresses, stack_programs
@@ -58,9 +59,12 @@ def test_prometheus_scrapes_every_agent_under_its_hosts_name(tmp_path: Path) -> 
     document = yaml.safe_load(render_prometheus(config, layout))
     (agents,) = [job for job in document["scrape_configs"] if job["job_name"] == "vdbmon"]
     assert agents["honor_labels"] is True
-    assert {target["labels"]["host"]: target["targets"] for target in agents["static_configs"]} == {
+    assert agents["http_sd_configs"] == [{"url": "http://127.0.0.1:9274/sd", "refresh_interval": "5s"}]
+    assert {target["labels"]["host"]: target["targets"] for target in targets(config.hosts)} == {
         "dr-host-01": ["127.0.0.1:9273"],
     }
+    (serve,) = [job for job in document["scrape_configs"] if job["job_name"] == "vdbmon-serve"]
+    assert (serve["honor_labels"], serve["static_configs"]) == (True, [{"targets": ["127.0.0.1:9274"]}])
     assert document["rule_files"] == [str(layout.rules)]
     assert document["alerting"]["alertmanagers"] == [{"static_configs": [{"targets": ["127.0.0.1:9093"]}]}]
 
@@ -120,6 +124,7 @@ def test_two_stacks_share_no_socket() -> None:
         (ListenAddresses(alertmanager="http://127.0.0.1"), "alertmanager.url"),
         (ListenAddresses(victoria_metrics="http://127.0.0.1:99999"), "outputs.influxdb_v2"),
         (ListenAddresses(agent="127.0.0.1:9090"), "agent.listen and prometheus.url both name port 9090"),
+        (ListenAddresses(serve="127.0.0.1:9273"), "agent.listen and serve.listen both name port 9273"),
     ],
 )
 def test_an_address_that_can_not_be_served_here_is_named(

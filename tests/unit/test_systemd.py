@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vdbmon.agent_process import next_signal
+from vdbmon.signals import next_signal
 from vdbmon.systemd import Supervisor
 
 
@@ -78,7 +78,7 @@ def test_the_watchdog_hears_of_collections_and_of_nothing_else(tmp_path: Path) -
     service = Service([True, False, False, True])
     with listening(path) as receiver:
         supervisor = Supervisor({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "30000"})
-        assert next_signal(service.wait, service, supervisor) == signal.SIGTERM
+        assert next_signal(service.wait, service.collects, supervisor) == signal.SIGTERM
         receiver.setblocking(False)
         said = []
         with contextlib.suppress(BlockingIOError):

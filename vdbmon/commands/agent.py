@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from collector.agent.service import collect_once
-from collector.catalogue import METRICS
+from collector.catalogue import FLEET_METRICS, METRICS
 from collector.compat import compat_page
 from collector.docs import metrics_page
 from vdbmon.agent_process import run_agent
@@ -38,7 +38,7 @@ def print_collection(config: ConfigOption = None) -> None:
 @app.command()
 def metrics() -> None:
     """Print the page of all metrics, docs/metrics.md."""
-    typer.echo(metrics_page(METRICS), nl=False)
+    typer.echo(metrics_page(METRICS, FLEET_METRICS), nl=False)
 
 
 @app.command()

@@ -160,11 +160,11 @@ def check_image(tag: str, *, exists: bool) -> Check:
     return Check(Level.FAIL, "backup image", f"the engine has no {tag}", "`make up` builds it")
 
 
-def check_server(name: str, url: str, ask: Callable[[str], bool], remedy: str) -> Check:
-    """A server that answers over HTTP."""
+def check_server(name: str, url: str, ask: Callable[[str], bool], remedy: str, *, missing: Level = Level.FAIL) -> Check:
+    """A server that answers over HTTP; `missing` is how bad it is if it doesn't."""
     if ask(url):
         return Check(Level.OK, name, url)
-    return Check(Level.FAIL, name, f"{url} doesn't answer", remedy)
+    return Check(missing, name, f"{url} doesn't answer", remedy)
 
 
 def check_clock(prometheus_time: float | None, now: float) -> Check:

@@ -83,6 +83,9 @@ def _servers(config: Config) -> Iterator[Check]:
     remedy = "`make up` starts it; `vdbmon status` says more"
     agent = f"http://{config.agent.listen}"
     yield checks.check_server("agent", agent, lambda url: _answers(url, "/metrics"), remedy)
+    serve = f"http://{config.serve.listen}"
+    once = "one per fleet is enough; if this is its host: `make up`, or `systemctl start vdbmon-serve`"
+    yield checks.check_server("serve", serve, lambda url: _answers(url, "/-/healthy"), once, missing=Level.WARN)
     prometheus = config.prometheus.url
     yield checks.check_server("Prometheus", prometheus, lambda url: _answers(url, "/-/ready"), remedy)
     yield checks.check_server("Alertmanager", config.alertmanager.url, lambda url: _answers(url, "/-/ready"), remedy)

@@ -35,6 +35,7 @@ def where_to_look(config: Config) -> Iterator[str]:
     yield f"Alertmanager      {config.alertmanager.url}"
     yield f"VictoriaMetrics   {config.outputs.influxdb_v2[0].urls[0]}/vmui"
     yield f"agent             http://{config.agent.listen}/metrics"
+    yield f"serve             http://{config.serve.listen}/metrics, /sd, /api/capacity, /api/decisions"
     yield "commands          .venv/bin/vdbmon ps, place, status, doctor; `make down` stops it all"
 
 

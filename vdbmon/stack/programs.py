@@ -18,6 +18,7 @@ from vdbmon.stack.layout import Layout
 LOOPBACK = {"127.0.0.1", "localhost"}
 RETENTION = "15d"
 VICTORIA_RETENTION_MONTHS = "1"
+_VDBMON = str(Path(sys.executable).with_name("vdbmon"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Program:
     stop_seconds: int = 10
 
 
-AGENT, PROMETHEUS, ALERTMANAGER = "agent", "prometheus", "alertmanager"
+AGENT, SERVE, PROMETHEUS, ALERTMANAGER = "agent", "serve", "prometheus", "alertmanager"
 VICTORIA_METRICS, DOCKERD = "victoria-metrics", "dockerd"
 OVSDB_SERVER = "ovsdb-server"
 
@@ -67,6 +68,7 @@ def stack_programs(config: Config, layout: Layout, *, own_dockerd: bool, own_swi
     programs = (
         _victoria_metrics(addresses[VICTORIA_METRICS], layout),
         _alertmanager(addresses[ALERTMANAGER], layout),
+        _serve(addresses[SERVE], layout),
         _prometheus(addresses[PROMETHEUS], layout),
         _agent(addresses[AGENT], layout),
     )
@@ -88,6 +90,7 @@ def stack_addresses(config: Config, file: Path) -> dict[str, Address]:
         )
     addresses = {
         AGENT: _address(f"http://{config.agent.listen}", "agent.listen", file),
+        SERVE: _address(f"http://{config.serve.listen}", "serve.listen", file),
         PROMETHEUS: _address(config.prometheus.url, "prometheus.url", file),
         ALERTMANAGER: _address(config.alertmanager.url, "alertmanager.url", file),
         VICTORIA_METRICS: _address(outputs[0].urls[0], "outputs.influxdb_v2[0].urls", file),
@@ -190,8 +193,19 @@ def _prometheus(address: Address, layout: Layout) -> Program:
 def _agent(address: Address, layout: Layout) -> Program:
     return Program(
         name=AGENT,
-        command=(str(Path(sys.executable).with_name("vdbmon")), "agent", "run", "--config", str(layout.config)),
+        command=(_VDBMON, "agent", "run", "--config", str(layout.config)),
         priority=40,
         address=address,
         ready="/metrics",
+    )
+
+
+def _serve(address: Address, layout: Layout) -> Program:
+    return Program(
+        name=SERVE,
+        command=(_VDBMON, "serve", "--config", str(layout.config)),
+        priority=25,  # before Prometheus, which asks it for its targets
+        address=address,
+        ready="/-/healthy",
+        stop_seconds=20,
     )

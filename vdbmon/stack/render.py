@@ -6,30 +6,28 @@ import configparser
 import io
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 
 from alerts.alertmanager import DEFAULT_WEBHOOK_URL
 from alerts.generated import ALERTMANAGER_FILE, alert_files
+from collector.fleet_metrics import SERVE_JOB
 from collector.settings import AgentSettings, OvsSettings
+from orchestrator.serve.settings import ServeSettings
 from orchestrator.settings import FleetSettings
 from vdbmon.config import Config
 from vdbmon.stack.layout import Layout
-from vdbmon.stack.programs import ALERTMANAGER, PROMETHEUS, Program, stack_addresses
+from vdbmon.stack.programs import ALERTMANAGER, PROMETHEUS, SERVE, Program, stack_addresses
 
 SCRAPE_INTERVAL = "5s"
 LOG_BYTES = "10MB"
 LOG_BACKUPS = "3"
 # After a crash supervisor waits one second longer each time; it must not give up while somebody makes room on a disk.
 START_RETRIES = "1000"
-
-Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +45,7 @@ class ListenAddresses:
     """Where a new stack listens, as the TOML file says it."""
 
     agent: str = AgentSettings().listen
+    serve: str = ServeSettings().listen
     prometheus: str = FleetSettings().prometheus.url
     alertmanager: str = FleetSettings().alertmanager.url
     victoria_metrics: str = "http://127.0.0.1:8428"
@@ -60,6 +59,7 @@ def render_config(template: str, layout: Layout, machine: Machine, listen: Liste
         "host": machine.name,
         "agent_listen": listen.agent,
         "agent_url": f"http://{listen.agent}",
+        "serve_listen": listen.serve,
         "victoria_metrics_url": listen.victoria_metrics,
         "spool_dir": str(layout.spool),
         "ovs_socket": str(listen.ovs),
@@ -79,9 +79,9 @@ def render_config(template: str, layout: Layout, machine: Machine, listen: Liste
 
 
 def render_prometheus(config: Config, layout: Layout) -> str:
-    """Prometheus scrapes the agents of all hosts and the stack's own servers, and evaluates the generated rules."""
+    """Prometheus scrapes the agents that serve names and the stack's own servers, and evaluates the generated rules."""
     addresses = stack_addresses(config, layout.config)
-    alertmanager = str(addresses[ALERTMANAGER])
+    alertmanager, serve = str(addresses[ALERTMANAGER]), str(addresses[SERVE])
     document = {
         "global": {"scrape_interval": SCRAPE_INTERVAL, "evaluation_interval": SCRAPE_INTERVAL},
         "rule_files": [str(layout.rules)],
@@ -90,20 +90,14 @@ def render_prometheus(config: Config, layout: Layout) -> str:
             {
                 "job_name": "vdbmon",
                 "honor_labels": True,
-                "static_configs": [_agent_target(host.name, host.agent) for host in config.hosts if host.agent],
+                "http_sd_configs": [{"url": f"http://{serve}/sd", "refresh_interval": SCRAPE_INTERVAL}],
             },
+            {"job_name": SERVE_JOB, "honor_labels": True, "static_configs": [{"targets": [serve]}]},
             {"job_name": PROMETHEUS, "static_configs": [{"targets": [str(addresses[PROMETHEUS])]}]},
             {"job_name": ALERTMANAGER, "static_configs": [{"targets": [alertmanager]}]},
         ],
     }
     return yaml.safe_dump(document, sort_keys=False)
-
-
-def _agent_target(host: str, agent: str) -> Document:
-    url = urlsplit(agent)
-    # With an instance made of the address, a changed port would leave two of each series for five minutes.
-    labels = {"host": host, "instance": host, "__scheme__": url.scheme}
-    return {"targets": [url.netloc], "labels": labels}
 
 
 def render_alerts(webhook_url: str | None) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ from vdbmon.stack.machine import make_folders, this_machine
 from vdbmon.stack.openvswitch import make_bridge, make_database, starts_switch, switch_socket, why_none
 from vdbmon.stack.ownership import is_own
 from vdbmon.stack.ports import check_ports
-from vdbmon.stack.programs import AGENT, ALERTMANAGER, PROMETHEUS, Program, stack_programs
+from vdbmon.stack.programs import AGENT, ALERTMANAGER, PROMETHEUS, SERVE, Program, stack_programs
 from vdbmon.stack.render import (
     ListenAddresses,
     render_alerts,
@@ -99,7 +99,7 @@ def write_configuration(config: Config, layout: Layout, programs: Sequence[Progr
 def run_programs(supervisor: Supervisor, programs: Sequence[Program]) -> None:
     """Start supervisor; where it runs already, make its programs read their files again.
 
-    The agent is started anew, so that it is the code and the configuration of now.
+    Agent and serve are started anew, so that they are the code and the configuration of now.
     """
     if supervisor.states() is None:
         supervisor.start()
@@ -108,8 +108,8 @@ def run_programs(supervisor: Supervisor, programs: Sequence[Program]) -> None:
     for program in programs:
         if program.name in fresh:
             continue
-        if program.name == AGENT:
-            supervisor.restart(AGENT)
+        if program.name in {AGENT, SERVE}:
+            supervisor.restart(program.name)
         elif program.name in {PROMETHEUS, ALERTMANAGER}:
             reload(program)
 

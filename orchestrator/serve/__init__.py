@@ -1,0 +1,1 @@
+"""`vdbmon serve`, once per fleet: lease, beat, metrics, service discovery, read-only API."""

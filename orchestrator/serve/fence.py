@@ -1,0 +1,56 @@
+"""What acts in the name of the lease, and stops acting when it is lost.
+
+The ledger checks the lease within each transaction that writes. Engines and volumes know nothing of it, so each call to
+them is made only while the lease is held; one that was under way when it ran out is covered by the time between the
+holder's own end of it and the earliest takeover.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+from orchestrator.ledger import fence
+from orchestrator.placement import Scheduler
+from orchestrator.serve.lease import LeaseKeeper
+
+Target = TypeVar("Target")
+
+
+class _Fenced:
+    """Stands before an object: each of its methods is called only if `check` lets it."""
+
+    def __init__(self, target: Any, check: Callable[[], None]) -> None:
+        self._target = target
+        self._check = check
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._target, name)
+        if not callable(found):
+            return found
+
+        @functools.wraps(found)
+        def checked(*arguments: Any, **options: Any) -> Any:
+            self._check()
+            return found(*arguments, **options)
+
+        return checked
+
+
+def fenced(target: Target, check: Callable[[], None]) -> Target:
+    """The same, but every call raises what `check` raises."""
+    return cast("Target", _Fenced(target, check))
+
+
+def fenced_scheduler(scheduler: Scheduler, keeper: LeaseKeeper, token: int) -> Scheduler:
+    """A scheduler that acts only under that token of the lease."""
+    check = functools.partial(keeper.require, token)
+    return replace(
+        scheduler,
+        ledger=scheduler.ledger.fenced(fence(keeper.holder, token)),
+        engines={name: fenced(engine, check) for name, engine in scheduler.engines.items()},
+        volumes=fenced(scheduler.volumes, check),
+        operator="vdbmon serve",
+    )

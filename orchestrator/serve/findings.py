@@ -1,0 +1,105 @@
+"""What the tasks found, for metrics and API to read: the newest of each kind, as long as it is fresh."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from collector.quantities import Seconds
+from orchestrator.capacity import HostCapacity
+from orchestrator.forecast import Point
+from orchestrator.ledger import LaunchState
+from orchestrator.resources import ResourceClass
+
+Found = TypeVar("Found")
+
+History = Mapping[ResourceClass, list[Point]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetCapacity:
+    """The fleet as the last survey found it.
+
+    Attributes:
+        taken_at: seconds since the epoch.
+        engines: whether each host's engine answered.
+    """
+
+    taken_at: float
+    hosts: tuple[HostCapacity, ...]
+    engines: Mapping[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """How many there are of a kind, and since when the oldest is so; seconds since the epoch."""
+
+    count: int
+    oldest: float
+
+
+LaunchGroups = Mapping[tuple[str, LaunchState], Group]
+"""By host and state."""
+
+LeakGroups = Mapping[tuple[str, str], Group]
+"""By host and kind."""
+
+
+class Latest(Generic[Found]):
+    """One kind of finding; written by its task, read by any thread.
+
+    Args:
+        max_age: after which it says nothing any more.
+    """
+
+    def __init__(self, max_age: Seconds, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._max_age = max_age
+        self._monotonic = monotonic
+        self._found: tuple[float, Found] | None = None
+
+    def put(self, found: Found) -> None:
+        """This is how it is now."""
+        self._found = (self._monotonic(), found)
+
+    def get(self) -> Found | None:
+        """The newest; None where it is too old, or there is none."""
+        kept = self._found
+        return kept[1] if kept is not None and self._monotonic() - kept[0] <= self._max_age else None
+
+
+@dataclass(slots=True)
+class Counts:
+    """What only grows, since this serve got the lease.
+
+    Attributes:
+        entries: of the record, by kind.
+        decisions: by outcome.
+        refusals: refused requests by code.
+        reconciled: by action.
+        pruned: entries of the record.
+    """
+
+    entries: Counter[str] = field(default_factory=Counter)
+    decisions: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+    reconciled: Counter[str] = field(default_factory=Counter)
+    pruned: int = 0
+
+
+class Findings:
+    """All of one time of holding the lease: a task of an earlier one that wakes up late can't write here.
+
+    Args:
+        stale_after: age from which a finding of the beat is left out.
+        history_stale_after: the same for the growth of the last weeks.
+    """
+
+    def __init__(self, *, stale_after: Seconds, history_stale_after: Seconds) -> None:
+        self.capacity: Latest[FleetCapacity] = Latest(stale_after)
+        self.launches: Latest[LaunchGroups] = Latest(stale_after)
+        self.leaks: Latest[LeakGroups] = Latest(stale_after)
+        self.history: Latest[History] = Latest(history_stale_after)
+        self.counts = Counts()

@@ -1,0 +1,121 @@
+"""The ledger and the lease in it, in a thread of their own: opened as soon as that works, kept until told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+from collector.errors import VdbmonError
+from collector.quantities import Seconds
+from orchestrator.ledger import LeaseRow
+from orchestrator.placement import Scheduler
+from orchestrator.serve.lease import LEASE_SECONDS, RENEW_EVERY, Grant, LeaseKeeper
+
+logger = logging.getLogger(__name__)
+
+RETRY_EVERY: Seconds = 1.0
+
+OpenScheduler = Callable[[], contextlib.AbstractContextManager[Scheduler]]
+
+
+def boot_clock() -> float:
+    """Seconds since the machine started, its sleep included; a process that is stopped finds them gone by."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def holder_name(local_host: str) -> str:
+    """Who this process is: no other one is ever called so."""
+    return f"{local_host} pid {os.getpid()} {uuid.uuid4().hex[:8]}"
+
+
+class Holding:
+    """Keeps the lease as long as it runs.
+
+    Args:
+        open_scheduler: opens the ledger with all that a scheduler needs; tried again until it works.
+        holder: of `holder_name`.
+
+    Attributes:
+        error: why the ledger could not be asked; None where it answered last.
+    """
+
+    def __init__(self, open_scheduler: OpenScheduler, holder: str, *, seconds: Seconds = LEASE_SECONDS) -> None:
+        self.holder = holder
+        self.error: str | None = "not opened yet"
+        self._open = open_scheduler
+        self._seconds = seconds
+        self._held: tuple[Scheduler, LeaseKeeper] | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+        self._told = ""
+
+    def start(self) -> None:
+        """Begin to ask for the lease."""
+        self._thread.start()
+
+    def stop(self, deadline: Seconds) -> None:
+        """Give the lease back and close the ledger; where that takes longer, the lease runs out by itself."""
+        self._stop.set()
+        self._thread.join(deadline)
+
+    def opened(self) -> tuple[Scheduler, LeaseKeeper] | None:
+        """The scheduler, not behind any fence, and the lease; None before the ledger could be opened."""
+        return self._held
+
+    def grant(self) -> Grant | None:
+        """The lease, as long as it is held."""
+        return self._held[1].grant() if self._held else None
+
+    def seen(self) -> LeaseRow | None:
+        """The lease as the ledger had it last."""
+        return self._held[1].seen if self._held else None
+
+    def _run(self) -> None:
+        with contextlib.ExitStack() as stack:
+            pause = 0.0
+            while not self._stop.wait(pause):
+                pause = RENEW_EVERY if self._attempt(stack) else RETRY_EVERY
+            self._give_back()
+
+    def _attempt(self, stack: contextlib.ExitStack) -> bool:
+        """One look at the lease; whether it is held."""
+        try:
+            if self._held is None:
+                scheduler = stack.enter_context(self._open())
+                keeper = LeaseKeeper(scheduler.ledger.leases(), self.holder, clock=boot_clock, seconds=self._seconds)
+                self._held = scheduler, keeper
+            self._held[1].step()
+        except VdbmonError as error:
+            self._tell(logging.WARNING, f"lease: {error}")
+            self.error = str(error)
+            return False
+        except Exception as error:  # noqa: BLE001 - the thread must live on
+            self._tell(logging.ERROR, f"lease: {error!r}")
+            self.error = repr(error)
+            return False
+        self.error = None
+        grant, row = self.grant(), self.seen()
+        if grant is not None:
+            self._tell(logging.INFO, f"the lease is held, token {grant.token}")
+        else:
+            self._tell(logging.INFO, f"waiting for the lease, which {row.holder if row else 'nobody'} holds")
+        return grant is not None
+
+    def _give_back(self) -> None:
+        if self._held is None:
+            return
+        try:
+            self._held[1].give_back()
+        except VdbmonError as error:
+            logger.warning("the lease was not given back, and runs out in %g s: %s", self._seconds, error)
+
+    def _tell(self, level: int, text: str) -> None:
+        """Log what is new."""
+        if text != self._told:
+            logger.log(level, text)
+        self._told = text

@@ -1,0 +1,84 @@
+"""What serve does on its beat: the list of its tasks. A new one is one function and one line in `periodic_tasks`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
+from typing import TypeVar
+
+from orchestrator.capacity import capacity
+from orchestrator.forecast import read_history
+from orchestrator.placement import Scheduler
+from orchestrator.prometheus import PrometheusClient
+from orchestrator.serve.findings import Findings, FleetCapacity, Group
+from orchestrator.serve.tally import Tally
+from orchestrator.serve.tasks import Task
+from orchestrator.snapshot import EngineState
+
+PRUNE_EVERY = 60.0
+HISTORY_EVERY = 3600.0
+HISTORY_SECONDS = 20.0
+"""Silence of Prometheus that the growth of four weeks is worth waiting for."""
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def periodic_tasks(findings: Findings) -> tuple[Task, ...]:
+    """All tasks, for one time of holding the lease."""
+    return (
+        Task(name="survey", run=partial(survey, findings)),
+        Task(name="launches", run=partial(count_launches, findings)),
+        Task(name="record", run=count_record(findings)),
+        Task(name="prune", every=PRUNE_EVERY, run=partial(prune, findings)),
+        Task(name="history", every=HISTORY_EVERY, run=partial(history, findings)),
+    )
+
+
+def survey(findings: Findings, scheduler: Scheduler) -> None:
+    """Ask all engines and Prometheus; what has ended gives its room back."""
+    snapshot = scheduler.snapshot()
+    found = FleetCapacity(
+        taken_at=snapshot.taken_at,
+        hosts=capacity(snapshot),
+        engines={host.name: isinstance(host.engine, EngineState) for host in snapshot.hosts},
+    )
+    findings.capacity.put(found)
+
+
+def count_launches(findings: Findings, scheduler: Scheduler) -> None:
+    """See which launches hold something, and since when they are in their state."""
+    records = scheduler.ledger.launches()
+    findings.launches.put(grouped(((record.host, record.state), record.updated_at) for record in records))
+
+
+def count_record(findings: Findings) -> Callable[[Scheduler], None]:
+    """Count what was decided and done since the lease is held."""
+    tally: Tally | None = None
+
+    def count(scheduler: Scheduler) -> None:
+        nonlocal tally
+        tally = tally or Tally(scheduler.ledger)
+        tally.update(scheduler.ledger, findings.counts)
+
+    return count
+
+
+def prune(findings: Findings, scheduler: Scheduler) -> None:
+    """Delete what the record need not keep."""
+    kept = scheduler.fleet.ledger
+    findings.counts.pruned += scheduler.ledger.prune(before=scheduler.clock() - kept.keep, keep=kept.keep_entries)
+
+
+def history(findings: Findings, scheduler: Scheduler) -> None:
+    """Read how the fleet has grown."""
+    client = PrometheusClient(scheduler.fleet.prometheus.url, timeout=HISTORY_SECONDS)
+    findings.history.put(read_history(client, scheduler.fleet.volumes.dir, now=time.time()))
+
+
+def grouped(items: Iterable[tuple[Key, float]]) -> dict[Key, Group]:
+    """Items with the time since when they are so, counted by key."""
+    times: dict[Key, list[float]] = {}
+    for key, since in items:
+        times.setdefault(key, []).append(since)
+    return {key: Group(len(found), min(found)) for key, found in times.items()}
