@@ -115,7 +115,7 @@ class Beat:
                 if self._stop.is_set():
                     return
                 if self._left(until) == 0:
-                    runner.overran(self._interval)
+                    runner.note_overrun(self._interval)
                     break
         self._state = BeatState(
             ended_at=self._clock(),

@@ -22,11 +22,13 @@ class Task:
     Attributes:
         name: the label of its metrics.
         every: from one start to the next after a run that went well; one that failed is tried again on the next beat.
+        deadline: how long a run may take before it counts as failed; the beat goes on meanwhile. None for one beat.
         run: the work; its scheduler acts only as long as the lease is held. What it raises ends this run only.
     """
 
     name: str
     every: Seconds = 0.0
+    deadline: Seconds | None = None
     run: Callable[[Scheduler], None]
 
 
@@ -84,20 +86,23 @@ class TaskRunner:
 
     def state(self) -> TaskState:
         """How it fares now."""
-        running = 0.0 if self._idle.is_set() or self._started is None else self._monotonic() - self._started
         return TaskState(
             name=self._task.name,
             error=self._error,
-            duration=max(self._duration, running),
+            duration=max(self._duration, self._running()),
             last_success=self._last_success,
             errors=self._errors,
         )
 
-    def overran(self, seconds: Seconds) -> None:
+    def note_overrun(self, beat: Seconds) -> None:
         """Note once that the run under way takes too long; how it ends counts again."""
-        if not self._idle.is_set() and not self._late:
+        deadline = beat if self._task.deadline is None else self._task.deadline
+        if not self._idle.is_set() and not self._late and self._running() >= deadline:
             self._late = True
-            self._fail(f"no end within {seconds:g} s")
+            self._fail(f"no end within {deadline:g} s")
+
+    def _running(self) -> Seconds:
+        return 0.0 if self._idle.is_set() or self._started is None else self._monotonic() - self._started
 
     def _run(self, scheduler: Scheduler) -> None:
         began = self._monotonic()
