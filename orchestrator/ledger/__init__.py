@@ -1,5 +1,6 @@
 """The ledger: what was given away to whom, and a record of every decision. SQL through SQLAlchemy Core."""
 
+from orchestrator.ledger.database import check_url
 from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError, NotEmptyError, TakenOverError
 from orchestrator.ledger.leases import LeaseLostError, LeaseRow, Leases, fence
 from orchestrator.ledger.records import Event, Generations, LaunchRecord, LaunchState, LedgerView, Sighting
@@ -24,6 +25,7 @@ __all__ = [
     "Restored",
     "Sighting",
     "TakenOverError",
+    "check_url",
     "fence",
     "is_under_way",
     "open_ledger",

@@ -17,7 +17,7 @@ aborts transactions that touch different hosts. Readers run in REPEATABLE READ: 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,16 @@ def open_database(url: str) -> Database:
         engine.dispose()
         raise
     return Database(engine)
+
+
+def check_url(url: str) -> None:
+    """Refuse what no ledger can ever be at; nobody is asked.
+
+    Raises:
+        ConfigError: as `open_database`.
+    """
+    with suppress(LedgerError):  # of a folder that isn't there yet
+        _engine(url).dispose()
 
 
 def _engine(url: str) -> Engine:

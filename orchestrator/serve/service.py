@@ -18,6 +18,7 @@ from collector.quantities import Seconds
 from collector.web.pages import metrics_page, text_page
 from collector.web.server import Answer, Page, Request, WebServer
 from collector.web.web_config import WebConfig
+from orchestrator.ledger import check_url
 from orchestrator.placement import open_scheduler
 from orchestrator.serve.api import Decisions, api_page, capacity_answer, json_answer, parse_decision_query
 from orchestrator.serve.beat import Beat, Watch
@@ -44,10 +45,11 @@ class ServeService:
 
     Raises:
         VdbmonError: code `serve.port_held`, something else listens on `[serve] listen`.
-        ConfigError: the address or the web configuration file can't be used.
+        ConfigError: the address, the web configuration file or the ledger's URL can't be used.
     """
 
     def __init__(self, settings: ServeSettings, fleet: FleetSettings, local_host: str) -> None:
+        check_url(fleet.ledger.url)
         self._settings = settings
         self._fleet = fleet
         self._hosts = tuple(host.name for host in fleet.hosts)

@@ -69,9 +69,7 @@ def test_prometheus_finds_its_targets_and_has_the_fleets_figures(
             (row,) = wait_until(lambda: query(p, free), deadline=30, what="capacity is in Prometheus")
             assert row["metric"]["job"] == SERVE_JOB
             assert "exported_host" not in row["metric"]
-            (row,) = wait_until(
-                lambda: query(p, used), deadline=30, what="what serve read from Prometheus is back there"
-            )
+            (row,) = wait_until(lambda: query(p, used), deadline=30, what="what serve read there is back")
             assert float(row["value"][1]) == (32 - 8) * 2**30
             engines = 'vdbmon_placement_engine_up{host=~"db1|db2"}'
             wait_until(
@@ -159,7 +157,7 @@ def placing(url: str, tmp_path: Path) -> Iterator[Serve]:
         yield serve
 
 
-def test_decisions_are_counted_and_told_as_their_schema_says(placing: Serve, url: str) -> None:
+def test_decisions_are_counted_and_told_as_their_schema_says(placing: Serve) -> None:
     assert placing.value("vdbmon_placement_refusals_total", code="prometheus.unreachable") == 0
     for name in ("full", "other"):
         refused = subprocess.run(
@@ -181,11 +179,9 @@ def test_decisions_are_counted_and_told_as_their_schema_says(placing: Serve, url
     assert placing.value("vdbmon_ledger_entries_total", kind="decision") == 2
     status, document = placing.get("/api/decisions?limit=1")
     assert status == 200
-    schemas = {
-        name: json.loads((DOCS / name).read_text()) for name in ("decision.schema.json", "decisions.schema.json")
-    }
-    registry = Registry().with_resources((name, Resource.from_contents(schema)) for name, schema in schemas.items())
-    Draft202012Validator(schemas["decisions.schema.json"], registry=registry).validate(document)
+    one, many = (json.loads((DOCS / f"{name}.schema.json").read_text()) for name in ("decision", "decisions"))
+    registry = Registry().with_resource("decision.schema.json", Resource.from_contents(one))
+    Draft202012Validator(many, registry=registry).validate(document)
     assert [entry["decision"]["name"] for entry in document["decisions"]] == ["other"]
     _, older = placing.get(f"/api/decisions?limit=1&before={document['next']}")
     assert [entry["decision"]["name"] for entry in older["decisions"]] == ["full"]
@@ -245,3 +241,9 @@ def test_a_held_port_and_a_bad_ledger_end_it_with_one_line(url: str, tmp_path: P
     assert again.returncode == 1
     assert "is held by another program; stop that one, or set another port as [serve] listen" in again.stderr
     assert "Traceback" not in again.stderr
+    secret = write_config(tmp_path, "secret", "postgresql+psycopg://ann:word@db/ledger", {})
+    refused = subprocess.run(
+        [VDBMON, "serve", "--config", str(secret)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert refused.returncode == 2
+    assert "[ledger] url holds a password" in refused.stderr

@@ -10,7 +10,7 @@ import pytest
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 AGENT, SERVE = UNITS / "vdbmon-agent.service", UNITS / "vdbmon-serve.service"
 MOST_EXPOSED = {AGENT: 4.0, SERVE: 7.0}
-"""Of 10; below 5 systemd says OK. Serve mounts and unmounts volumes of the host, so it can't be shut in like the agent."""
+"""Of 10; below 5 systemd says OK. Serve mounts and unmounts volumes of the host, so it can't be shut in so far."""
 
 unit_files = pytest.mark.parametrize("unit", [AGENT, SERVE], ids=["agent", "serve"])
 
