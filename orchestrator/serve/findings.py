@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from collector.metrics import Sample
 from collector.quantities import Seconds
 from orchestrator.capacity import HostCapacity
 from orchestrator.forecast import Point
@@ -103,3 +104,14 @@ class Findings:
         self.leaks: Latest[LeakGroups] = Latest(stale_after)
         self.history: Latest[History] = Latest(history_stale_after)
         self.counts = Counts()
+        self._stale_after = stale_after
+        self._samples: dict[str, Latest[Sequence[Sample]]] = {}
+
+    def tell(self, task: str, samples: Sequence[Sample]) -> None:
+        """Have these in `/metrics` until the task tells others, or is not heard of for too long."""
+        self._samples.setdefault(task, Latest(self._stale_after)).put(samples)
+
+    def told(self) -> Iterator[Sample]:
+        """What tasks have told."""
+        for latest in list(self._samples.values()):
+            yield from latest.get() or ()

@@ -48,6 +48,7 @@ def fleet_samples(findings: Findings, hosts: Sequence[str], now: float) -> Itera
     if leaks is not None:
         yield from leak_samples(leaks)
     yield from count_samples(findings.counts)
+    yield from findings.told()
 
 
 def capacity_samples(found: FleetCapacity) -> Iterator[Sample]:

@@ -98,6 +98,13 @@ def test_what_was_not_read_lately_is_left_out() -> None:
     assert names == {fleet.DECISIONS, fleet.REFUSALS, fleet.PRUNED}
 
 
+def test_what_a_task_tells_is_exported_until_it_tells_something_else() -> None:
+    found = findings()
+    found.tell("reconcile", [fleet.RECONCILED.sample(1, "undone")])
+    found.tell("reconcile", [fleet.RECONCILED.sample(2, "undone")])
+    assert values(fleet_samples(found, [], NOW), fleet.RECONCILED) == {("undone",): 2}
+
+
 def test_every_sample_is_declared_and_renders_without_a_host_of_its_own() -> None:
     task = TaskState(name="survey", error=None, duration=0.1, last_success=NOW, errors=0)
     beat = BeatState(ended_at=NOW, duration=0.2, successful=True)
