@@ -21,7 +21,7 @@ from tests.support.fleet import exporter
 from tests.support.ledger import allocate, record
 from tests.support.postgresql import PostgreSQL
 from tests.support.serve import NOWHERE, TAKEOVER_DEADLINE, Serve, serving, write_config
-from tests.support.servers import free_port, http_get, prometheus, query
+from tests.support.servers import free_port, http_get, http_json, prometheus, query
 from tests.support.wait import wait_until
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -223,10 +223,9 @@ def test_a_changed_file_is_read_on_sighup_and_a_bad_one_is_not(placing: Serve) -
     assert placing.get("/sd") == (200, [])
     placing.config.write_text(good.replace('name = "db2"\n', f'name = "db2"\nagent = "{NOWHERE}"\n'))
     placing.process.send_signal(signal.SIGHUP)
-    body = wait_until(
-        lambda: (text := http_get(f"{placing.url}/sd")) and text != "[]\n" and text, deadline=20, what="the new target"
-    )
-    assert json.loads(body)[0]["labels"]["host"] == "db2"
+    sd = f"{placing.url}/sd"
+    wait_until(lambda: http_get(sd) not in {None, "[]\n"}, deadline=20, what="the new target")
+    assert [group["labels"]["host"] for group in http_json(sd)] == ["db2"]
     placing.await_lease()
     assert placing.value("vdbmon_serve_lease_token") == 2
     assert "Traceback" not in placing.log.read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -17,6 +18,10 @@ from tests.support.wait import wait_until
 
 NOBODY = cast("Scheduler", None)
 DEADLINE = 10.0
+
+
+def hang_until(leave: threading.Event, _: Scheduler) -> None:
+    leave.wait(DEADLINE)
 
 
 class Times:
@@ -92,7 +97,7 @@ def test_one_that_hangs_is_not_repeated_and_counts_once() -> None:
 
 def test_a_task_with_a_longer_deadline_may_outlast_a_beat() -> None:
     times, leave = Times(), threading.Event()
-    task = runner(lambda _: leave.wait(DEADLINE) and None, times, deadline=120.0)
+    task = runner(partial(hang_until, leave), times, deadline=120.0)
     task.start_if_due(NOBODY)
     times.now += 119
     task.note_overrun(10.0)
@@ -120,7 +125,7 @@ def watch(*tasks: Task, token: int = 1) -> Watch:
 def test_the_beat_goes_on_beside_a_task_that_hangs(leave: threading.Event) -> None:
     runs = list[int]()
     tasks = (
-        Task(name="hangs", run=lambda _: leave.wait(DEADLINE) and None),
+        Task(name="hangs", run=partial(hang_until, leave)),
         Task(name="works", run=lambda _: runs.append(1)),
     )
     now = watch(*tasks)
