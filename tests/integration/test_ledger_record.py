@@ -106,7 +106,7 @@ def test_the_export_is_every_row_as_json(ledger: Ledger) -> None:
     rows = [json.loads(json.dumps(dict(row))) for row in ledger.export(at=7.0)]
     assert rows[0] == {"table": None, "format": 1, "schema": schema.HEAD, "exported_at": 7.0}
     tables = [row["table"] for row in rows[1:]]
-    assert sorted(set(tables)) == ["allocation", "cordon", "event", "host", "launch", "source"]
+    assert sorted(set(tables)) == ["allocation", "cordon", "event", "host", "launch", "lease", "source"]
     assert tables.index("host") < tables.index("launch") < tables.index("allocation")
     (launch,) = [row for row in rows if row["table"] == "launch"]
     assert (launch["request_id"], launch["spec"], launch["state"]) == ("r1", {"image": "x"}, "intent")
