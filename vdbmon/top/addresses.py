@@ -42,7 +42,7 @@ def _configured(option: Path | None, named: Sequence[Agent]) -> list[Agent]:
 
 def _own(config: Config) -> Agent:
     """The agent that this configuration starts here."""
-    from collector.outputs.web_config import load_protection  # noqa: PLC0415 - as above
+    from collector.web.web_config import load_protection  # noqa: PLC0415 - as above
 
     web = config.agent.web_config_file
     scheme = "https" if web is not None and load_protection(web).tls is not None else "http"
