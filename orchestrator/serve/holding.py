@@ -109,8 +109,11 @@ class Holding:
     def _give_back(self) -> None:
         if self._held is None:
             return
+        held = self.grant()
         try:
             self._held[1].give_back()
+            if held is not None:
+                logger.info("the lease is given back, token %d", held.token)
         except VdbmonError as error:
             logger.warning("the lease was not given back, and runs out in %g s: %s", self._seconds, error)
 
