@@ -315,26 +315,27 @@ class Scheduler:
 
 @contextmanager
 def open_scheduler(
-    fleet: FleetSettings, local_host: str, *, strategy: Strategy = Strategy.SPREAD
+    fleet: FleetSettings, local_host: str, *, strategy: Strategy = Strategy.SPREAD, ledger: Ledger | None = None
 ) -> Iterator[Scheduler]:
-    """The scheduler of a configuration, run on `local_host`.
+    """The scheduler of a configuration, run on `local_host`; on its ledger, or one that is open and stays so.
 
     Raises:
         LedgerError: the ledger can't be opened.
     """
-    ledger = open_ledger(fleet.ledger.url)
+    opened = ledger or open_ledger(fleet.ledger.url)
     try:
         yield Scheduler(
             fleet=fleet,
             local_host=local_host,
-            ledger=ledger,
+            ledger=opened,
             engines={host.name: DockerEngine(host.docker) for host in fleet.hosts},
             volumes=LoopVolumes(fleet.volumes.dir),
             sampled=sampled_by(fleet),
             strategy=strategy,
         )
     finally:
-        ledger.close()
+        if ledger is None:
+            opened.close()
 
 
 _LAUNCHED = TypeAdapter(Launched | None)

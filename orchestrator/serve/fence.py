@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from orchestrator.ledger import fence
+from orchestrator.ledger import Ledger, fence
 from orchestrator.placement import Scheduler
 from orchestrator.serve.lease import LeaseKeeper
+
+OPERATOR = "vdbmon serve"
 
 Target = TypeVar("Target")
 
@@ -45,12 +47,16 @@ def fenced(target: Target, check: Callable[[], None]) -> Target:
 
 
 def fenced_scheduler(scheduler: Scheduler, keeper: LeaseKeeper, token: int) -> Scheduler:
-    """A scheduler that acts only under that token of the lease."""
+    """A scheduler on a fenced ledger that acts only under that token of the lease."""
     check = functools.partial(keeper.require, token)
     return replace(
         scheduler,
-        ledger=scheduler.ledger.fenced(fence(keeper.holder, token)),
         engines={name: fenced(engine, check) for name, engine in scheduler.engines.items()},
         volumes=fenced(scheduler.volumes, check),
-        operator="vdbmon serve",
+        operator=OPERATOR,
     )
+
+
+def fenced_ledger(ledger: Ledger, keeper: LeaseKeeper, token: int) -> Ledger:
+    """A ledger that is written only under that token of the lease."""
+    return ledger.fenced(fence(keeper.holder, token))

@@ -12,15 +12,12 @@ from collections.abc import Callable
 
 from collector.errors import VdbmonError
 from collector.quantities import Seconds
-from orchestrator.ledger import LeaseRow
-from orchestrator.placement import Scheduler
+from orchestrator.ledger import LeaseRow, Ledger
 from orchestrator.serve.lease import LEASE_SECONDS, RENEW_EVERY, Grant, LeaseKeeper
 
 logger = logging.getLogger(__name__)
 
 RETRY_EVERY: Seconds = 1.0
-
-OpenScheduler = Callable[[], contextlib.AbstractContextManager[Scheduler]]
 
 
 def boot_clock() -> float:
@@ -37,19 +34,19 @@ class Holding:
     """Keeps the lease as long as it runs.
 
     Args:
-        open_scheduler: opens the ledger with all that a scheduler needs; tried again until it works.
+        open_ledger: tried again until it works.
         holder: of `holder_name`.
 
     Attributes:
         error: why the ledger could not be asked; None where it answered last.
     """
 
-    def __init__(self, open_scheduler: OpenScheduler, holder: str, *, seconds: Seconds = LEASE_SECONDS) -> None:
+    def __init__(self, open_ledger: Callable[[], Ledger], holder: str, *, seconds: Seconds = LEASE_SECONDS) -> None:
         self.holder = holder
         self.error: str | None = "not opened yet"
-        self._open = open_scheduler
+        self._open = open_ledger
         self._seconds = seconds
-        self._held: tuple[Scheduler, LeaseKeeper] | None = None
+        self._opened: tuple[Ledger, LeaseKeeper] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self._told = ""
@@ -63,17 +60,17 @@ class Holding:
         self._stop.set()
         self._thread.join(deadline)
 
-    def opened(self) -> tuple[Scheduler, LeaseKeeper] | None:
-        """The scheduler, not behind any fence, and the lease; None before the ledger could be opened."""
-        return self._held
+    def opened(self) -> tuple[Ledger, LeaseKeeper] | None:
+        """The ledger, not behind any fence, and the lease in it; None before it could be opened."""
+        return self._opened
 
     def grant(self) -> Grant | None:
         """The lease, as long as it is held."""
-        return self._held[1].grant() if self._held else None
+        return self._opened[1].grant() if self._opened else None
 
     def seen(self) -> LeaseRow | None:
         """The lease as the ledger had it last."""
-        return self._held[1].seen if self._held else None
+        return self._opened[1].seen if self._opened else None
 
     def _run(self) -> None:
         with contextlib.ExitStack() as stack:
@@ -85,11 +82,11 @@ class Holding:
     def _attempt(self, stack: contextlib.ExitStack) -> bool:
         """One look at the lease; whether it is held."""
         try:
-            if self._held is None:
-                scheduler = stack.enter_context(self._open())
-                keeper = LeaseKeeper(scheduler.ledger.leases(), self.holder, clock=boot_clock, seconds=self._seconds)
-                self._held = scheduler, keeper
-            self._held[1].step()
+            if self._opened is None:
+                ledger = stack.enter_context(contextlib.closing(self._open()))
+                keeper = LeaseKeeper(ledger.leases(), self.holder, clock=boot_clock, seconds=self._seconds)
+                self._opened = ledger, keeper
+            self._opened[1].step()
         except VdbmonError as error:
             self._tell(logging.WARNING, f"lease: {error}")
             self.error = str(error)
@@ -107,11 +104,11 @@ class Holding:
         return grant is not None
 
     def _give_back(self) -> None:
-        if self._held is None:
+        if self._opened is None:
             return
         held = self.grant()
         try:
-            self._held[1].give_back()
+            self._opened[1].give_back()
             if held is not None:
                 logger.info("the lease is given back, token %d", held.token)
         except VdbmonError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -18,14 +19,15 @@ from collector.quantities import Seconds
 from collector.web.pages import metrics_page, text_page
 from collector.web.server import Answer, Page, Request, WebServer
 from collector.web.web_config import WebConfig
-from orchestrator.ledger import check_url
-from orchestrator.placement import open_scheduler
+from orchestrator.ledger import Ledger, check_url, open_ledger
+from orchestrator.placement import Scheduler, open_scheduler
 from orchestrator.serve.api import Decisions, api_page, capacity_answer, json_answer, parse_decision_query
 from orchestrator.serve.beat import Beat, Watch
 from orchestrator.serve.discovery import targets
-from orchestrator.serve.fence import fenced_scheduler
+from orchestrator.serve.fence import fenced_ledger, fenced_scheduler
 from orchestrator.serve.findings import Findings
 from orchestrator.serve.holding import Holding, holder_name
+from orchestrator.serve.lease import LeaseKeeper
 from orchestrator.serve.metrics import beat_samples, fleet_samples
 from orchestrator.serve.periodic import HISTORY_EVERY, periodic_tasks
 from orchestrator.serve.settings import ServeSettings
@@ -52,14 +54,16 @@ class ServeService:
         check_url(fleet.ledger.url)
         self._settings = settings
         self._fleet = fleet
+        self._local_host = local_host
         self._hosts = tuple(host.name for host in fleet.hosts)
         self._web_config = WebConfig(settings.web_config_file) if settings.web_config_file else None
         self._server = WebServer(settings.listen, self._pages(), section=SECTION, web_config=self._web_config)
-        self._holding = Holding(partial(open_scheduler, fleet, local_host), holder_name(local_host))
+        self._holding = Holding(partial(open_ledger, fleet.ledger.url), holder_name(local_host))
         self._beat = Beat(self._watch, settings.interval)
         self._exposition = Exposition(None)
         self._decisions = Decisions()
         self._current: Watch | None = None
+        self._schedulers = contextlib.ExitStack()
 
     @property
     def url(self) -> str:
@@ -81,6 +85,7 @@ class ServeService:
         """End the tasks, then give the lease back, so that nobody else begins before."""
         self._beat.stop(CLOSE_SECONDS)
         self._holding.stop(CLOSE_SECONDS)
+        self._schedulers.close()
         self._server.close()
 
     def lives(self, within: Seconds) -> bool:
@@ -97,8 +102,15 @@ class ServeService:
                 stale_after=_STALE_BEATS * self._settings.interval + _SLACK, history_stale_after=2 * HISTORY_EVERY
             )
             runners = tuple(TaskRunner(task) for task in periodic_tasks(findings))
-            self._current = Watch(grant.token, fenced_scheduler(*opened, grant.token), findings, runners)
+            self._current = Watch(grant.token, self._scheduler(*opened, grant.token), findings, runners)
         return self._current
+
+    def _scheduler(self, ledger: Ledger, keeper: LeaseKeeper, token: int) -> Scheduler:
+        """One that acts under this token, with engines of its own: a call of an earlier one holds up nothing."""
+        behind = fenced_ledger(ledger, keeper, token)
+        self._schedulers.close()
+        opened = self._schedulers.enter_context(open_scheduler(self._fleet, self._local_host, ledger=behind))
+        return fenced_scheduler(opened, keeper, token)
 
     def _held(self) -> Watch | None:
         """What is done under the lease, as long as it is held."""
@@ -141,7 +153,7 @@ class ServeService:
         opened = self._holding.opened()
         if opened is None:
             raise VdbmonError("ledger.unavailable", self._holding.error or "the ledger isn't open yet")
-        return self._decisions.answer(opened[0].ledger, query)
+        return self._decisions.answer(opened[0], query)
 
     def _ready(self, _request: Request) -> Answer:
         """For a load balancer before two: the one that holds the lease and has beaten."""
