@@ -18,6 +18,8 @@ from orchestrator.serve.lease import LEASE_SECONDS, RENEW_EVERY, Grant, LeaseKee
 logger = logging.getLogger(__name__)
 
 RETRY_EVERY: Seconds = 1.0
+SLOW_SECONDS: Seconds = 5.0
+"""Without an answer, after which the ledger is said to be away."""
 
 
 def boot_clock() -> float:
@@ -36,20 +38,18 @@ class Holding:
     Args:
         open_ledger: tried again until it works.
         holder: of `holder_name`.
-
-    Attributes:
-        error: why the ledger could not be asked; None where it answered last.
     """
 
     def __init__(self, open_ledger: Callable[[], Ledger], holder: str, *, seconds: Seconds = LEASE_SECONDS) -> None:
         self.holder = holder
-        self.error: str | None = "not opened yet"
         self._open = open_ledger
         self._seconds = seconds
         self._opened: tuple[Ledger, LeaseKeeper] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self._told = ""
+        self._error: str | None = "the ledger isn't open yet"
+        self._asked_at: float | None = None
 
     def start(self) -> None:
         """Begin to ask for the lease."""
@@ -59,6 +59,13 @@ class Holding:
         """Give the lease back and close the ledger; where that takes longer, the lease runs out by itself."""
         self._stop.set()
         self._thread.join(deadline)
+
+    @property
+    def error(self) -> str | None:
+        """Why the ledger is of no use now; None where it answered last, and lately."""
+        asked = self._asked_at
+        waited = 0.0 if asked is None else boot_clock() - asked
+        return f"the ledger hasn't answered for {waited:.0f} s" if waited > SLOW_SECONDS else self._error
 
     def opened(self) -> tuple[Ledger, LeaseKeeper] | None:
         """The ledger, not behind any fence, and the lease in it; None before it could be opened."""
@@ -81,6 +88,7 @@ class Holding:
 
     def _attempt(self, stack: contextlib.ExitStack) -> bool:
         """One look at the lease; whether it is held."""
+        self._asked_at = boot_clock()
         try:
             if self._opened is None:
                 ledger = stack.enter_context(contextlib.closing(self._open()))
@@ -89,13 +97,15 @@ class Holding:
             self._opened[1].step()
         except VdbmonError as error:
             self._tell(logging.WARNING, f"lease: {error}")
-            self.error = str(error)
+            self._error = str(error)
             return False
         except Exception as error:  # noqa: BLE001 - the thread must live on
             self._tell(logging.ERROR, f"lease: {error!r}")
-            self.error = repr(error)
+            self._error = repr(error)
             return False
-        self.error = None
+        finally:
+            self._asked_at = None
+        self._error = None
         grant, row = self.grant(), self.seen()
         if grant is not None:
             self._tell(logging.INFO, f"the lease is held, token {grant.token}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -127,6 +128,35 @@ def test_a_ledger_that_is_away_costs_what_it_tells_and_comes_back(postgresql: Po
         serve.await_lease()
         assert serve.value("vdbmon_serve_lease_token") == 1, "nobody else had it meanwhile"
         assert "Traceback" not in serve.log.read_text()
+
+
+def test_a_ledger_that_hangs_keeps_nobody_from_ending_serve(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    url = postgresql.database()
+    name = url.partition("@/")[2].partition("?")[0]
+    hosts = {"db1": f'{DEAD}\nagent = "http://127.0.0.1:9273"'}
+    backends: set[int] = set()
+
+    def hang_all() -> None:
+        """Whatever serves this ledger, those that came since the last time too."""
+        found = postgresql.sql("postgres", f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}'")  # noqa: S608 - ours
+        for pid in {int(pid) for pid in found.split()} - backends:
+            backends.add(pid)
+            os.kill(pid, signal.SIGSTOP)
+
+    def is_away() -> bool:
+        hang_all()
+        return serve.value("vdbmon_ledger_up") == 0 and not serve.holds
+
+    with serving(write_config(tmp_path, "serve", url, hosts)) as serve:
+        serve.await_lease()
+        try:
+            wait_until(is_away, deadline=TAKEOVER_DEADLINE, what="the ledger is seen to hang", every=0.2)
+            assert serve.get("/sd")[1][0]["labels"]["host"] == "db1"
+            serve.process.send_signal(signal.SIGTERM)
+            assert serve.process.wait(30) == 0
+        finally:
+            for pid in backends:
+                os.kill(pid, signal.SIGCONT)
 
 
 def close_database(server: PostgreSQL, name: str) -> None:
