@@ -64,7 +64,9 @@ REFUSALS = counter(
     "code",
 )
 RECONCILED = counter(
-    "vdbmon_placement_reconciled_total", "What reconciling did: launches finished, undone; leaks removed.", "action"
+    "vdbmon_placement_reconciled_total",
+    "What reconciling did: launches finished or undone, removals finished, jobs settled that had ended, leaks removed.",
+    "action",
 )
 
 LEASE_HELD = gauge("vdbmon_serve_lease_held", "1 if this serve holds the lease.")

@@ -71,6 +71,10 @@ class Latest(Generic[Found]):
         return kept[1] if kept is not None and self._monotonic() - kept[0] <= self._max_age else None
 
 
+RECONCILED = ("finished", "undone", "removals", "settled", "removed")
+"""What reconcile does, in the words of its `Reconciliation`."""
+
+
 @dataclass(slots=True)
 class Counts:
     """What only grows, since this serve got the lease.
@@ -79,7 +83,7 @@ class Counts:
         entries: of the record, by kind.
         decisions: by outcome.
         refusals: refused requests by code.
-        reconciled: by action.
+        reconciled: by action, one of RECONCILED.
         pruned: entries of the record.
     """
 
@@ -95,13 +99,14 @@ class Findings:
 
     Args:
         stale_after: age from which a finding of the beat is left out.
+        leaks_stale_after: the same for leaks, which are looked for less often.
         history_stale_after: the same for the growth of the last weeks.
     """
 
-    def __init__(self, *, stale_after: Seconds, history_stale_after: Seconds) -> None:
+    def __init__(self, *, stale_after: Seconds, leaks_stale_after: Seconds, history_stale_after: Seconds) -> None:
         self.capacity: Latest[FleetCapacity] = Latest(stale_after)
         self.launches: Latest[LaunchGroups] = Latest(stale_after)
-        self.leaks: Latest[LeakGroups] = Latest(stale_after)
+        self.leaks: Latest[LeakGroups] = Latest(leaks_stale_after)
         self.history: Latest[History] = Latest(history_stale_after)
         self.counts = Counts()
         self._stale_after = stale_after

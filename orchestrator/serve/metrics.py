@@ -12,7 +12,7 @@ from orchestrator.ledger import LaunchState
 from orchestrator.reasons import Code
 from orchestrator.resources import MILLI, ResourceClass
 from orchestrator.serve.beat import BeatState
-from orchestrator.serve.findings import Counts, Findings, FleetCapacity, LaunchGroups, LeakGroups
+from orchestrator.serve.findings import RECONCILED, Counts, Findings, FleetCapacity, LaunchGroups, LeakGroups
 from orchestrator.serve.tally import ACCEPTED, REFUSED
 from orchestrator.serve.tasks import TaskState
 
@@ -98,8 +98,8 @@ def count_samples(counts: Counts) -> Iterator[Sample]:
         yield fleet.DECISIONS.sample(counts.decisions[outcome], outcome)
     for code in dict.fromkeys((*_REFUSING, *counts.refusals)):
         yield fleet.REFUSALS.sample(counts.refusals[code], code)
-    for action, number in counts.reconciled.items():
-        yield fleet.RECONCILED.sample(number, action)
+    for action in RECONCILED:
+        yield fleet.RECONCILED.sample(counts.reconciled[action], action)
     yield fleet.PRUNED.sample(counts.pruned)
 
 

@@ -7,27 +7,48 @@ from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from typing import TypeVar
 
+from collector.errors import VdbmonError
+from collector.quantities import Seconds
 from orchestrator.capacity import capacity
 from orchestrator.forecast import read_history
 from orchestrator.placement import Scheduler
 from orchestrator.prometheus import PrometheusClient
-from orchestrator.serve.findings import Findings, FleetCapacity, Group
+from orchestrator.reconcile import reconciler
+from orchestrator.reconcile.run import RECONCILE_SECONDS
+from orchestrator.serve.findings import RECONCILED, Findings, FleetCapacity, Group
 from orchestrator.serve.tally import Tally
 from orchestrator.serve.tasks import Task
 from orchestrator.snapshot import EngineState
+
+RECONCILE_EVERY = 30.0
+"""Its times are minutes (`SILENT_AFTER`, `GRACE_SECONDS`); what has ended is settled by every survey."""
 
 PRUNE_EVERY = 60.0
 HISTORY_EVERY = 3600.0
 HISTORY_SECONDS = 20.0
 """Silence of Prometheus that the growth of four weeks is worth waiting for."""
 
+_STALE_BEATS = 3
+_SLACK = 10.0
+_RECONCILE_DEADLINE = RECONCILE_SECONDS + _SLACK
+
 Key = TypeVar("Key", bound=Hashable)
+
+
+def new_findings(interval: Seconds) -> Findings:
+    """Nothing found yet; what is older than three runs of its task won't be told."""
+    return Findings(
+        stale_after=_STALE_BEATS * interval + _SLACK,
+        leaks_stale_after=_STALE_BEATS * RECONCILE_EVERY + _RECONCILE_DEADLINE,
+        history_stale_after=_STALE_BEATS * HISTORY_EVERY,
+    )
 
 
 def periodic_tasks(findings: Findings) -> tuple[Task, ...]:
     """All tasks, for one time of holding the lease."""
     return (
         Task(name="survey", run=partial(survey, findings)),
+        Task(name="reconcile", every=RECONCILE_EVERY, deadline=_RECONCILE_DEADLINE, run=partial(reconcile, findings)),
         Task(name="launches", run=partial(count_launches, findings)),
         Task(name="record", run=count_record(findings)),
         Task(name="prune", every=PRUNE_EVERY, run=partial(prune, findings)),
@@ -44,6 +65,23 @@ def survey(findings: Findings, scheduler: Scheduler) -> None:
         engines={host.name: isinstance(host.engine, EngineState) for host in snapshot.hosts},
     )
     findings.capacity.put(found)
+
+
+def reconcile(findings: Findings, scheduler: Scheduler) -> None:
+    """Finish or undo what stopped halfway, and tell what leaks.
+
+    Raises:
+        VdbmonError: `reconcile.incomplete`, what could not be mended now; hosts that don't answer are none of it.
+    """
+    done = reconciler(scheduler).run()
+    now = scheduler.clock()
+    leaks = (((item.leak.host, item.leak.kind.value), now - (item.age or 0.0)) for item in done.leaks)
+    findings.leaks.put(grouped(leaks))
+    for action in RECONCILED:
+        findings.counts.reconciled[action] += len(getattr(done, action))
+    if done.errors:
+        sentences = "; ".join(f"{host}: {sentence}" for host, sentence in done.errors)
+        raise VdbmonError("reconcile.incomplete", sentences)
 
 
 def count_launches(findings: Findings, scheduler: Scheduler) -> None:

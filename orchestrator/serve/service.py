@@ -25,11 +25,10 @@ from orchestrator.serve.api import Decisions, api_page, capacity_answer, json_an
 from orchestrator.serve.beat import Beat, Watch
 from orchestrator.serve.discovery import targets
 from orchestrator.serve.fence import fenced_ledger, fenced_scheduler
-from orchestrator.serve.findings import Findings
 from orchestrator.serve.holding import Holding, holder_name
 from orchestrator.serve.lease import LeaseKeeper
 from orchestrator.serve.metrics import beat_samples, fleet_samples
-from orchestrator.serve.periodic import HISTORY_EVERY, periodic_tasks
+from orchestrator.serve.periodic import new_findings, periodic_tasks
 from orchestrator.serve.settings import ServeSettings
 from orchestrator.serve.tasks import TaskRunner
 from orchestrator.settings import FleetSettings
@@ -37,9 +36,6 @@ from orchestrator.settings import FleetSettings
 SECTION = "serve"
 CLOSE_SECONDS: Seconds = 5.0
 """What tasks under way may take when serve ends, and giving back the lease after that."""
-
-_STALE_BEATS = 3
-_SLACK: Seconds = 10.0
 
 
 class ServeService:
@@ -98,9 +94,7 @@ class ServeService:
         if grant is None or opened is None:
             return None
         if self._current is None or self._current.token != grant.token:
-            findings = Findings(
-                stale_after=_STALE_BEATS * self._settings.interval + _SLACK, history_stale_after=2 * HISTORY_EVERY
-            )
+            findings = new_findings(self._settings.interval)
             runners = tuple(TaskRunner(task) for task in periodic_tasks(findings))
             self._current = Watch(grant.token, self._scheduler(*opened, grant.token), findings, runners)
         return self._current

@@ -14,12 +14,14 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from collector import labels
 from collector.fleet_metrics import SERVE_JOB
-from orchestrator.ledger import LaunchState, open_ledger
-from tests.support.agent import VDBMON
+from orchestrator.engines.docker_engine import DockerEngine
+from orchestrator.ledger import Generations, LaunchState, open_ledger
+from tests.support.agent import VDBMON, run_container
 from tests.support.dockerd import OwnDockerd
 from tests.support.fleet import exporter
-from tests.support.ledger import allocate, record
+from tests.support.ledger import INVENTORY, NEEDED, allocate, record
 from tests.support.postgresql import PostgreSQL
 from tests.support.serve import NOWHERE, TAKEOVER_DEADLINE, Serve, serving, write_config
 from tests.support.servers import free_port, http_get, http_json, prometheus, query
@@ -104,6 +106,37 @@ def test_an_engine_that_hangs_costs_its_own_row(own_dockerd: OwnDockerd, url: st
         wait_until(
             lambda: serve.value("vdbmon_placement_engine_up", host="db1") == 1, deadline=30, what="it answers again"
         )
+
+
+def test_what_stopped_halfway_is_undone_and_what_leaks_is_told(
+    own_dockerd: OwnDockerd, url: str, tmp_path: Path
+) -> None:
+    ledger = open_ledger(url)
+    ledger.allocate(
+        record("half", "r1"),
+        NEEDED,
+        inventory=INVENTORY,
+        expected=Generations(host=0, source=0),
+        max_readers=None,
+        fingerprint=DockerEngine(own_dockerd.address).probe().fingerprint,
+        decision={"why": "the only host"},
+    )
+    stray = {labels.MANAGED: "true", labels.REQUEST_ID: "f" * 32}
+    run_container(own_dockerd, "stray", "sleep", "600", labels=stray)
+    with serving(write_config(tmp_path, "serve", url, {"db1": f'docker = "{own_dockerd.address}"'})) as serve:
+        serve.await_lease()
+        wait_until(
+            lambda: serve.value("vdbmon_placement_reconciled_total", action="undone") == 1, deadline=30, what="undone"
+        )
+        assert ledger.view().allocated == {}
+        wait_until(
+            lambda: serve.value("vdbmon_ledger_leaks", host="db1", kind="container") == 1, deadline=30, what="a leak"
+        )
+        oldest = serve.value("vdbmon_ledger_oldest_leak_timestamp_seconds", host="db1", kind="container")
+        assert oldest == pytest.approx(time.time(), abs=60)
+        assert serve.value("vdbmon_serve_task_up", task="reconcile") == 1
+    ledger.close()
+    assert [container.name for container in own_dockerd.client().containers.list()] == ["stray"]
 
 
 def test_a_ledger_that_is_away_costs_what_it_tells_and_comes_back(postgresql: PostgreSQL, tmp_path: Path) -> None:

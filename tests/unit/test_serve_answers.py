@@ -47,7 +47,8 @@ def schema(name: str) -> Any:
 
 def findings(*, fresh: bool = True) -> Findings:
     """A fleet of two hosts, one of them cordoned and without an engine."""
-    found = Findings(stale_after=60.0 if fresh else -1.0, history_stale_after=60.0)
+    age = 60.0 if fresh else -1.0
+    found = Findings(stale_after=age, leaks_stale_after=age, history_stale_after=60.0)
     closed = Cordon(host="b", who="ann", why="disk", until=None, since=NOW)
     fleet_now = snapshot(host("a", jobs=(job(1, NEEDED),)), host("b", engine=Unknown("gone")), cordons=(closed,))
     found.capacity.put(
@@ -95,14 +96,14 @@ def test_launches_leaks_and_counts_are_told() -> None:
 
 def test_what_was_not_read_lately_is_left_out() -> None:
     names = {sample.metric for sample in fleet_samples(findings(fresh=False), ["a", "b"], NOW)}
-    assert names == {fleet.DECISIONS, fleet.REFUSALS, fleet.PRUNED}
+    assert names == {fleet.DECISIONS, fleet.REFUSALS, fleet.RECONCILED, fleet.PRUNED}
 
 
 def test_what_a_task_tells_is_exported_until_it_tells_something_else() -> None:
     found = findings()
-    found.tell("reconcile", [fleet.RECONCILED.sample(1, "undone")])
-    found.tell("reconcile", [fleet.RECONCILED.sample(2, "undone")])
-    assert values(fleet_samples(found, [], NOW), fleet.RECONCILED) == {("undone",): 2}
+    for number in (1, 2):
+        found.tell("schedules", [fleet.ENTRIES.sample(number, "a test's")])
+    assert values(fleet_samples(found, [], NOW), fleet.ENTRIES) == {("a test's",): 2}
 
 
 def test_every_sample_is_declared_and_renders_without_a_host_of_its_own() -> None:

@@ -118,7 +118,7 @@ def leave() -> Iterator[threading.Event]:
 
 
 def watch(*tasks: Task, token: int = 1) -> Watch:
-    findings = Findings(stale_after=60.0, history_stale_after=60.0)
+    findings = Findings(stale_after=60.0, leaks_stale_after=60.0, history_stale_after=60.0)
     return Watch(token, NOBODY, findings, [TaskRunner(task) for task in tasks])
 
 
