@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from collector.quantities import Bytes, Seconds
+from collector.quantities import Bytes, Delay, Seconds
 
 
 class Reach(StrEnum):
@@ -78,17 +79,49 @@ class Inventory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """How an engine at `tcp://` and vdbmon know each other: PEM files on the machine that runs the scheduler.
+
+    Attributes:
+        ca: certificates that sign the engine's own.
+        cert: the client's certificate.
+        key: its private key, mode 0600.
+    """
+
+    ca: Path
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshSettings:
+    """How an engine at `ssh://` and vdbmon know each other: files on the machine that runs the scheduler.
+
+    Attributes:
+        key: private key, mode 0600, without a passphrase.
+        known_hosts: the host's key must be in it; None for the user's own and the system's.
+    """
+
+    key: Path
+    known_hosts: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostSettings:
     """A host of the fleet.
 
     Attributes:
         name: the `host` label of its series and alerts.
-        docker: Engine API address (`unix://`, `tcp://`); None for DOCKER_HOST, else the usual socket.
+        docker: Engine API address: `unix:///var/run/docker.sock`, `tcp://host:2376` with `tls`, `ssh://user@host[/path]`
+            with `ssh`; None for DOCKER_HOST, else the usual socket.
         agent: base URL of its agent; None where there is none: such a host is not scraped, so nothing is placed on it.
         zone: where it stands, so that a request can ask for it.
         device_class: of the disks under its volumes, in the operator's words (`ssd`, `hdd`).
-        pools: address pools that it can give addresses from.
+        pools: address pools whose network it has.
         labels: free words that a request can ask for.
+        disks: the whole disk under a folder of that host, where its agent doesn't tell it; the longest match counts.
+        tls: for an engine at `tcp://`; only a loopback address does without.
+        ssh: for an engine at `ssh://`.
     """
 
     name: str
@@ -99,6 +132,53 @@ class HostSettings:
     device_class: str | None = None
     pools: tuple[str, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
+    disks: dict[str, Path] = field(default_factory=dict)
+    tls: TlsSettings | None = None
+    ssh: SshSettings | None = None
+
+
+class AddressRange(NamedTuple):
+    """Addresses from first to last, both included."""
+
+    first: IPv4Address
+    last: IPv4Address
+
+
+def parse_address_range(text: object) -> AddressRange:
+    """An address (`10.20.0.5`), a range (`10.20.0.5-10.20.0.9`) or a network (`10.20.0.64/28`).
+
+    Raises:
+        ValueError: none of these, or a range that ends before it begins.
+    """
+    first, dash, last = (part.strip() for part in str(text).partition("-"))
+    if dash:
+        found = AddressRange(IPv4Address(first), IPv4Address(last))
+    else:
+        network = IPv4Network(first)
+        found = AddressRange(network[0], network[-1])
+    if found.first > found.last:
+        raise ValueError(f"{text!r} ends before it begins")
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """An address pool: containers get fixed addresses from it (`vdbmon place --pool NAME`). IPv4.
+
+    Attributes:
+        range: the network, as `10.20.0.0/24`.
+        gateway: never given away, as are the network's own and the broadcast address.
+        vlan: that carries it, 1 to 4094; None for none.
+        exclude: never given away either: addresses, ranges (`10.20.0.1-10.20.0.9`), networks.
+        quarantine: how long an address that was given back is left alone: caches of neighbours still know it.
+    """
+
+    name: str
+    range: IPv4Network
+    gateway: IPv4Address
+    vlan: Annotated[int, Field(ge=1, le=4094)] | None = None
+    exclude: tuple[Annotated[AddressRange, BeforeValidator(parse_address_range)], ...] = ()
+    quarantine: Delay = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,3 +220,4 @@ class FleetSettings:
     volumes: VolumeSettings = field(default_factory=VolumeSettings)
     hosts: tuple[HostSettings, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
+    pools: tuple[PoolSettings, ...] = ()

@@ -22,12 +22,15 @@ from collector.constant_tags import TagValues
 from collector.errors import ConfigError
 from collector.outputs.settings import OutputSettings
 from collector.settings import AgentSettings, InputSettings
+from orchestrator.addresses import pool_faults
+from orchestrator.engines.address import engine_faults
 from orchestrator.serve.settings import ServeSettings
 from orchestrator.settings import (
     Endpoint,
     FleetSettings,
     HostSettings,
     LedgerSettings,
+    PoolSettings,
     SourceSettings,
     VolumeSettings,
 )
@@ -71,6 +74,7 @@ class Config:
         serve: `vdbmon serve`, once per fleet: reconciles, exports the ledger as metrics, gives Prometheus its targets.
         hosts: the fleet: hosts that containers can be placed on.
         sources: databases to back up.
+        pools: where containers that need an address get it from; each in a network of its own.
     """
 
     host: HostIdentity
@@ -86,6 +90,7 @@ class Config:
     serve: ServeSettings = field(default_factory=ServeSettings)
     hosts: tuple[HostSettings, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
+    pools: tuple[PoolSettings, ...] = ()
 
     def agent_config(self) -> AgentConfig:
         """What the agent reads: its own sections, and where the scheduler keeps the volumes of jobs."""
@@ -107,6 +112,7 @@ class Config:
             volumes=self.volumes,
             hosts=self.hosts,
             sources=self.sources,
+            pools=self.pools,
         )
 
 
@@ -163,6 +169,10 @@ def check_config(document: dict[str, Any], path: Path) -> Config:
     _refuse_short_intervals(path, config)
     _refuse_doubles(path, "hosts", [host.name for host in config.hosts])
     _refuse_doubles(path, "sources", [source.name for source in config.sources])
+    _refuse_doubles(path, "pools", [pool.name for pool in config.pools])
+    faults = [*engine_faults(config.hosts), *pool_faults(config.pools, config.hosts)]
+    if faults:
+        raise ConfigError("config.invalid", "\n".join(f"{path}: {fault}" for fault in faults))
     return config
 
 
