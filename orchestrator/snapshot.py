@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from orchestrator.resources import Amounts, InventoryRows, ResourceClass, no_amounts
@@ -165,10 +166,12 @@ class EngineState:
     Attributes:
         fingerprint: the engine's id.
         containers: names of all its containers, stopped ones too.
+        data_root: its folder on its host, where its volumes lie; None where it didn't say.
     """
 
     fingerprint: str
     containers: frozenset[str] = frozenset()
+    data_root: PurePosixPath | None = None
 
 
 @dataclass(frozen=True, slots=True)

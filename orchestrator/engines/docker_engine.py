@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-import docker
-import requests
-from docker.constants import DEFAULT_UNIX_SOCKET
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import EndpointConfig, LogConfig, Mount
 
 from collector import labels
@@ -20,9 +15,10 @@ from orchestrator.engine import (
     ContainerSpec,
     ContainerState,
     EngineRefusedError,
-    EngineUnreachableError,
     ManagedContainer,
 )
+from orchestrator.engines.connection import Connection
+from orchestrator.settings import SshSettings, TlsSettings
 from orchestrator.snapshot import EngineState
 
 PROBE_SECONDS = 3.0
@@ -38,30 +34,37 @@ class DockerEngine:
     """One daemon. Connects with the first call, so that a daemon which hangs costs nothing before."""
 
     def __init__(
-        self, address: str | None, *, probe_seconds: float = PROBE_SECONDS, call_seconds: float = CALL_SECONDS
+        self,
+        address: str | None,
+        *,
+        tls: TlsSettings | None = None,
+        ssh: SshSettings | None = None,
+        probe_seconds: float = PROBE_SECONDS,
+        call_seconds: float = CALL_SECONDS,
     ) -> None:
         """`address` is None for DOCKER_HOST, else the usual socket."""
-        self.address = address or os.environ.get("DOCKER_HOST") or DEFAULT_UNIX_SOCKET.replace("http+", "")
-        self._given = address
+        self.connection = Connection(address, tls=tls, ssh=ssh, call_seconds=call_seconds)
+        self.address = self.connection.address
         self._probe_seconds = probe_seconds
-        self._call_seconds = call_seconds
-        self._connected: docker.DockerClient | None = None
 
     def probe(self) -> EngineState:
         """Version, all containers, info: a daemon that hangs often answers the first and not the others."""
-        with self._answering():
-            client = self._connect(self._probe_seconds)  # asks for the version
-            try:
-                names = [name.lstrip("/") for item in client.api.containers(all=True) for name in item["Names"] or ()]
-                return EngineState(fingerprint=_fingerprint(client.info()), containers=frozenset(names))
-            finally:
-                client.close()
+        with self.connection.answering(), self.connection.probing(self._probe_seconds) as client:
+            names = [name.lstrip("/") for item in client.api.containers(all=True) for name in item["Names"] or ()]
+            info = client.info()
+            return EngineState(
+                fingerprint=_fingerprint(info),
+                containers=frozenset(names),
+                data_root=PurePosixPath(info["DockerRootDir"]),
+            )
 
     def create(self, spec: ContainerSpec) -> str:
         """See `Engine`."""
-        with self._answering():
+        with self.connection.answering():
             try:
-                return str(self._client().containers.create(spec.image, list(spec.command), **_options(spec)).id)
+                return str(
+                    self.connection.client().containers.create(spec.image, list(spec.command), **_options(spec)).id
+                )
             except ImageNotFound as error:
                 raise EngineRefusedError(
                     "image.missing",
@@ -79,68 +82,45 @@ class DockerEngine:
 
     def start(self, container_id: str) -> None:
         """See `Engine`."""
-        with self._answering():
-            self._client().api.start(container_id)
+        with self.connection.answering():
+            self.connection.client().api.start(container_id)
 
     def inspect(self, container: str) -> ContainerState | None:
         """See `Engine`."""
-        with self._answering():
+        with self.connection.answering():
             try:
-                return _state(self._client().api.inspect_container(container))
+                return _state(self.connection.client().api.inspect_container(container))
             except NotFound:
                 return None
 
     def last_line(self, container_id: str, *, errors: bool) -> str:
         """See `Engine`."""
-        with self._answering():
-            output = self._client().api.logs(container_id, stdout=not errors, stderr=errors, tail=1)
+        with self.connection.answering():
+            output = self.connection.client().api.logs(container_id, stdout=not errors, stderr=errors, tail=1)
             lines = output.decode(errors="replace").splitlines()
             return lines[-1].strip() if lines else ""
 
     def remove(self, container_id: str) -> None:
         """See `Engine`."""
-        with self._answering():
+        with self.connection.answering():
             try:
-                self._client().api.remove_container(container_id, force=True, v=True)
+                self.connection.client().api.remove_container(container_id, force=True, v=True)
             except NotFound:
                 return
 
     def managed(self) -> tuple[ManagedContainer, ...]:
         """See `Engine`."""
-        with self._answering():
-            api = self._client().api
+        with self.connection.answering():
+            api = self.connection.client().api
             found = []
             for item in api.containers(all=True, filters={"label": f"{labels.MANAGED}=true"}):
                 with suppress(NotFound):
                     found.append(_managed(api.inspect_container(item["Id"])))
             return tuple(sorted(found, key=lambda container: (container.created_at, container.state.id)))
 
-    def _client(self) -> docker.DockerClient:
-        if self._connected is None:
-            self._connected = self._connect(self._call_seconds)
-        return self._connected
-
-    def _connect(self, timeout: float) -> docker.DockerClient:
-        seconds: Any = timeout  # docker-py hands it to requests, which takes fractions; the stubs say int
-        client = (
-            docker.from_env(timeout=seconds)
-            if self._given is None
-            else docker.DockerClient(base_url=self._given, timeout=seconds)
-        )
-        # No proxy and no .netrc stands before an engine; looking for them anew is a quarter of what a call costs.
-        client.api.trust_env = False
-        return client
-
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        """Tell an engine that refused from one that did not answer."""
-        try:
-            yield
-        except APIError as error:
-            detail = " ".join(str(error.explanation or error).split())
-            raise EngineRefusedError("engine.refused", f"engine {self.address} refused: {detail}") from error
-        except (DockerException, requests.RequestException, OSError) as error:
-            raise EngineUnreachableError(self.address, _cause(error)) from error
+    def close(self) -> None:
+        """Give back sockets, and end ssh."""
+        self.connection.close()
 
 
 def _fingerprint(info: dict[str, Any]) -> str:
@@ -215,18 +195,3 @@ def _managed(answer: dict[str, Any]) -> ManagedContainer:
 def _rate(devices: list[dict[str, Any]] | None) -> int:
     """The same rate is set on every device that a job reads or writes."""
     return max((device["Rate"] for device in devices or ()), default=0)
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason in a few words: docker-py, requests and urllib3 each wrap it once."""
-    chain: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in chain:
-        chain.append(current)
-        current = current.__cause__ or current.__context__
-    if any(isinstance(item, requests.Timeout | TimeoutError) for item in chain):
-        return "no answer in time"
-    for item in reversed(chain):
-        if isinstance(item, OSError) and item.strerror:
-            return item.strerror.lower()
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
