@@ -21,7 +21,7 @@ _DELETED = " (deleted)"  # what the kernel puts behind the path of a file that i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockDevice:
-    """A disk as blkio limits name it: its path and `major:minor`."""
+    """A disk as blkio limits name it: its path and `major:minor`, or on another host its path again."""
 
     path: Path
     number: str

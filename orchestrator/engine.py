@@ -36,8 +36,16 @@ class BindMount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedMount:
+    """A named volume of the engine, as the container sees it; it can be written."""
+
+    volume: str
+    target: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRate:
-    """Limits of one block device, bytes and operations per second, None for none; `number` is `major:minor`."""
+    """Limits of one block device, bytes and operations per second, None for none; `number` as in `BlockDevice`."""
 
     path: Path
     number: str
@@ -64,7 +72,7 @@ class ContainerSpec:
     image: str
     command: tuple[str, ...]
     labels: Mapping[str, str]
-    mounts: tuple[BindMount, ...]
+    mounts: tuple[BindMount | NamedMount, ...]
     cpu: int
     memory: int
     pids: int
@@ -99,13 +107,28 @@ class ContainerState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiveLimits:
+    """Limits that an engine changes while a container runs; None leaves one as it is.
+
+    Attributes:
+        cpu: millicores.
+        memory: bytes; swap is not given on top.
+        pids: tasks at the most.
+    """
+
+    cpu: int | None = None
+    memory: int | None = None
+    pids: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedContainer:
     """A container that carries our labels, with what it was made with.
 
     Attributes:
         created_at: seconds since the epoch.
         cpu: millicores; 0 for no limit, as in `memory` (bytes) and the rates (bytes/s).
-        mounts: paths of the host by paths in the container.
+        mounts: by paths in the container: paths of the host, or the names of the engine's volumes.
     """
 
     state: ContainerState
@@ -149,6 +172,16 @@ class Engine(Protocol):
 
     def remove(self, container_id: str) -> None:
         """Kill and remove it; nothing to do if there is none."""
+
+    def update(self, container_id: str, limits: LiveLimits) -> None:
+        """Change limits of a container; one that runs has them at once.
+
+        Raises:
+            EngineRefusedError: the engine or the kernel said no; nothing was changed.
+        """
+
+    def read_file(self, container_id: str, path: Path, *, largest: int) -> bytes | None:
+        """A regular file of a container, running or not, by its path in it; None if there is none, or a larger one."""
 
     def managed(self) -> tuple[ManagedContainer, ...]:
         """All containers that carry our label, stopped ones too; those that are removed meanwhile are left out."""

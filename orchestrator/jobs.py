@@ -24,7 +24,7 @@ from orchestrator.images import backup_tag
 from orchestrator.resources import ResourceClass
 from orchestrator.settings import Reach, SourceSettings
 from orchestrator.snapshot import Request
-from orchestrator.volumes import SizedVolume
+from orchestrator.volumes import Volume
 
 PIDS_LIMIT = 256
 VOLUME_TARGET = Path("/backup")
@@ -201,7 +201,7 @@ def launch_spec(request: Request, job: Job) -> LaunchSpec:
 def container_spec(
     spec: LaunchSpec,
     *,
-    volume: SizedVolume,
+    volume: Volume,
     disks: Iterable[BlockDevice],
     container_labels: Mapping[str, str],
     network: str | None = None,
@@ -222,7 +222,7 @@ def container_spec(
         image=spec.image,
         command=spec.command,
         labels=container_labels,
-        mounts=(*spec.mounts, BindMount(source=volume.mountpoint, target=VOLUME_TARGET, read_only=False)),
+        mounts=(*spec.mounts, volume.mount(VOLUME_TARGET)),
         cpu=spec.cpu,
         memory=spec.memory,
         pids=spec.pids,

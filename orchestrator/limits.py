@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,29 @@ from orchestrator.resources import MILLI, ResourceClass
 
 CGROUPFS = Path("/sys/fs/cgroup")
 MOUNTS = Path("/proc/mounts")
+
+
+class Told(StrEnum):
+    """Who told the limits. Only the kernel's own word proves them: an engine can drop what it was asked for."""
+
+    CGROUP = "cgroup"
+    """The container's cgroup, read on this host."""
+    AGENT = "agent"
+    """The agent of the container's host, which read its cgroup."""
+    ENGINE = "engine"
+    """The engine: what it was asked for."""
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Told.CGROUP: "read back from the cgroup",
+    Told.AGENT: "read back from the cgroup by the host's agent",
+    Told.ENGINE: "as the engine was told (no figures of the host's agent yet, so the kernel's are not known)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +68,15 @@ class DeviceLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a cgroup says. None where there is no limit.
+    """What a container is held to. None where there is no limit.
 
     Attributes:
         cpu: millicores.
         memory: bytes.
-        devices: by `major:minor`.
+        devices: by `BlockDevice.number`.
         processors: that it may run on; None where the kernel doesn't say.
         swap: bytes besides memory; None where the kernel doesn't count them.
+        told: by whom.
     """
 
     cpu: int | None
@@ -60,6 +85,7 @@ class Limits:
     devices: Mapping[str, DeviceLimits]
     processors: frozenset[int] | None = None
     swap: int | None = None
+    told: Told = Told.CGROUP
 
     def document(self) -> dict[str, Any]:
         """In JSON terms."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from collector.errors import VdbmonError
 from collector.kernelfile import SkippedLines
@@ -22,12 +23,28 @@ from collector.mountinfo import parse_mountinfo
 from collector.volume_labels import labels_file, read_volume_labels, remove_volume_labels, write_volume_labels
 from orchestrator.blockdevices import BlockDevice, LoopDevices
 from orchestrator.command import RunCommand, run_command
+from orchestrator.engine import BindMount, NamedMount
 
 SMALLEST_BYTES = 8 << 20  # below it mke2fs leaves out the journal
 _BLOCK_BYTES = 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _IMAGE_SUFFIX = ".img"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Volume(Protocol):
+    """A volume that a job writes into, whoever made it."""
+
+    @property
+    def name(self) -> str:
+        """Unique on its host."""
+
+    @property
+    def device(self) -> BlockDevice:
+        """What its writes are limited on."""
+
+    def mount(self, target: Path) -> BindMount | NamedMount:
+        """How a container gets it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +61,10 @@ class SizedVolume:
     image: Path
     mountpoint: Path
     device: BlockDevice
+
+    def mount(self, target: Path) -> BindMount:
+        """See `Volume`."""
+        return BindMount(source=self.mountpoint, target=target, read_only=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +91,8 @@ class LoopVolumes:
     Every step can be interrupted: the next call for the same name goes on from what is there. Processes that change the
     same root take turns.
     """
+
+    sized = True
 
     def __init__(
         self,

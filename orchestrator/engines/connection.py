@@ -6,7 +6,7 @@ A daemon that refused is told from one that did not answer, whatever the transpo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -55,6 +55,15 @@ class Connection:
         if self._connected is None:
             self._connected = self._connect(self._call_seconds)
         return self._connected
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Call an endpoint that docker-py has no method for; its answer. To be used within `answering`."""
+        api = self.client().api
+        answer = api.post(f"{api.base_url}/v{api.api_version}{path}", json=dict(body), timeout=self._call_seconds)
+        if not answer.ok:
+            said = answer.json().get("message") if "json" in answer.headers.get("Content-Type", "") else answer.text
+            raise APIError(f"{answer.status_code} {path}", response=answer, explanation=said)
+        return answer.json()
 
     @contextmanager
     def probing(self, seconds: float) -> Iterator[docker.DockerClient]:

@@ -12,12 +12,18 @@ from docker.types import EndpointConfig, LogConfig, Mount
 
 from collector import labels
 from orchestrator.engine import (
+    BindMount,
     ContainerSpec,
     ContainerState,
     EngineRefusedError,
+    LiveLimits,
     ManagedContainer,
+    NamedMount,
 )
+from orchestrator.engines.archive import only_file
 from orchestrator.engines.connection import Connection
+from orchestrator.limit_files import parse_processors
+from orchestrator.limits import DeviceLimits, Limits, Told
 from orchestrator.settings import SshSettings, TlsSettings
 from orchestrator.snapshot import EngineState
 
@@ -25,6 +31,7 @@ PROBE_SECONDS = 3.0
 CALL_SECONDS = 20.0
 _MILLI_TO_NANO = 10**6
 _CONFLICT = 409
+_RATES = {"read_bps": "ReadBps", "write_bps": "WriteBps", "read_iops": "ReadIOps", "write_iops": "WriteIOps"}
 _ADDRESSES_SINCE = "1.22"  # API version
 _LOG_BYTES = "10m"
 _TMP_OPTIONS = "rw,nosuid,nodev,size=64m"
@@ -108,6 +115,35 @@ class DockerEngine:
             except NotFound:
                 return
 
+    def update(self, container_id: str, limits: LiveLimits) -> None:
+        """See `Engine`. docker-py's own `update_container` knows neither cores nor pids."""
+        changes: dict[str, int] = {}
+        if limits.cpu is not None:
+            changes["NanoCpus"] = limits.cpu * _MILLI_TO_NANO
+        if limits.memory is not None:
+            changes |= {"Memory": limits.memory, "MemorySwap": limits.memory}
+        if limits.pids is not None:
+            changes["PidsLimit"] = limits.pids
+        with self.connection.answering():
+            self.connection.post(f"/containers/{container_id}/update", changes)
+
+    def limits(self, container_id: str) -> Limits | None:
+        """What the container was made or changed to; None if there is none. The kernel may have other limits."""
+        with self.connection.answering():
+            try:
+                return _limits(self.connection.client().api.inspect_container(container_id)["HostConfig"])
+            except NotFound:
+                return None
+
+    def read_file(self, container_id: str, path: Path, *, largest: int) -> bytes | None:
+        """See `Engine`."""
+        with self.connection.answering():
+            try:
+                chunks, _ = self.connection.client().api.get_archive(container_id, str(path))
+            except NotFound:
+                return None
+            return only_file(chunks, largest=largest)
+
     def managed(self) -> tuple[ManagedContainer, ...]:
         """See `Engine`."""
         with self.connection.answering():
@@ -133,13 +169,13 @@ def _options(spec: ContainerSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "labels": dict(spec.labels),
-        "mounts": [Mount(str(item.target), str(item.source), "bind", item.read_only) for item in spec.mounts],
+        "mounts": [_mount(item) for item in spec.mounts],
         "nano_cpus": spec.cpu * _MILLI_TO_NANO,
         "mem_limit": spec.memory,
         "memswap_limit": spec.memory,
         "pids_limit": spec.pids,
         "cpuset_cpus": spec.cpuset,
-        **{f"device_{kind}": _rates(spec, kind) for kind in ("read_bps", "write_bps", "read_iops", "write_iops")},
+        **{f"device_{kind}": _rates(spec, kind) for kind in _RATES},
         **_network(spec),
         "init": True,
         "read_only": True,
@@ -161,6 +197,12 @@ def _network(spec: ContainerSpec) -> dict[str, Any]:
         return {"network_mode": "none"}
     endpoint = EndpointConfig(_ADDRESSES_SINCE, ipv4_address=spec.address)
     return {"network": spec.network, "networking_config": {spec.network: endpoint}}
+
+
+def _mount(item: BindMount | NamedMount) -> Mount:
+    if isinstance(item, NamedMount):
+        return Mount(str(item.target), item.volume, "volume", no_copy=True)
+    return Mount(str(item.target), str(item.source), "bind", item.read_only)
 
 
 def _state(answer: dict[str, Any]) -> ContainerState:
@@ -188,7 +230,22 @@ def _managed(answer: dict[str, Any]) -> ManagedContainer:
         memory=limits["Memory"],
         read_bps=_rate(limits["BlkioDeviceReadBps"]),
         write_bps=_rate(limits["BlkioDeviceWriteBps"]),
-        mounts={Path(mount["Destination"]): Path(mount["Source"]) for mount in answer["Mounts"]},
+        mounts={Path(mount["Destination"]): Path(mount.get("Name") or mount["Source"]) for mount in answer["Mounts"]},
+    )
+
+
+def _limits(told: dict[str, Any]) -> Limits:
+    rates: dict[str, dict[str, int]] = {}
+    for kind in _RATES:
+        for device in told[f"BlkioDevice{_RATES[kind]}"] or ():
+            rates.setdefault(device["Path"], {})[kind] = device["Rate"]
+    return Limits(
+        cpu=told["NanoCpus"] // _MILLI_TO_NANO or None,
+        memory=told["Memory"] or None,
+        pids=told["PidsLimit"] or None,
+        devices={path: DeviceLimits(*map(rate.get, _RATES)) for path, rate in rates.items()},
+        processors=parse_processors(told["CpusetCpus"]) if told["CpusetCpus"] else None,
+        told=Told.ENGINE,
     )
 
 

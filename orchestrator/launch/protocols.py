@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.volumes import FoundVolume, SizedVolume
+from orchestrator.volumes import FoundVolume, Volume
 
 
 class Volumes(Protocol):
-    """Sized volumes of a host."""
+    """Volumes of jobs on one host: sized ones, or the engine's own named ones, which have no size."""
 
-    def create(self, name: str, size_bytes: int, volume_labels: Mapping[str, str] | None = None) -> SizedVolume:
-        """Make and mount one; its labels say whose it is when its container is gone."""
+    sized: bool
 
-    def get(self, name: str) -> SizedVolume | None:
+    def create(self, name: str, size_bytes: int, volume_labels: Mapping[str, str] | None = None) -> Volume:
+        """Make one; its labels say whose it is when its container is gone."""
+
+    def get(self, name: str) -> Volume | None:
         """The one of that name."""
 
     def remove(self, name: str) -> None:

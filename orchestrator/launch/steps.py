@@ -19,7 +19,7 @@ from orchestrator.launch.protocols import Address, Addresses, Networks, Volumes
 from orchestrator.launch.verify import Verifier
 from orchestrator.ledger import LaunchRecord, LaunchState, Ledger
 from orchestrator.limits import Limits
-from orchestrator.volumes import SizedVolume
+from orchestrator.volumes import Volume
 
 STEP_SECONDS = MappingProxyType(
     {"address": 15.0, "volume": 75.0, "network": 45.0, "create": 60.0, "start": 60.0, "verify": 60.0}
@@ -101,7 +101,7 @@ class Steps:
         self._tools = tools
         self._address: Address | None = None
         self._network: str | None = None
-        self._volume: SizedVolume | None = None
+        self._volume: Volume | None = None
         self._container: ContainerSpec | None = None
         self.container_id = ""
         self.limits: Limits | None = None

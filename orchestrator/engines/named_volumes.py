@@ -1,0 +1,146 @@
+"""Volumes of a host that isn't this one: the engine's own named volumes, made and removed through its API.
+
+They have no size: a job that writes more than it asked for takes it from its neighbours. A sized volume needs root on
+its host. The size that was asked for is counted all the same, and kept in a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError, NotFound
+
+from collector import labels
+from collector.errors import VdbmonError
+from orchestrator.blockdevices import BlockDevice
+from orchestrator.engine import NamedMount
+from orchestrator.engines.connection import Connection
+from orchestrator.volumes import FoundVolume
+
+_CONFLICT = 409
+_OURS = {"label": f"{labels.MANAGED}=true"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedVolume:
+    """A named volume of an engine.
+
+    Attributes:
+        size_bytes: that were asked for; nothing holds it to them.
+        device: the disk under it.
+    """
+
+    name: str
+    size_bytes: int
+    device: BlockDevice
+
+    def mount(self, target: Path) -> NamedMount:
+        """See `Volume`."""
+        return NamedMount(volume=self.name, target=target)
+
+
+class NamedVolumes:
+    """The volumes of one engine that carry our label; others are left alone, whatever they are called."""
+
+    sized = False
+
+    def __init__(self, connection: Connection, disk_of: Callable[[Path], BlockDevice]) -> None:
+        """`disk_of` tells the whole disk under a folder of the engine's host."""
+        self._connection = connection
+        self._disk_of = disk_of
+
+    def create(self, name: str, size_bytes: int, volume_labels: Mapping[str, str] | None = None) -> NamedVolume:
+        """Make a volume; one of this name and request that is there already is the answer.
+
+        Raises:
+            EngineUnreachableError: what the engine did, if anything, is unknown.
+            VdbmonError: `volume.exists`, of somebody else; `volume.no_disk`; or the engine refused.
+        """
+        device = self._disk_of(self._folder())
+        wanted = {**(volume_labels or {}), labels.MANAGED: "true", labels.SIZE: str(size_bytes)}
+        found = self._inspect(name)
+        if found is None:
+            with self._connection.answering():
+                found = self._connection.client().api.create_volume(name, driver="local", labels=wanted)
+        own = found["Labels"] or {}
+        if own.get(labels.REQUEST_ID) != wanted.get(labels.REQUEST_ID) or labels.MANAGED not in own:
+            raise VdbmonError(
+                "volume.exists",
+                f"engine {self._connection.address} has a volume {name} of somebody else",
+                "choose another name",
+            )
+        return NamedVolume(name=name, size_bytes=size_bytes, device=device)
+
+    def get(self, name: str) -> NamedVolume | None:
+        """The volume of that name, if it is ours."""
+        found = self._inspect(name)
+        if found is None or not _is_ours(found):
+            return None
+        return NamedVolume(name=name, size_bytes=_size(found), device=self._disk_of(self._folder()))
+
+    def list(self) -> tuple[str, ...]:
+        """Names of all that are ours."""
+        return tuple(volume.name for volume in self.found())
+
+    def found(self) -> tuple[FoundVolume, ...]:
+        """All that are ours, with the size that was asked for."""
+        with self._connection.answering():
+            answer = self._connection.client().api.volumes(filters=_OURS)
+        found = (
+            FoundVolume(
+                name=item["Name"],
+                labels=item["Labels"],
+                created_at=datetime.fromisoformat(item["CreatedAt"]).timestamp(),
+                size_bytes=_size(item),
+            )
+            for item in answer["Volumes"] or ()
+        )
+        return tuple(sorted(found, key=lambda volume: volume.name))
+
+    def remove(self, name: str) -> None:
+        """Remove it if it is ours; nothing to do if there is none.
+
+        Raises:
+            EngineUnreachableError: whether it is gone is unknown.
+            VdbmonError: `volume.busy` while a container has it; or the engine refused.
+        """
+        found = self._inspect(name)
+        if found is None or not _is_ours(found):
+            return
+        with self._connection.answering():
+            try:
+                self._connection.client().api.remove_volume(name)
+            except NotFound:
+                return
+            except APIError as error:
+                if error.status_code == _CONFLICT:
+                    raise VdbmonError(
+                        "volume.busy", f"volume {name} is in use: {error.explanation}", "end what uses it first"
+                    ) from error
+                raise
+
+    def _inspect(self, name: str) -> dict[str, Any] | None:
+        with self._connection.answering():
+            try:
+                found: dict[str, Any] = self._connection.client().api.inspect_volume(name)
+            except NotFound:
+                return None
+            return found
+
+    def _folder(self) -> Path:
+        """Where the engine keeps volumes on its host."""
+        with self._connection.answering():
+            return Path(self._connection.client().info()["DockerRootDir"]) / "volumes"
+
+
+def _is_ours(found: dict[str, Any]) -> bool:
+    return labels.MANAGED in (found["Labels"] or {})
+
+
+def _size(found: dict[str, Any]) -> int:
+    text = found["Labels"].get(labels.SIZE, "")
+    return int(text) if text.isdecimal() else 0
