@@ -72,6 +72,12 @@ def use_of(pool: PoolSettings, holdings: Iterable[Holding], *, now: float) -> Po
     )
 
 
+def full_text(pool: PoolSettings, use: PoolUse) -> str:
+    """Why nothing can be given away, for people."""
+    resting = f", {use.resting} rest {pool.quarantine:g} s after their last use" if use.resting else ""
+    return f"address pool {pool.name} ({pool.range}) is full: {use.held} of {use.total} are held{resting}"
+
+
 def is_of(pool: PoolSettings, holding: Holding) -> bool:
     """Whether the pool could give that address away."""
     return any(block.first <= holding.address <= block.last for block in giveable(pool))

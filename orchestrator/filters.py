@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 
 from alerts.thresholds import TELEMETRY_STALE_AFTER
+from orchestrator.addresses import full_text, use_of
 from orchestrator.gate import GateReasons, gate_reasons
 from orchestrator.reasons import OVERRIDABLE, Code, Reason, capacity_reason
 from orchestrator.resources import ResourceClass
@@ -72,7 +73,13 @@ def open_case(snapshot: Snapshot, request: Request) -> Case:
     return Case(
         request=request,
         now=snapshot.taken_at,
-        common=(*_placed_already(snapshot, request), *_read_enough(snapshot, request), *frozen, *gate.fleet),
+        common=(
+            *_placed_already(snapshot, request),
+            *_read_enough(snapshot, request),
+            *_pool_full(snapshot, request),
+            *frozen,
+            *gate.fleet,
+        ),
         gate=gate,
         cordoned=cordoned,
         needed=needed,
@@ -90,7 +97,7 @@ def open_case(snapshot: Snapshot, request: Request) -> Case:
 
 
 def common_filter(_host: HostState, case: Case) -> Reasons:
-    """What holds against every host: the name is taken, the source is read by enough jobs, freeze, fleet alerts."""
+    """What holds against every host: name taken, source read by enough jobs, pool full, freeze, fleet alerts."""
     return case.common
 
 
@@ -255,6 +262,14 @@ def _read_enough(snapshot: Snapshot, request: Request) -> Reasons:
         return NONE
     text = f"source {source.name} is read by {reading} jobs, {source.readers} at once is the limit"
     return (Reason(code=Code.SOURCE_READERS, text=text),)
+
+
+def _pool_full(snapshot: Snapshot, request: Request) -> Reasons:
+    pool = snapshot.pools.get(request.wishes.pool or "")
+    if pool is None:
+        return NONE
+    use = use_of(pool, snapshot.holdings.get(pool.name, ()), now=snapshot.taken_at)
+    return NONE if use.free else (Reason(code=Code.POOL_FULL, text=full_text(pool, use)),)
 
 
 def _cordons(snapshot: Snapshot) -> tuple[Reasons, Mapping[str, Reasons]]:

@@ -1,4 +1,4 @@
-"""What a launch needs of its host besides the engine's calls: one set of parts for this host, another for all others."""
+"""What a launch needs of its host besides the engine: one set of parts for this host, another for all others."""
 
 from __future__ import annotations
 

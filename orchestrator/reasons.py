@@ -36,6 +36,7 @@ class Code(StrEnum):
     HOST_ZONE = "host.zone"
     HOST_DEVICE_CLASS = "host.device_class"
     HOST_POOL = "host.pool"
+    POOL_FULL = "pool.full"
     HOST_LABEL = "host.label"
     AFFINITY_SAME_SOURCE = "affinity.same_source"
     WINDOW_NO_START = "window.no_start"

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
+from orchestrator.addresses import Holding
 from orchestrator.resources import Amounts, InventoryRows, ResourceClass, no_amounts
-from orchestrator.settings import Reach, SourceSettings
+from orchestrator.settings import PoolSettings, Reach, SourceSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +283,8 @@ class Snapshot:
         cordons: what operators closed; those that are over may be among them.
         readers: live jobs that read a source, by its name.
         source_generations: by source; an allocation fails if it moved.
+        pools: address pools, by name.
+        holdings: addresses of them that were ever given away, by pool.
     """
 
     taken_at: float
@@ -291,6 +294,8 @@ class Snapshot:
     cordons: tuple[Cordon, ...] = ()
     readers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     source_generations: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    pools: Mapping[str, PoolSettings] = field(default_factory=lambda: MappingProxyType({}))
+    holdings: Mapping[str, tuple[Holding, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     def host(self, name: str) -> HostState:
         """The host of that name."""

@@ -64,6 +64,7 @@ def take_snapshot(
             for host in fleet.hosts
         ),
         gate=gate,
+        pools={pool.name: pool for pool in fleet.pools},
     )
     return with_ledger(asked, ledger.view())
 
@@ -87,6 +88,7 @@ def with_ledger(snapshot: Snapshot, view: LedgerView) -> Snapshot:
         cordons=view.cordons,
         readers=view.readers,
         source_generations=view.source_generations,
+        holdings=view.holdings,
     )
 
 

@@ -1,5 +1,6 @@
 """The ledger: what was given away to whom, and a record of every decision. SQL through SQLAlchemy Core."""
 
+from orchestrator.ledger.addresses import HeldAddress
 from orchestrator.ledger.database import check_url
 from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError, NotEmptyError, TakenOverError
 from orchestrator.ledger.leases import LeaseLostError, LeaseRow, Leases, fence
@@ -12,6 +13,7 @@ __all__ = [
     "ConcurrentUpdateError",
     "Event",
     "Generations",
+    "HeldAddress",
     "LaunchRecord",
     "LaunchState",
     "LeaseLostError",

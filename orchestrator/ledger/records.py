@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from orchestrator.addresses import Holding
 from orchestrator.resources import Amounts
 from orchestrator.snapshot import Cordon, PlacedJob
 
@@ -135,6 +136,7 @@ class LedgerView:
         readers: how many of those read a source, by source.
         source_generations: by source; absent is 0.
         pool_generations: by address pool; absent is 0.
+        holdings: addresses that were ever given away, by address pool.
         cordons: those that have run out too.
     """
 
@@ -146,6 +148,7 @@ class LedgerView:
     readers: Mapping[str, int]
     source_generations: Mapping[str, int]
     pool_generations: Mapping[str, int]
+    holdings: Mapping[str, tuple[Holding, ...]]
     cordons: tuple[Cordon, ...]
 
 

@@ -18,8 +18,9 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 _LIVE = text("state <> 'removed'")
+_HELD = text("released_at IS NULL")
 
 metadata = MetaData()
 
@@ -85,6 +86,19 @@ allocation = Table(
     PrimaryKeyConstraint("request_id", "resource_class"),
     Index("allocation_host", "host"),
 )
+
+address = Table(
+    "address",
+    metadata,
+    Column("pool", String(255), primary_key=True),
+    Column("ip", String(15), primary_key=True),
+    Column("request_id", String(32), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("taken_at", Float, nullable=False),
+    Column("released_at", Float),
+    Index("address_request", "request_id", unique=True, sqlite_where=_HELD, postgresql_where=_HELD),
+)
+"""Addresses that were ever given away; outlives the launch, which the record may have forgotten."""
 
 cordon = Table(
     "cordon",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from ipaddress import IPv4Address
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from orchestrator.ledger import cordons, generations, journal, schema, turns
+from orchestrator.addresses import Holding
+from orchestrator.ledger import addresses, cordons, generations, journal, schema, turns
+from orchestrator.ledger.addresses import HeldAddress
 from orchestrator.ledger.database import Database, open_database
 from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError
 from orchestrator.ledger.export import export_rows
@@ -108,6 +111,7 @@ class Ledger:
             if state.ended or release:
                 generations.lock(connection, schema.host, row.host)
                 generations.lock(connection, schema.source, row.source)
+            pools = addresses.pools_of(connection, request_id) if state is LaunchState.REMOVED else ()
             if turn is not None:
                 turns.check_turn(connection, request_id, turn)
             before = connection.execute(
@@ -126,6 +130,55 @@ class Ledger:
                 generations.move(connection, schema.source, [row.source])
             if _release(connection, request_id, row.host, release):
                 journal.append(connection, about(kind="released", detail=sorted(release)))
+            if pools and addresses.give_back(connection, request_id, pools, at=at):
+                journal.append(connection, about(kind="address.released", detail=list(pools)))
+
+    def take_address(
+        self,
+        request_id: str,
+        *,
+        host: str,
+        pool: str,
+        choose: Callable[[Sequence[Holding]], IPv4Address | None],
+        at: float,
+    ) -> HeldAddress | None:
+        """Give a launch the address that `choose` picks, or the one that it has already; None if it picks none.
+
+        Raises:
+            ConcurrentUpdateError: the pool has changed since it was chosen.
+            LedgerError: `launch.removed`, somebody has removed the launch.
+        """
+        with self._database.reading() as connection:
+            for own in addresses.held(connection, request_id):
+                return own
+            found = addresses.pool_view(connection, pool)
+        ip = choose(found.holdings)
+        if ip is None:
+            return None
+        given = HeldAddress(request_id=request_id, host=host, pool=pool, ip=ip)
+        launch = schema.launch.c
+        with self._database.writing() as connection:
+            generations.lock(connection, schema.pool, pool)
+            row = connection.execute(
+                select(launch.name, launch.state).where(launch.request_id == request_id).with_for_update(read=True)
+            ).one()
+            if row.state == LaunchState.REMOVED:
+                raise LedgerError("launch.removed", f"{row.name} was removed meanwhile", "see `vdbmon ps`")
+            detail = {"pool": pool, "ip": str(ip)}
+            about = Event(at=at, kind="address", request_id=request_id, name=row.name, host=host, detail=detail)
+            addresses.take(connection, given, expected=found.generation, about=about)
+        return given
+
+    def give_back_address(self, request_id: str, *, at: float) -> None:
+        """Let a launch's address rest; nothing to do if it has none. Removing the launch does it too."""
+        with self._database.writing() as connection:
+            pools = addresses.pools_of(connection, request_id)
+            addresses.give_back(connection, request_id, pools, at=at)
+
+    def addresses(self) -> tuple[HeldAddress, ...]:
+        """All that launches have."""
+        with self._database.reading() as connection:
+            return addresses.held(connection)
 
     def begin_step(self, request_id: str, step: str, *, turn: int, at: float) -> None:
         """Write that the owner of this turn is alive and begins a step; not in the record.

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, select
 
 from orchestrator.ledger import schema
+from orchestrator.ledger.addresses import holdings
 from orchestrator.ledger.records import READING, LedgerView
 from orchestrator.resources import Amounts, ResourceClass
 from orchestrator.snapshot import Cordon, PlacedJob
@@ -47,6 +48,7 @@ def read_view(connection: Connection) -> LedgerView:
         readers=Counter(row.source for row in reading),
         source_generations=_generations(connection, schema.source),
         pool_generations=_generations(connection, schema.pool),
+        holdings=holdings(connection),
         cordons=tuple(map(_cordon, cordons)),
     )
 

@@ -1,7 +1,7 @@
 """Limits of a container on another host: its cgroup can't be read from here.
 
-The engine tells what it was asked for, which proves nothing of the kernel. The host's agent reads the cgroup: its series
-of the container are the proof, as soon as Prometheus has them.
+The engine tells what it was asked for, which proves nothing of the kernel. The host's agent reads the cgroup: its
+series of the container are the proof, as soon as Prometheus has them.
 """
 
 from __future__ import annotations
