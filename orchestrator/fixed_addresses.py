@@ -47,7 +47,7 @@ class FixedAddresses:
             wait_jitter=_JITTER_SECONDS,
         ):
             with attempt:
-                taken = self._ledger.take_address(
+                taken = self._ledger.pools.take(
                     request_id, host=host, pool=pool, choose=partial(choose, settings, now=now), at=now
                 )
                 if taken is not None:
@@ -58,11 +58,11 @@ class FixedAddresses:
 
     def give_back(self, request_id: str) -> None:
         """See `Addresses`."""
-        self._ledger.give_back_address(request_id, at=self._clock())
+        self._ledger.pools.give_back(request_id, at=self._clock())
 
     def taken(self) -> tuple[Address, ...]:
         """See `Addresses`."""
-        return tuple(map(_address, self._ledger.addresses()))
+        return tuple(map(_address, self._ledger.pools.held()))
 
 
 def _address(held: HeldAddress) -> Address:

@@ -16,8 +16,6 @@ from orchestrator.remote.disks import RemoteDisks
 from orchestrator.remote.limits import RemoteLimits
 from orchestrator.settings import HostSettings
 
-PROMETHEUS_SECONDS = 3.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostParts:
@@ -33,12 +31,11 @@ class HostParts:
     read_limits: Callable[[str], Limits | None]
 
 
-def remote_parts(host: HostSettings, engine: DockerEngine, prometheus_url: str) -> HostParts:
+def remote_parts(host: HostSettings, engine: DockerEngine, prometheus: PrometheusClient) -> HostParts:
     """The parts of a host whose kernel and disks can't be seen from here. Nothing is asked yet."""
-    prometheus = PrometheusClient(prometheus_url, timeout=PROMETHEUS_SECONDS)
     disks = RemoteDisks(name=host.name, told=host.disks, prometheus=prometheus)
     return HostParts(
         volumes=NamedVolumes(engine.connection, disks),
         disk_of=disks,
-        read_limits=RemoteLimits(host=host.name, engine=engine, prometheus=prometheus),
+        read_limits=RemoteLimits(host=host.name, agent=host.agent, engine=engine, prometheus=prometheus),
     )

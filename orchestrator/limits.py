@@ -115,8 +115,7 @@ def mismatches(spec: ContainerSpec, found: Limits) -> Iterator[str]:
     """What differs from what was asked for, a sentence each."""
     if found.cpu != spec.cpu:
         yield f"CPU is {_shown(ResourceClass.CPU, found.cpu)}, not {_shown(ResourceClass.CPU, spec.cpu)}"
-    # The kernel counts memory in pages and rounds down.
-    if found.memory is None or not 0 <= spec.memory - found.memory < mmap.PAGESIZE:
+    if not same_memory(spec.memory, found.memory):
         yield f"memory is {_shown(ResourceClass.MEMORY, found.memory)}, not {_shown(ResourceClass.MEMORY, spec.memory)}"
     if found.pids != spec.pids:
         yield f"pids is {found.pids}, not {spec.pids}"
@@ -129,6 +128,11 @@ def mismatches(spec: ContainerSpec, found: Limits) -> Iterator[str]:
         asked = DeviceLimits(device.read_bps, device.write_bps, device.read_iops, device.write_iops)
         if limit != asked:
             yield f"{device.path} is {limit.text()}, not {asked.text()}"
+
+
+def same_memory(asked: int, found: int | None) -> bool:
+    """Whether the kernel has that limit: it counts memory in pages and rounds down."""
+    return found is not None and 0 <= asked - found < mmap.PAGESIZE
 
 
 def _read(hierarchy: Hierarchy, path: str) -> CgroupReading:

@@ -22,6 +22,9 @@ from orchestrator.decision import Decision, decide
 from orchestrator.documents import decision_document
 from orchestrator.engine import Engine
 from orchestrator.engines.docker_engine import DockerEngine
+from orchestrator.engines.pool_networks import PoolNetworks
+from orchestrator.fixed_addresses import FixedAddresses
+from orchestrator.hosts import HostParts, remote_parts
 from orchestrator.jobs import JOBS, Job, LaunchSpec, check_on_host, check_request, labels_of, launch_spec
 from orchestrator.launch import Addresses, Launch, Launched, Networks, Tools, Verifier, Volumes
 from orchestrator.launch.gate import check_gate
@@ -38,13 +41,14 @@ from orchestrator.ledger import (
 )
 from orchestrator.limits import Limits, read_limits
 from orchestrator.operators import this_operator
+from orchestrator.prometheus import PrometheusClient
 from orchestrator.removal import Remover
 from orchestrator.resources import Amounts
 from orchestrator.scoring import Strategy
 from orchestrator.settings import FleetSettings
 from orchestrator.settle import settle
 from orchestrator.snapshot import EngineState, HostState, Request, Snapshot
-from orchestrator.survey import SURVEY_SECONDS, take_snapshot
+from orchestrator.survey import PROMETHEUS_SECONDS, SURVEY_SECONDS, take_snapshot
 from orchestrator.volumes import LoopVolumes
 
 POLL_SECONDS = 0.5
@@ -100,12 +104,18 @@ class Scheduler:
     sampled: Sampled
     addresses: Addresses | None = None
     networks: Networks | None = None
+    remote: Mapping[str, HostParts] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=lambda: JOBS)
     read_limits: Callable[[str], Limits | None] = read_limits
     operator: str = field(default_factory=this_operator)
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     strategy: Strategy = Strategy.SPREAD
+
+    def parts(self, host: str) -> HostParts:
+        """What of a host is read and made by other means on this host than on others."""
+        here = HostParts(volumes=self.volumes, disk_of=device_of, read_limits=self.read_limits)
+        return here if host == self.local_host else self.remote[host]
 
     def request(self, name: str, *, source: str, job: str, amounts: Amounts) -> Request:
         """A checked request for now, and for any host, of a name that is free.
@@ -229,7 +239,7 @@ class Scheduler:
         return Verifier(
             host=host,
             engine=self.engines[host],
-            read_limits=self.read_limits,
+            read_limits=self.parts(host).read_limits,
             sampled=self.sampled,
             sleep=self.sleep,
         )
@@ -276,7 +286,8 @@ class Scheduler:
 
     def _intend(self, request: Request, snapshot: Snapshot, decision: Decision, host: HostState) -> Launch:
         """Write the intent; what can be seen to fail without doing anything fails before that."""
-        check_on_host(request.source)
+        if host.name == self.local_host:
+            check_on_host(request.source)
         if not isinstance(host.engine, EngineState):
             raise TypeError("a host whose engine is unknown was chosen")
         spec = launch_spec(request, self.jobs[request.job])
@@ -302,10 +313,10 @@ class Scheduler:
     def _tools(self, host: str, request: Request) -> Tools:
         return Tools(
             engine=self.engines[host],
-            volumes=self.volumes,
+            volumes=self.parts(host).volumes,
             addresses=self.addresses,
             networks=self.networks,
-            disk_of=device_of,
+            disk_of=self.parts(host).disk_of,
             ledger=self.ledger,
             verifier=self.verifier(host),
             check_gate=partial(check_gate, self.fleet, host, request),
@@ -323,17 +334,26 @@ def open_scheduler(
         LedgerError: the ledger can't be opened.
     """
     opened = ledger or open_ledger(fleet.ledger.url)
+    engines = {host.name: DockerEngine(host.docker, tls=host.tls, ssh=host.ssh) for host in fleet.hosts}
+    pools = {pool.name: pool for pool in fleet.pools}
+    prometheus = PrometheusClient(fleet.prometheus.url, timeout=PROMETHEUS_SECONDS)
+    others = [host for host in fleet.hosts if host.name != local_host]
     try:
         yield Scheduler(
             fleet=fleet,
             local_host=local_host,
             ledger=opened,
-            engines={host.name: DockerEngine(host.docker) for host in fleet.hosts},
+            engines=engines,
             volumes=LoopVolumes(fleet.volumes.dir),
             sampled=sampled_by(fleet),
+            addresses=FixedAddresses(opened, pools, time.time),
+            networks=PoolNetworks(pools, {name: engine.connection for name, engine in engines.items()}),
+            remote={host.name: remote_parts(host, engines[host.name], prometheus) for host in others},
             strategy=strategy,
         )
     finally:
+        for engine in engines.values():
+            engine.close()
         if ledger is None:
             opened.close()
 

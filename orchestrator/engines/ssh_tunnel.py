@@ -54,6 +54,7 @@ class SshTunnel:
         self._url = url
         self._settings = settings
         self._lock = threading.Lock()
+        self._closed = False
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -65,28 +66,32 @@ class SshTunnel:
             EngineUnreachableError: ssh failed, in its own words, or took longer than OPEN_SECONDS.
         """
         with self._lock:
+            if self._closed:
+                raise EngineUnreachableError(self._url, "nobody waits for it any more")
             if self._folder is None:
                 self._folder = Path(tempfile.mkdtemp(prefix="vdbmon-ssh-"))
             socket = self._folder / "docker.sock"
             if self._process is None or self._process.poll() is not None:
                 check_owner_only(self._settings.key, "hosts.ssh.key")
-                self._process = self._start(socket, self._folder / "ssh.log")
+                self._start(socket, self._folder / "ssh.log")
             return socket
 
     def close(self) -> None:
-        """End ssh, and remove what was made here."""
+        """End ssh, also one that is being opened, and remove what was made here; it isn't opened again."""
+        self._closed = True
+        process = self._process
+        if process is not None:
+            process.terminate()
         with self._lock:
             if self._process is not None:
                 _end(self._process)
-                self._process = None
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
-                self._folder = None
 
-    def _start(self, socket: Path, log: Path) -> subprocess.Popen[bytes]:
+    def _start(self, socket: Path, log: Path) -> None:
         try:
             with log.open("wb") as errors:
-                process = subprocess.Popen(
+                process = self._process = subprocess.Popen(
                     ssh_command(self._url, self._settings, socket),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -99,7 +104,6 @@ class SshTunnel:
             _end(process)
             said = log.read_text(errors="replace").strip().splitlines()
             raise EngineUnreachableError(self._url, said[-1] if said else f"ssh took over {OPEN_SECONDS:g} s")
-        return process
 
 
 def ssh_command(url: str, settings: SshSettings, socket: Path) -> list[str]:
@@ -131,6 +135,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         if stream is not None:
             with suppress(OSError):
                 stream.close()
+    process.terminate()
     try:
         process.wait(_CLOSE_SECONDS)
     except subprocess.TimeoutExpired:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from collector.errors import VdbmonError
 from orchestrator.engine import ContainerSpec, ContainerState, Engine
 from orchestrator.launch.samples import Sampled
-from orchestrator.limits import Limits, mismatches
+from orchestrator.limits import Limits, Told, mismatches
 
 STARTED_AFTER_SECONDS = 1.0
 """A container that still runs after this has started; one that ends earlier with an error was never launched."""
@@ -50,7 +50,17 @@ class Verifier:
         if wrong:
             raise VdbmonError("limits.not_applied", f"the kernel has other limits: {'; '.join(wrong)}")
         self._await_sample(container.name, container_id)
-        return found
+        return self._proven(container, container_id, found)
+
+    def _proven(self, container: ContainerSpec, container_id: str, found: Limits | None) -> Limits | None:
+        """On another host the agent's first sample proves what until then only the engine said."""
+        if found is None or found.told is not Told.ENGINE:
+            return found
+        seen = self.read_limits(container_id) or found
+        wrong = "; ".join(mismatches(container, seen))
+        if wrong and not self._alive(container_id).ended:
+            raise VdbmonError("limits.not_applied", f"the kernel has other limits: {wrong}")
+        return found if wrong else seen
 
     def _alive(self, container_id: str) -> ContainerState:
         """The container as it runs, or has ended well."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
-from ipaddress import IPv4Address
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from orchestrator.addresses import Holding
 from orchestrator.ledger import addresses, cordons, generations, journal, schema, turns
-from orchestrator.ledger.addresses import HeldAddress
 from orchestrator.ledger.database import Database, open_database
 from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError
 from orchestrator.ledger.export import export_rows
 from orchestrator.ledger.leases import Leases
+from orchestrator.ledger.pools import PoolLedger
 from orchestrator.ledger.records import (
     READING,
     Event,
@@ -27,6 +25,7 @@ from orchestrator.ledger.records import (
     Sighting,
     columns_of,
 )
+from orchestrator.ledger.resizing import resize
 from orchestrator.ledger.restore import Restored, restore
 from orchestrator.ledger.sightings import Seen, see, sightings
 from orchestrator.ledger.view import read_view
@@ -35,10 +34,15 @@ from orchestrator.snapshot import Cordon, Override
 
 
 class Ledger:
-    """Reads and writes; every method is one transaction."""
+    """Reads and writes; every method is one transaction.
+
+    Attributes:
+        pools: addresses of pools.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.pools = PoolLedger(database)
 
     def view(self) -> LedgerView:
         """All that a decision needs, of one moment."""
@@ -133,52 +137,26 @@ class Ledger:
             if pools and addresses.give_back(connection, request_id, pools, at=at):
                 journal.append(connection, about(kind="address.released", detail=list(pools)))
 
-    def take_address(
+    def resize(
         self,
-        request_id: str,
+        record: LaunchRecord,
+        amounts: Amounts,
         *,
-        host: str,
-        pool: str,
-        choose: Callable[[Sequence[Holding]], IPv4Address | None],
-        at: float,
-    ) -> HeldAddress | None:
-        """Give a launch the address that `choose` picks, or the one that it has already; None if it picks none.
+        inventory: InventoryRows,
+        expected: int | None,
+        spec: Mapping[str, Any],
+        about: Event,
+    ) -> None:
+        """Let a running launch hold these amounts, change keys of its spec, and record it, all or nothing.
+
+        `expected` is the host's generation that the change was decided on; None for one that only gives back.
 
         Raises:
-            ConcurrentUpdateError: the pool has changed since it was chosen.
-            LedgerError: `launch.removed`, somebody has removed the launch.
+            ConcurrentUpdateError: that generation has moved, or the host's room was sold meanwhile.
+            LedgerError: `launch.not_running`.
         """
-        with self._database.reading() as connection:
-            for own in addresses.held(connection, request_id):
-                return own
-            found = addresses.pool_view(connection, pool)
-        ip = choose(found.holdings)
-        if ip is None:
-            return None
-        given = HeldAddress(request_id=request_id, host=host, pool=pool, ip=ip)
-        launch = schema.launch.c
         with self._database.writing() as connection:
-            generations.lock(connection, schema.pool, pool)
-            row = connection.execute(
-                select(launch.name, launch.state).where(launch.request_id == request_id).with_for_update(read=True)
-            ).one()
-            if row.state == LaunchState.REMOVED:
-                raise LedgerError("launch.removed", f"{row.name} was removed meanwhile", "see `vdbmon ps`")
-            detail = {"pool": pool, "ip": str(ip)}
-            about = Event(at=at, kind="address", request_id=request_id, name=row.name, host=host, detail=detail)
-            addresses.take(connection, given, expected=found.generation, about=about)
-        return given
-
-    def give_back_address(self, request_id: str, *, at: float) -> None:
-        """Let a launch's address rest; nothing to do if it has none. Removing the launch does it too."""
-        with self._database.writing() as connection:
-            pools = addresses.pools_of(connection, request_id)
-            addresses.give_back(connection, request_id, pools, at=at)
-
-    def addresses(self) -> tuple[HeldAddress, ...]:
-        """All that launches have."""
-        with self._database.reading() as connection:
-            return addresses.held(connection)
+            resize(connection, record, amounts, inventory=inventory, expected=expected, spec=spec, about=about)
 
     def begin_step(self, request_id: str, step: str, *, turn: int, at: float) -> None:
         """Write that the owner of this turn is alive and begins a step; not in the record.

@@ -49,9 +49,7 @@ class RemoteDisks:
         return BlockDevice(path=Path(found), number=found)
 
     def _mounted(self) -> Mapping[PurePosixPath, str]:
-        series = self.prometheus.vector(
-            f'min by (mountpoint, device) ({host.FS_AVAIL.name}{{host="{_escaped(self.name)}"}})'
-        )
+        series = self.prometheus.vector(f'min by (mountpoint, device) ({host.FS_AVAIL.name}{{host="{self.name}"}})')
         return mounted(labels for labels, _ in series)
 
 
@@ -76,7 +74,3 @@ def disk_under(folder: PurePosixPath, filesystems: Mapping[PurePosixPath, str]) 
 def _longest(folder: PurePosixPath, by_folder: Mapping[PurePosixPath, str]) -> str | None:
     above = [path for path in by_folder if folder.is_relative_to(path)]
     return by_folder[max(above, key=lambda path: len(path.parts))] if above else None
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -6,15 +6,19 @@ series of the container are the proof, as soon as Prometheus has them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
 from collector.catalogue import cgroup
-from collector.errors import VdbmonError
 from orchestrator.engine import ContainerState
 from orchestrator.limits import DeviceLimits, Limits, Told
-from orchestrator.prometheus import PrometheusClient
+from orchestrator.prometheus import PrometheusClient, PrometheusError
 from orchestrator.resources import MILLI
 
 _SERIES = (
@@ -26,6 +30,11 @@ _SERIES = (
     cgroup.IO_LIMIT_WRITE_BPS,
 )
 _NAMES = "|".join(metric.name for metric in _SERIES)
+_OURS = re.compile(f"({_NAMES}){{")
+_AGENT_SECONDS = 3.0
+
+_Series = tuple[dict[str, str], float]
+"""Labels, `__name__` among them, and value."""
 
 
 class TellsLimits(Protocol):
@@ -40,14 +49,19 @@ class TellsLimits(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteLimits:
-    """Limits of containers on one host. Called with a container's id."""
+    """Limits of containers on one host. Called with a container's id.
+
+    Attributes:
+        agent: base URL of the host's agent; None where it can't be asked.
+    """
 
     host: str
+    agent: str | None
     engine: TellsLimits
     prometheus: PrometheusClient
 
     def __call__(self, container_id: str) -> Limits | None:
-        """The agent's figures where Prometheus has them, else the engine's; None if there is no such container.
+        """The agent's figures, from itself or Prometheus, else the engine's; None if there is no such container.
 
         Raises:
             EngineUnreachableError: the engine doesn't answer.
@@ -55,21 +69,43 @@ class RemoteLimits:
         state, asked = self.engine.inspect(container_id), self.engine.limits(container_id)
         if state is None or asked is None:
             return None
-        try:
-            series = self.prometheus.vector(
-                f'{{__name__=~"{_NAMES}", host="{_escaped(self.host)}", name="{_escaped(state.name)}"}}'
-            )
-        except VdbmonError:
-            return asked
-        seen = agent_limits(series)
-        if seen is None:
-            return asked
-        # The engine was given one name of a disk, the agent may know it by another.
-        same = sorted(map(str, seen.devices.values())) == sorted(map(str, asked.devices.values()))
-        return replace(seen, devices=asked.devices) if same else seen
+        seen = agent_limits(self._from_agent(state.name)) or agent_limits(self._from_prometheus(state.name))
+        return asked if seen is None else _merged(seen, asked)
+
+    def _from_agent(self, name: str) -> list[_Series]:
+        if self.agent is None:
+            return []
+        with suppress(requests.RequestException, ValueError), requests.Session() as session:
+            session.trust_env = False  # a proxy for the internet is none for the fleet's own agents
+            answer = session.get(f"{self.agent.rstrip('/')}/metrics", timeout=_AGENT_SECONDS)
+            mine = [line for line in answer.text.splitlines() if _OURS.match(line) and f'name="{name}"' in line]
+            families = text_string_to_metric_families("\n".join([*mine, ""])) if answer.ok else ()
+            return [({"__name__": item.name, **item.labels}, item.value) for one in families for item in one.samples]
+        return []
+
+    def _from_prometheus(self, name: str) -> list[_Series]:
+        """Names of hosts and containers need no escaping in a label."""
+        with suppress(PrometheusError):
+            return self.prometheus.vector(f'{{__name__=~"{_NAMES}",host="{self.host}",name="{name}"}}')
+        return []
 
 
-def agent_limits(series: Iterable[tuple[Mapping[str, str], float]]) -> Limits | None:
+def _merged(seen: Limits, asked: Limits) -> Limits:
+    """What the agent saw; of what it doesn't read (operations, processors) the engine's word.
+
+    The engine was given one name of a disk, the agent may know it by another: where rates are the same, so is the disk.
+    """
+    found = sorted(_rates(limit) for limit in seen.devices.values())
+    told = sorted(_rates(limit) for limit in asked.devices.values() if any(_rates(limit)))
+    devices = asked.devices if found == told else seen.devices
+    return replace(seen, devices=devices, processors=asked.processors)
+
+
+def _rates(limit: DeviceLimits) -> tuple[int, int]:
+    return limit.read_bps or 0, limit.write_bps or 0
+
+
+def agent_limits(series: Iterable[_Series]) -> Limits | None:
     """Limits from an agent's series of one container; None where it has none of it yet."""
     figures: dict[str, float] = {}
     rates: dict[str, dict[str, int]] = {}
@@ -92,7 +128,3 @@ def agent_limits(series: Iterable[tuple[Mapping[str, str], float]]) -> Limits | 
         devices={path: DeviceLimits(rate.get("read_bps"), rate.get("write_bps")) for path, rate in rates.items()},
         told=Told.AGENT,
     )
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
