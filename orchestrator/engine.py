@@ -180,8 +180,5 @@ class Engine(Protocol):
             EngineRefusedError: the engine or the kernel said no; nothing was changed.
         """
 
-    def read_file(self, container_id: str, path: Path, *, largest: int) -> bytes | None:
-        """A regular file of a container, running or not, by its path in it; None if there is none, or a larger one."""
-
     def managed(self) -> tuple[ManagedContainer, ...]:
         """All containers that carry our label, stopped ones too; those that are removed meanwhile are left out."""

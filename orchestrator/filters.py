@@ -28,7 +28,7 @@ _NO_TELEMETRY = (Reason(code=Code.TELEMETRY_MISSING, text="Prometheus has no met
 _NO_VOLUMES = (
     Reason(
         code=Code.VOLUME_HOST_UNSUPPORTED,
-        text="sized volumes can be made only on the host that runs this command so far",
+        text="the disk under its engine's volumes is not known, so writes can't be limited; tell it in [hosts.disks]",
     ),
 )
 
@@ -121,7 +121,7 @@ def reach_filter(host: HostState, case: Case) -> Reasons:
 
 
 def volume_filter(host: HostState, _case: Case) -> Reasons:
-    """Sized volumes can be made there."""
+    """Volumes whose writes are limited can be made there."""
     return NONE if host.makes_volumes else _NO_VOLUMES
 
 

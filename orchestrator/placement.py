@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from collector.errors import ConfigError
+from collector.errors import ConfigError, VdbmonError
 from orchestrator.allocation import decide_and_take
 from orchestrator.batch import Wanted
 from orchestrator.blockdevices import device_of
@@ -113,9 +113,17 @@ class Scheduler:
     strategy: Strategy = Strategy.SPREAD
 
     def parts(self, host: str) -> HostParts:
-        """What of a host is read and made by other means on this host than on others."""
+        """What of a host is read and made by other means on this host than on others.
+
+        Raises:
+            VdbmonError: `host.not_configured`.
+        """
         here = HostParts(volumes=self.volumes, disk_of=device_of, read_limits=self.read_limits)
-        return here if host == self.local_host else self.remote[host]
+        if host == self.local_host:
+            return here
+        if host not in self.remote:
+            raise VdbmonError("host.not_configured", f"host {host} is not in [[hosts]]", "put it back")
+        return self.remote[host]
 
     def request(self, name: str, *, source: str, job: str, amounts: Amounts) -> Request:
         """A checked request for now, and for any host, of a name that is free.
@@ -228,7 +236,7 @@ class Scheduler:
         return Remover(
             self.ledger,
             engines=self.engines,
-            volumes=self.volumes,
+            volumes=lambda host: self.parts(host).volumes,
             addresses=self.addresses,
             local_host=self.local_host,
             clock=self.clock,

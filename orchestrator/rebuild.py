@@ -1,4 +1,4 @@
-"""The ledger anew, from what runs: containers of all engines and the sized volumes of this host, by our labels.
+"""The ledger anew, from what runs: containers, volumes and addresses of all hosts, by our labels.
 
 What no label tells is said, host by host, and such a host is cordoned: what it really holds may be more than the new
 ledger knows. Lost for good are the record of decisions, earlier cordons, and how jobs ended whose container is gone.
@@ -9,21 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from ipaddress import IPv4Address
 from types import MappingProxyType
 from typing import Any
 
 from collector import labels
 from collector.errors import ConfigError, VdbmonError
-from collector.volume_labels import read_volume_labels
 from orchestrator.deadline import ask_all
-from orchestrator.engine import Engine, ManagedContainer
+from orchestrator.engine import ManagedContainer
 from orchestrator.jobs import VOLUME_TARGET
-from orchestrator.ledger import LaunchRecord, LaunchState, NotEmptyError, Restored
+from orchestrator.launch import FoundNetwork
+from orchestrator.ledger import HeldAddress, LaunchRecord, LaunchState, NotEmptyError, Restored
 from orchestrator.placement import Scheduler
 from orchestrator.resources import Amounts, ResourceClass
 from orchestrator.snapshot import Cordon
-from orchestrator.volumes import LoopVolumes
 
 FIND_SECONDS = 60.0
 """An inspect per container, and no hurry."""
@@ -53,6 +52,7 @@ class FoundHost:
     fingerprint: str
     containers: tuple[ManagedContainer, ...]
     volumes: Mapping[str, FoundVolume] | None
+    networks: tuple[FoundNetwork, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +63,20 @@ class Rebuilt:
     unknown: Mapping[str, tuple[str, ...]]
 
 
-def find(name: str, engine: Engine, volumes: Mapping[str, FoundVolume] | None) -> FoundHost:
-    """Ask an engine for what is ours.
+def find(scheduler: Scheduler, name: str) -> FoundHost:
+    """Ask a host for what is ours.
 
     Raises:
-        VdbmonError: it doesn't answer, or refuses.
+        VdbmonError: its engine doesn't answer, or refuses.
     """
-    return FoundHost(name=name, fingerprint=engine.probe().fingerprint, containers=engine.managed(), volumes=volumes)
+    volumes, networks = scheduler.parts(name).volumes, scheduler.networks
+    return FoundHost(
+        name=name,
+        fingerprint=scheduler.engines[name].probe().fingerprint,
+        containers=scheduler.engines[name].managed(),
+        volumes={item.name: FoundVolume(size_bytes=item.size_bytes, labels=item.labels) for item in volumes.found()},
+        networks=() if networks is None else networks.found(name),
+    )
 
 
 def rebuild(found: Mapping[str, FoundHost | VdbmonError | None], *, who: str, at: float) -> Rebuilt:
@@ -91,6 +98,7 @@ def rebuild(found: Mapping[str, FoundHost | VdbmonError | None], *, who: str, at
         fingerprints=draft.fingerprints,
         launches=tuple(draft.launches.values()),
         amounts=draft.amounts,
+        addresses=tuple(draft.addresses),
         cordons=cordons,
     )
     return Rebuilt(restored=restored, unknown={name: tuple(said) for name, said in draft.unknown.items()})
@@ -114,26 +122,13 @@ def rebuild_ledger(scheduler: Scheduler, *, hosts: tuple[str, ...] = (), dry_run
             raise ConfigError("request.host", f"no host {name!r}", f"known: {', '.join(sorted(known)) or 'none'}")
     if not hosts and scheduler.ledger.launches():
         raise NotEmptyError("a launch")
-    volumes = found_volumes(scheduler.fleet.volumes.dir)
-    calls = {
-        name: partial(find, name, scheduler.engines[name], volumes if name == scheduler.local_host else None)
-        for name in hosts or known
-    }
+    calls = {name: partial(find, scheduler, name) for name in hosts or known}
     answers = ask_all(calls, seconds=FIND_SECONDS)
     at = scheduler.clock()
     rebuilt = rebuild({name: answers.get(name) for name in calls}, who=scheduler.operator, at=at)
     if not dry_run:
         scheduler.ledger.restore(rebuilt.restored, who=scheduler.operator, at=at)
     return rebuilt
-
-
-def found_volumes(folder: Path) -> Mapping[str, FoundVolume]:
-    """The sized volumes of this host, by name."""
-    own = {Path(path).name: found for path, found in read_volume_labels(folder)}
-    return {
-        name: FoundVolume(size_bytes=size, labels=own.get(name, {}))
-        for name, size in LoopVolumes(folder).sizes().items()
-    }
 
 
 @dataclass(slots=True, kw_only=True)
@@ -145,6 +140,7 @@ class _Draft:
     amounts: dict[str, Amounts] = field(default_factory=dict)
     generations: dict[str, int] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
+    addresses: list[HeldAddress] = field(default_factory=list)
     unknown: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, host: FoundHost) -> None:
@@ -155,6 +151,18 @@ class _Draft:
         for name, volume in sorted((host.volumes or {}).items()):
             if name not in mounted:
                 self._kept_volume(host.name, name, volume)
+        self._addresses(host)
+
+    def _addresses(self, host: FoundHost) -> None:
+        """Those that running containers have; one that has ended has none any more."""
+        owners = {item.container_id: item for item in self.launches.values() if item.container_id}
+        for network in host.networks:
+            for container_id, ip in network.addresses.items():
+                if ip and container_id in owners:
+                    owner = owners[container_id].request_id
+                    self.addresses.append(
+                        HeldAddress(request_id=owner, host=host.name, pool=network.pool, ip=IPv4Address(ip))
+                    )
 
     def _container(self, host: FoundHost, container: ManagedContainer) -> str | None:
         """Take in a container; the name of its volume."""

@@ -10,7 +10,7 @@ from orchestrator.engine import Engine
 from orchestrator.launch import Addresses, Volumes, remove_own
 from orchestrator.ledger import LaunchRecord, LaunchState, Ledger, TakenOverError
 from orchestrator.resources import HELD_WHILE_RUNNING, ResourceClass
-from orchestrator.results import is_good, read_result
+from orchestrator.results import is_good
 
 REMOVE = "remove"
 """The step that a launch is at while somebody removes it, or died over it."""
@@ -41,7 +41,7 @@ class Remover:
         ledger: Ledger,
         *,
         engines: Mapping[str, Engine],
-        volumes: Volumes,
+        volumes: Callable[[str], Volumes],
         addresses: Addresses | None,
         local_host: str,
         clock: Callable[[], float],
@@ -68,11 +68,16 @@ class Remover:
         records = self._ledger.launches_named(name)
         if not records:
             raise VdbmonError("launch.not_found", f"nothing called {name} was ever placed", "see `vdbmon ps`")
-        parts = [
-            self._remove(record, with_volume=with_volume, engine_lost=engine_lost)
-            for record in records
-            if record.state is not LaunchState.REMOVED or record.volume is not None
-        ]
+        parts: list[Removal] = []
+        errors: list[VdbmonError] = []
+        for record in records:
+            if record.state is not LaunchState.REMOVED or record.volume is not None:
+                try:
+                    parts.append(self._remove(record, with_volume=with_volume, engine_lost=engine_lost))
+                except VdbmonError as error:
+                    errors.append(error)  # a host that is gone costs its own launch
+        if errors:
+            raise errors[0]
         return Removal(
             containers_removed=tuple(item for part in parts for item in part.containers_removed),
             volumes_removed=tuple(item for part in parts for item in part.volumes_removed),
@@ -108,7 +113,9 @@ class Remover:
         existed = False
         if record.state is not LaunchState.REMOVED:
             existed = self._remove_container(record, engine_lost=engine_lost)
-        kept = record.volume is not None and not self._remove_volume(record, record.volume, with_volume=with_volume)
+        kept = record.volume is not None and not self._remove_volume(
+            record, record.volume, with_volume=with_volume, engine_lost=engine_lost
+        )
         volumes = (record.volume,) if record.volume else ()
         return Removal(
             containers_removed=(record.name,) if existed else (),
@@ -141,17 +148,14 @@ class Remover:
             )
         return engine
 
-    def _remove_volume(self, record: LaunchRecord, volume: str, *, with_volume: bool) -> bool:
+    def _remove_volume(self, record: LaunchRecord, volume: str, *, with_volume: bool, engine_lost: bool) -> bool:
         """Whether it is removed; one that holds a good backup is kept, and so is its disk space."""
-        if record.host != self._local_host:
-            raise VdbmonError(
-                "volume.host_unsupported", f"volume {volume} is on {record.host}", f"run this command on {record.host}"
-            )
-        removed = LaunchState.REMOVED
-        if not with_volume and holds_backup(self._volumes, volume):
-            self._ledger.advance(record.request_id, removed, at=self._clock(), step=None)
-            return False
-        self._volumes.remove(volume)
+        removed, volumes = LaunchState.REMOVED, self._volumes(record.host)
+        if record.host == self._local_host or not engine_lost:  # an engine's own volumes are lost with it
+            if not with_volume and holds_backup(volumes, volume):
+                self._ledger.advance(record.request_id, removed, at=self._clock(), step=None)
+                return False
+            volumes.remove(volume)
         everything = frozenset(ResourceClass)
         self._ledger.advance(record.request_id, removed, at=self._clock(), release=everything, volume=None, step=None)
         return True
@@ -159,5 +163,4 @@ class Remover:
 
 def holds_backup(volumes: Volumes, volume: str) -> bool:
     """Whether there is a backup in it that must not be lost."""
-    found = volumes.get(volume)
-    return found is not None and is_good(read_result(found.mountpoint, volume))
+    return is_good(volumes.record(volume))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.backup.runner.record import RECORD_NAME, Record, State
 
-_LARGEST = 1 << 20
+LARGEST = 1 << 20
 
 
 def read_result(mountpoint: Path, backup_id: str) -> Record | None:
@@ -29,7 +29,7 @@ def read_result(mountpoint: Path, backup_id: str) -> Record | None:
     with os.fdopen(file, "rb") as stream:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             return None
-        return parse_result(stream.read(_LARGEST).decode(errors="replace"))
+        return parse_result(stream.read(LARGEST).decode(errors="replace"))
 
 
 def parse_result(text: str) -> Record | None:

@@ -219,7 +219,7 @@ class HostState:
         engine: its answer to the probe.
         known_fingerprint: the engine that its live launches run on; None while it has none.
         telemetry: None where nobody could be asked (the gate says so then).
-        makes_volumes: sized volumes can be made there.
+        makes_volumes: volumes whose writes are limited can be made there.
         reaches: the kinds of sources that a job there can read.
         jobs: the ledger's live jobs there.
         foreign: what containers may take that nobody placed through vdbmon.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from collector.errors import VdbmonError
 from orchestrator.deadline import Stragglers, ask_all
@@ -12,6 +13,7 @@ from orchestrator.engine import Engine
 from orchestrator.gate import read_gate
 from orchestrator.ledger import Ledger, LedgerView
 from orchestrator.prometheus import PrometheusClient
+from orchestrator.remote.disks import disk_of_host, mounted
 from orchestrator.resources import inventory_rows, no_amounts
 from orchestrator.settings import FleetSettings, HostSettings
 from orchestrator.snapshot import EngineState, GateReading, HostState, Snapshot, Telemetry, Unknown
@@ -47,6 +49,10 @@ def take_snapshot(
         calls, seconds=SURVEY_SECONDS, stragglers=Stragglers(STRAGGLER_SECONDS, frozenset({None}))
     )
     gate, readings = _split(answers.get(None), fleet.prometheus.url)
+    folders = {
+        host.name: fleet.volumes.dir if host.name == local_host else _volumes_folder(answers.get(host.name), fleet)
+        for host in fleet.hosts
+    }
     asked = Snapshot(
         taken_at=clock(),
         hosts=tuple(
@@ -54,8 +60,8 @@ def take_snapshot(
                 name=host.name,
                 inventory=inventory_rows(host.inventory),
                 engine=_engine_state(answers.get(host.name), engines[host.name].address),
-                telemetry=_telemetry(host, readings, fleet),
-                makes_volumes=host.name == local_host,
+                telemetry=_telemetry(host, readings, folders[host.name]),
+                makes_volumes=host.name == local_host or _knows_disk(host, readings, folders[host.name]),
                 zone=host.zone,
                 device_class=host.device_class,
                 pools=frozenset(host.pools),
@@ -116,7 +122,22 @@ def _engine_state(answer: _Answer, address: str) -> EngineState | Unknown:
             return Unknown(f"engine {address} doesn't answer in time")
 
 
-def _telemetry(host: HostSettings, readings: Readings | None, fleet: FleetSettings) -> Telemetry | None:
+def _volumes_folder(answer: _Answer, fleet: FleetSettings) -> Path:
+    """Where volumes lie on another host: the engine's own, in its data root."""
+    if isinstance(answer, EngineState) and answer.data_root is not None:
+        return Path(answer.data_root) / "volumes"
+    return fleet.volumes.dir
+
+
+def _knows_disk(host: HostSettings, readings: Readings | None, folder: Path) -> bool:
+    """Whether the disk under the engine's volumes is known, so that limits can be set on it."""
+    if readings is None:
+        return True  # the gate says that Prometheus doesn't answer
+    seen = mounted(labels for labels, _ in readings.filesystems.get(host.name, ()))
+    return disk_of_host(folder, host.disks, seen) is not None
+
+
+def _telemetry(host: HostSettings, readings: Readings | None, volumes: Path) -> Telemetry | None:
     if readings is None:
         return None
-    return telemetry_of(host.name, readings, inventory_rows(host.inventory), fleet.volumes.dir)
+    return telemetry_of(host.name, readings, inventory_rows(host.inventory), volumes)

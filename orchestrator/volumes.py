@@ -21,9 +21,11 @@ from collector.errors import VdbmonError
 from collector.kernelfile import SkippedLines
 from collector.mountinfo import parse_mountinfo
 from collector.volume_labels import labels_file, read_volume_labels, remove_volume_labels, write_volume_labels
+from orchestrator.backup.runner.record import Record
 from orchestrator.blockdevices import BlockDevice, LoopDevices
 from orchestrator.command import RunCommand, run_command
 from orchestrator.engine import BindMount, NamedMount
+from orchestrator.results import read_result
 
 SMALLEST_BYTES = 8 << 20  # below it mke2fs leaves out the journal
 _BLOCK_BYTES = 4096
@@ -198,6 +200,15 @@ class LoopVolumes:
             remove_volume_labels(self._root, name)
             if mountpoint.is_dir():
                 mountpoint.rmdir()
+
+    def record(self, name: str) -> Record | None:
+        """The record of the backup in a volume; None if there is none, or none that can be trusted.
+
+        Raises:
+            VdbmonError: as `get`.
+        """
+        found = self.get(name)
+        return None if found is None else read_result(found.mountpoint, name)
 
     def _created_at(self, name: str) -> float | None:
         """Labels are written first, and never again."""

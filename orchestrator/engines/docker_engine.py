@@ -20,7 +20,6 @@ from orchestrator.engine import (
     ManagedContainer,
     NamedMount,
 )
-from orchestrator.engines.archive import only_file
 from orchestrator.engines.connection import Connection
 from orchestrator.limit_files import parse_processors
 from orchestrator.limits import DeviceLimits, Limits, Told
@@ -134,15 +133,6 @@ class DockerEngine:
                 return _limits(self.connection.client().api.inspect_container(container_id)["HostConfig"])
             except NotFound:
                 return None
-
-    def read_file(self, container_id: str, path: Path, *, largest: int) -> bytes | None:
-        """See `Engine`."""
-        with self.connection.answering():
-            try:
-                chunks, _ = self.connection.client().api.get_archive(container_id, str(path))
-            except NotFound:
-                return None
-            return only_file(chunks, largest=largest)
 
     def managed(self) -> tuple[ManagedContainer, ...]:
         """See `Engine`."""

@@ -6,22 +6,28 @@ its host. The size that was asked for is counted all the same, and kept in a lab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from docker.errors import APIError, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
+from docker.types import Mount
 
 from collector import labels
 from collector.errors import VdbmonError
+from orchestrator.backup.runner.record import RECORD_NAME, Record
 from orchestrator.blockdevices import BlockDevice
 from orchestrator.engine import NamedMount
+from orchestrator.engines.archive import only_file
 from orchestrator.engines.connection import Connection
+from orchestrator.results import LARGEST, parse_result
 from orchestrator.volumes import FoundVolume
 
 _CONFLICT = 409
+_INSIDE = "/volume"
 _OURS = {"label": f"{labels.MANAGED}=true"}
 
 
@@ -122,6 +128,51 @@ class NamedVolumes:
                         "volume.busy", f"volume {name} is in use: {error.explanation}", "end what uses it first"
                     ) from error
                 raise
+
+    def record(self, name: str) -> Record | None:
+        """See `Volumes`. Read from a container that is made on the volume, never started, and removed again.
+
+        Raises:
+            EngineUnreachableError: the engine doesn't answer.
+            VdbmonError: `volume.unread`, the engine has not the job's image any more.
+        """
+        found = self._inspect(name)
+        if found is None or not _is_ours(found):
+            return None
+        with self._connection.answering(), self._reader(name, found["Labels"]) as container:
+            try:
+                chunks, _ = self._connection.client().api.get_archive(container, f"{_INSIDE}/{name}/{RECORD_NAME}")
+            except NotFound:
+                return None
+            content = only_file(chunks, largest=LARGEST)
+        return None if content is None else parse_result(content.decode(errors="replace"))
+
+    @contextmanager
+    def _reader(self, name: str, own: Mapping[str, str]) -> Iterator[str]:
+        api, called = self._connection.client().api, f"vdbmon-read-{name}"
+        with suppress(NotFound):  # of somebody who died over it
+            api.remove_container(called, force=True)
+        try:
+            made = api.create_container(
+                own.get(labels.IMAGE, ""),
+                ["true"],
+                name=called,
+                labels={**own, labels.JOB: "read"},
+                host_config=api.create_host_config(
+                    network_mode="none", mounts=[Mount(_INSIDE, name, "volume", read_only=True, no_copy=True)]
+                ),
+            )
+        except ImageNotFound as error:
+            raise VdbmonError(
+                "volume.unread",
+                f"volume {name} can't be looked into: {self._connection.address} has no image {own.get(labels.IMAGE)}",
+                "load it there; `vdbmon rm --volume` doesn't look",
+            ) from error
+        try:
+            yield str(made["Id"])
+        finally:
+            with suppress(NotFound):
+                api.remove_container(made["Id"], force=True)
 
     def _inspect(self, name: str) -> dict[str, Any] | None:
         with self._connection.answering():

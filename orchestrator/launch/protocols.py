@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from orchestrator.backup.runner.record import Record
 from orchestrator.volumes import FoundVolume, Volume
 
 
@@ -22,6 +23,13 @@ class Volumes(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove it; nothing to do if there is none."""
+
+    def record(self, name: str) -> Record | None:
+        """The record of the backup in it; None if there is none, or none that can be trusted.
+
+        Raises:
+            VdbmonError: nobody can look into it now.
+        """
 
     def list(self) -> tuple[str, ...]:
         """Names of all that there are; mounts nothing."""

@@ -9,6 +9,7 @@ from functools import partial
 from sqlalchemy import Connection, insert, select, update
 
 from orchestrator.ledger import generations, schema
+from orchestrator.ledger.addresses import HeldAddress, pool_view, take
 from orchestrator.ledger.cordons import set_cordon
 from orchestrator.ledger.errors import NotEmptyError
 from orchestrator.ledger.journal import append
@@ -25,6 +26,7 @@ class Restored:
         generations: by host, at least the newest that a label tells; the ledger goes on above it.
         fingerprints: of the engines that answered, by host.
         amounts: by request id.
+        addresses: that launches have.
         cordons: for hosts of which not all could be known.
     """
 
@@ -32,6 +34,7 @@ class Restored:
     fingerprints: Mapping[str, str]
     launches: tuple[LaunchRecord, ...]
     amounts: Mapping[str, Amounts]
+    addresses: tuple[HeldAddress, ...] = ()
     cordons: tuple[Cordon, ...] = ()
 
 
@@ -60,6 +63,16 @@ def restore(connection: Connection, restored: Restored, *, who: str, at: float) 
             connection.execute(insert(schema.allocation), rows)
         about = partial(Event, request_id=record.request_id, name=record.name, host=record.host)
         append(connection, about(at=at, kind="rebuilt", who=who))
+    for address in restored.addresses:
+        about = Event(
+            at=at,
+            kind="address",
+            request_id=address.request_id,
+            host=address.host,
+            who=who,
+            detail={"pool": address.pool, "ip": str(address.ip)},
+        )
+        take(connection, address, expected=pool_view(connection, address.pool).generation, about=about)
     for cordon in restored.cordons:
         set_cordon(connection, cordon, hosts=[host for host in [cordon.host] if host])
 

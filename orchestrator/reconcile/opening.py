@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 
 from collector.errors import VdbmonError
-from orchestrator.blockdevices import device_of
 from orchestrator.placement import Scheduler
 from orchestrator.reconcile.audit import Auditor
 from orchestrator.reconcile.mend import Ground
@@ -49,10 +48,10 @@ def ground_of(scheduler: Scheduler, host: str) -> Ground:
     return Ground(
         host=host,
         engine=scheduler.engines[host],
-        volumes=scheduler.volumes if host == scheduler.local_host else None,
+        volumes=scheduler.parts(host).volumes,
         addresses=scheduler.addresses,
         verifier=replace(scheduler.verifier(host), sampled=lambda _host, _name: True),
-        disk_of=device_of,
+        disk_of=scheduler.parts(host).disk_of,
         ledger=scheduler.ledger,
         clock=scheduler.clock,
     )

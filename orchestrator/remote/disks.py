@@ -37,9 +37,7 @@ class RemoteDisks:
         Raises:
             VdbmonError: `volume.no_disk`, nobody tells; or Prometheus doesn't answer.
         """
-        found = _longest(folder, {PurePosixPath(path): str(disk) for path, disk in self.told.items()})
-        if found is None:
-            found = disk_under(folder, self._mounted())
+        found = disk_of_host(folder, self.told, {}) or disk_of_host(folder, self.told, self._mounted())
         if found is None:
             raise VdbmonError(
                 "volume.no_disk",
@@ -60,6 +58,14 @@ def mounted(series: Iterable[Mapping[str, str]]) -> Mapping[PurePosixPath, str]:
         for labels in series
         if "mountpoint" in labels and "device" in labels
     }
+
+
+def disk_of_host(
+    folder: PurePosixPath, told: Mapping[str, Path], filesystems: Mapping[PurePosixPath, str]
+) -> str | None:
+    """The path of the disk under a folder: what was told goes before what was seen; None where neither knows."""
+    found = _longest(folder, {PurePosixPath(path): str(disk) for path, disk in told.items()})
+    return found or disk_under(folder, filesystems)
 
 
 def disk_under(folder: PurePosixPath, filesystems: Mapping[PurePosixPath, str]) -> str | None:
