@@ -147,6 +147,10 @@ class Scheduler:
             raise ConfigError("request.source", f"no source {wanted.source!r}", f"known: {_names(self.fleet.sources)}")
         if wanted.job not in self.jobs:
             raise ConfigError("request.job", f"no job {wanted.job!r}", f"known: {', '.join(sorted(self.jobs))}")
+        pools = [pool.name for pool in self.fleet.pools]
+        if wanted.wishes.pool is not None and wanted.wishes.pool not in pools:
+            known = ", ".join(sorted(pools)) or "none; describe them in [[pools]]"
+            raise ConfigError("request.pool", f"no pool {wanted.wishes.pool!r}", f"known: {known}")
         if not self.fleet.hosts:
             raise ConfigError("config.invalid", "no hosts to place on", "describe them in [[hosts]]")
         request = Request(

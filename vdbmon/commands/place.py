@@ -173,7 +173,8 @@ def _place(scheduler: Scheduler, request: Request, *, dry_run: bool, wait: bool)
     if launched.limits is None:
         typer.echo("it ended before its limits could be read back")
     else:
-        typer.echo(f"limits read back: {launched.limits.text(BlockDevices(Path('/proc')).name)}")
+        shown = launched.limits.text(BlockDevices(Path("/proc")).name)
+        typer.echo(f"limits {launched.limits.told.sentence}: {shown}")
     return _report(scheduler.await_end(request.request_id)) if wait else 0
 
 
