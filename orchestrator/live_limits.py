@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from alerts.thresholds import TELEMETRY_STALE_AFTER
 from collector.errors import VdbmonError
 from orchestrator.engine import EngineUnreachableError, LiveLimits
@@ -86,9 +84,6 @@ def differences(wanted: LiveLimits, found: Limits) -> Iterator[str]:
         yield f"pids is {found.pids}, not {wanted.pids}"
 
 
-_LIMITS = TypeAdapter(Limits)
-
-
 class _Change:
     """One change of one container."""
 
@@ -119,7 +114,7 @@ class _Change:
             if error.code != "limits.unknown":
                 self._write("limits.refused", old, self._before, detail=str(error))
             raise
-        self._write("limits", new, self._wanted, detail=_LIMITS.dump_python(found, mode="json"))
+        self._write("limits", new, self._wanted, detail=found.document())
         return LimitsChange(record=self._record, before=self._before, after=self._wanted, found=found)
 
     def _read_back(self) -> Limits:

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter
 
 from collector.blockdevices import BlockDevices
 from collector.errors import ConfigError
 from collector.quantities import parse_bytes
 from orchestrator.engine import LiveLimits
-from orchestrator.limits import Limits
 from orchestrator.live_limits import NOT_LIVE, LimitsChange, LimitsRefusedError, set_limits
 from orchestrator.placement import open_scheduler
 from orchestrator.resources import millicores
@@ -80,6 +78,6 @@ def _json(change: LimitsChange) -> str:
         "host": change.record.host,
         "before": asdict(change.before),
         "after": asdict(change.after),
-        "found": TypeAdapter(Limits).dump_python(change.found, mode="json"),
+        "found": change.found.document(),
     }
     return json.dumps(document, indent=2)

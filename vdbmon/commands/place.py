@@ -18,6 +18,7 @@ from orchestrator.decision import Decision
 from orchestrator.ledger import LaunchRecord, LaunchState
 from orchestrator.placement import Placement, Scheduler, open_scheduler, placement_json
 from orchestrator.reasons import OVERRIDABLE, Code
+from orchestrator.resources import ResourceClass
 from orchestrator.scoring import Strategy
 from orchestrator.sizes import CPUS, DEFAULTS, parse_amounts
 from orchestrator.snapshot import Override, Request, Wishes
@@ -170,6 +171,9 @@ def _place(scheduler: Scheduler, request: Request, *, dry_run: bool, wait: bool)
         return REFUSED
     launched, host = placement.launched, placement.decision.host
     typer.echo(f"launched on {host}: container {launched.container_id[:12]}, volume {launched.volume}")
+    if host is not None and not scheduler.parts(host).volumes.sized:
+        size = format_bytes(request.amounts[ResourceClass.DISK])
+        typer.echo(f"volume {launched.volume} is the engine's own and has no size: nothing holds it to {size}")
     if launched.limits is None:
         typer.echo("it ended before its limits could be read back")
     else:
