@@ -22,6 +22,7 @@ readonly -A UNITS=(
     [prometheus-node-exporter]=prometheus-node-exporter [victoria-metrics]=victoria-metrics
     [openvswitch-switch]=openvswitch-switch [influxdb]=influxdb [graphite-carbon]=carbon-cache
     [zabbix-server-pgsql]=zabbix-server [postgresql]=postgresql [lxcfs]=lxcfs
+    [openssh-server]=ssh
 )
 readonly NO_CLUSTER=/etc/postgresql-common/createcluster.d/vdbmon.conf
 
@@ -83,6 +84,9 @@ find_missing() {
     [ -e /usr/share/zabbix/api_jsonrpc.php ] || missing+=(zabbix-frontend-php)
     compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
     need lxcfs lxcfs
+    need ssh openssh-client
+    need sshd openssh-server
+    need fio fio
     need systemd-analyze systemd
 }
 

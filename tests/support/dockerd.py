@@ -48,7 +48,7 @@ def own_dockerd() -> Iterator[OwnDockerd]:
 
     In a network namespace of its own: with --bridge=none a daemon deletes the docker0 that it finds.
     """
-    with _daemon(["unshare", "--net", "dockerd", "--bridge=none"]) as daemon:
+    with running_dockerd(["unshare", "--net", "dockerd", "--bridge=none"]) as daemon:
         yield daemon
 
 
@@ -59,15 +59,15 @@ def own_dockerd_online() -> Iterator[OwnDockerd]:
     subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
     try:
         subprocess.run(["ip", "address", "add", "169.254.213.1/28", "dev", bridge], check=True)
-        with _daemon(["dockerd", f"--bridge={bridge}"]) as daemon:
+        with running_dockerd(["dockerd", f"--bridge={bridge}"]) as daemon:
             yield daemon
     finally:
         subprocess.run(["ip", "link", "delete", bridge], check=True)
 
 
 @contextlib.contextmanager
-def _daemon(start: list[str]) -> Iterator[OwnDockerd]:
-    """A daemon in a short temporary folder: socket paths hold 107 bytes."""
+def running_dockerd(start: list[str]) -> Iterator[OwnDockerd]:
+    """The daemon that this command starts, in a short temporary folder: socket paths hold 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="vdbmon-dockerd-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         address = f"unix://{folder / 'docker.sock'}"

@@ -65,6 +65,7 @@ class Exporter:
     """Serves what an agent would, with the values that a test gives; `extra` are whole series by name."""
 
     port: int = 0
+    disk: str = "/dev/vda"
     memory_available: int = 8 * GIB
     extra: dict[str, float] = field(default_factory=dict)
     clock_offset: float = 0.0
@@ -78,7 +79,7 @@ class Exporter:
             'vdbmon_input_last_success_timestamp_seconds{input="host"}': now,
             'vdbmon_input_up{input="cgroup"}': 1,
             "node_memory_MemAvailable_bytes": self.memory_available,
-            'node_filesystem_avail_bytes{device="/dev/vda",mountpoint="/",fstype="ext4"}': 100 * GIB,
+            f'node_filesystem_avail_bytes{{device="{self.disk}",mountpoint="/",fstype="ext4"}}': 100 * GIB,
             'node_disk_read_bytes_total{device="vda"}': 1,
             'node_disk_written_bytes_total{device="vda"}': 1,
             **self.extra,
