@@ -118,6 +118,8 @@ _EXAMPLES: Mapping[str, object] = {
     "sources.readers": 1,
 }
 
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
 # Explained in full where they first come up; later sections refer to there.
 _SHARED: tuple[tuple[type, str], ...] = ((TimedSettings, "inputs.host"), (PushSettings, "outputs.influxdb_v2"))
 
@@ -292,10 +294,14 @@ def _toml(value: object) -> str:
     if isinstance(value, Enum):
         return _toml(value.value)
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
     return json.dumps(str(value), ensure_ascii=False)
+
+
+def _key(text: str) -> str:
+    return text if _BARE_KEY.fullmatch(text) else json.dumps(text)
 
 
 @cache

@@ -72,6 +72,8 @@ class SshTunnel:
                 self._folder = Path(tempfile.mkdtemp(prefix="vdbmon-ssh-"))
             socket = self._folder / "docker.sock"
             if self._process is None or self._process.poll() is not None:
+                if self._process is not None:
+                    _end(self._process)  # its pipes
                 check_owner_only(self._settings.key, "hosts.ssh.key")
                 self._start(socket, self._folder / "ssh.log")
             return socket

@@ -74,8 +74,8 @@ scrape_configs:
     honor_labels: true
     static_configs:
       - {{targets: ["127.0.0.1:{port}"], labels: {{host: {a}}}}}
-      - {{targets: ["localhost:{port}"], labels: {{host: {b}}}}}
-      - {{targets: ["127.0.0.2:{port}"], labels: {{host: {c}}}}}
+      - {{targets: ["127.0.0.1:{port}"], labels: {{host: {b}}}}}
+      - {{targets: ["127.0.0.1:{port}"], labels: {{host: {c}}}}}
 """
 
 
@@ -105,8 +105,22 @@ class Fleet:
         request = scheduler.request(name, source=f"of-{host}", job="backup", amounts=SMALL)
         return scheduler.place(replace(request, wishes=Wishes(pool=pool)), decided=lambda _: None)
 
-    def open_hosts(self) -> set[str]:
-        return {host.host for host in capacity(self.scheduler.snapshot()) if not host.closed}
+    def closed(self) -> dict[str, set[str]]:
+        """Codes of what closes a host, of those that are closed."""
+        hosts = capacity(self.scheduler.snapshot())
+        return {host.host: {reason.code for reason in host.closed} for host in hosts if host.closed}
+
+    def await_open(self) -> None:
+        seen: list[object] = []
+
+        def is_open() -> bool:
+            seen[:] = [self.closed()]
+            return not seen[0]
+
+        try:
+            wait_until(is_open, deadline=WARM, what="all three are open", every=0.5)
+        except AssertionError as error:
+            raise AssertionError(str(seen)) from error
 
     def remove(self, name: str, *, with_volume: bool = False) -> tuple[tuple[str, ...], tuple[str, ...]]:
         removal = self.scheduler.remover().remove(name, with_volume=with_volume, engine_lost=False)
@@ -206,7 +220,7 @@ def opened(settings: FleetSettings, engines: Engines) -> Iterator[Fleet]:
 @pytest.fixture
 def fleet(settings: FleetSettings, engines: Engines) -> Iterator[Fleet]:
     with opened(settings, engines) as found:
-        wait_until(lambda: found.open_hosts() == set(HOSTS), deadline=WARM, what="all three are open", every=0.5)
+        found.await_open()
         yield found
 
 
