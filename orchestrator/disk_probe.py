@@ -72,6 +72,7 @@ def probe_folder(
     _check(folder, size)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:  # it has no name, so nothing can be left over
+            os.ftruncate(file.fileno(), size)  # a file that is too short fio makes anew, under its name
             probe = _Probe(f"/proc/{os.getpid()}/fd/{file.fileno()}", size, seconds, run or run_fio)
             # Written first: what was never written is read without asking the disk.
             write_bps, written = probe.measure("write", _MIB)
@@ -216,5 +217,5 @@ def _megabytes(rate: int | None) -> str | int | None:
 def _two_digits(number: int | None) -> int | None:
     if number is None:
         return None
-    step = 10 ** max(len(str(number)) - 2, 0)
+    step = int("1" + "0" * max(len(str(number)) - 2, 0))
     return number // step * step

@@ -105,7 +105,8 @@ class Connection:
             client = docker.DockerClient(base_url=base, version=lowest, timeout=seconds, tls=tls)
         # No proxy and no .netrc stands before an engine; looking for them anew is a quarter of what a call costs.
         client.api.trust_env = False
-        client.api._version = client.api.version(api_version=False)["ApiVersion"]  # noqa: SLF001 - as "auto" sets it
+        # What docker-py itself does for the version "auto", but before anybody could keep it from a proxy.
+        client.api._version = client.api.version(api_version=False)["ApiVersion"]  # type: ignore[attr-defined]  # noqa: SLF001
         return client
 
 

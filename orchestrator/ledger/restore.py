@@ -64,7 +64,7 @@ def restore(connection: Connection, restored: Restored, *, who: str, at: float) 
         about = partial(Event, request_id=record.request_id, name=record.name, host=record.host)
         append(connection, about(at=at, kind="rebuilt", who=who))
     for address in restored.addresses:
-        about = Event(
+        taken = Event(
             at=at,
             kind="address",
             request_id=address.request_id,
@@ -72,7 +72,7 @@ def restore(connection: Connection, restored: Restored, *, who: str, at: float) 
             who=who,
             detail={"pool": address.pool, "ip": str(address.ip)},
         )
-        take(connection, address, expected=pool_view(connection, address.pool).generation, about=about)
+        take(connection, address, expected=pool_view(connection, address.pool).generation, about=taken)
     for cordon in restored.cordons:
         set_cordon(connection, cordon, hosts=[host for host in [cordon.host] if host])
 

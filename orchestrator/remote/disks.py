@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 
 from collector.catalogue import host
 from collector.errors import VdbmonError
@@ -46,29 +46,27 @@ class RemoteDisks:
             )
         return BlockDevice(path=Path(found), number=found)
 
-    def _mounted(self) -> Mapping[PurePosixPath, str]:
+    def _mounted(self) -> Mapping[PurePath, str]:
         series = self.prometheus.vector(f'min by (mountpoint, device) ({host.FS_AVAIL.name}{{host="{self.name}"}})')
         return mounted(labels for labels, _ in series)
 
 
-def mounted(series: Iterable[Mapping[str, str]]) -> Mapping[PurePosixPath, str]:
+def mounted(series: Iterable[Mapping[str, str]]) -> Mapping[PurePath, str]:
     """Devices by mount point, from labels of `node_filesystem_*`."""
     return {
-        PurePosixPath(labels["mountpoint"]): labels["device"]
+        PurePath(labels["mountpoint"]): labels["device"]
         for labels in series
         if "mountpoint" in labels and "device" in labels
     }
 
 
-def disk_of_host(
-    folder: PurePosixPath, told: Mapping[str, Path], filesystems: Mapping[PurePosixPath, str]
-) -> str | None:
+def disk_of_host(folder: PurePath, told: Mapping[str, Path], filesystems: Mapping[PurePath, str]) -> str | None:
     """The path of the disk under a folder: what was told goes before what was seen; None where neither knows."""
-    found = _longest(folder, {PurePosixPath(path): str(disk) for path, disk in told.items()})
+    found = _longest(folder, {PurePath(path): str(disk) for path, disk in told.items()})
     return found or disk_under(folder, filesystems)
 
 
-def disk_under(folder: PurePosixPath, filesystems: Mapping[PurePosixPath, str]) -> str | None:
+def disk_under(folder: PurePath, filesystems: Mapping[PurePath, str]) -> str | None:
     """The path of the disk under a folder; None where that filesystem is on no disk, or on none that is shown."""
     device = _longest(folder, filesystems)
     if device is None or not device.startswith("/dev/"):
@@ -77,6 +75,6 @@ def disk_under(folder: PurePosixPath, filesystems: Mapping[PurePosixPath, str]) 
     return partition["disk"] if partition else device
 
 
-def _longest(folder: PurePosixPath, by_folder: Mapping[PurePosixPath, str]) -> str | None:
+def _longest(folder: PurePath, by_folder: Mapping[PurePath, str]) -> str | None:
     above = [path for path in by_folder if folder.is_relative_to(path)]
     return by_folder[max(above, key=lambda path: len(path.parts))] if above else None

@@ -113,17 +113,17 @@ def test_never_the_same_twice_never_a_reserved_one_and_never_before_it_has_reste
                 address = held[number % len(held)]
                 holdings[address] = Holding(address=address, released_at=now)
         else:
-            address = choose(pool, holdings.values(), now=now)
+            chosen = choose(pool, holdings.values(), now=now)
             use = use_of(pool, holdings.values(), now=now)
-            assert (address is None) == (use.free == 0)
-            if address is None:
+            assert (chosen is None) == (use.free == 0)
+            if chosen is None:
                 continue
-            assert any(block.first <= address <= block.last for block in giveable(pool))
-            before = holdings.get(address)
+            assert any(block.first <= chosen <= block.last for block in giveable(pool))
+            before = holdings.get(chosen)
             if before is not None:
                 assert before.released_at is not None, "it is held"
                 assert now - before.released_at >= pool.quarantine
-            holdings[address] = Holding(address=address)
+            holdings[chosen] = Holding(address=chosen)
         use = use_of(pool, holdings.values(), now=now)
         assert use.held + use.resting + use.free == total
 
