@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.blockdevices import BlockDevice
 from orchestrator.engines.docker_engine import DockerEngine
 from orchestrator.engines.named_volumes import NamedVolumes
+from orchestrator.engines.pool_networks import PoolNetworks
 from orchestrator.launch.protocols import Volumes
 from orchestrator.limits import Limits
 from orchestrator.prometheus import PrometheusClient
 from orchestrator.remote.disks import RemoteDisks
 from orchestrator.remote.limits import RemoteLimits
-from orchestrator.settings import HostSettings
+from orchestrator.settings import FleetSettings, HostSettings
+from orchestrator.survey import PROMETHEUS_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,40 @@ class HostParts:
     volumes: Volumes
     disk_of: Callable[[Path], BlockDevice]
     read_limits: Callable[[str], Limits | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosts:
+    """How all hosts of a fleet are reached.
+
+    Attributes:
+        remote: the parts of all hosts but this one.
+    """
+
+    engines: Mapping[str, DockerEngine]
+    networks: PoolNetworks
+    remote: Mapping[str, HostParts]
+
+
+@contextmanager
+def reached(fleet: FleetSettings, local_host: str) -> Iterator[Hosts]:
+    """All hosts; nothing is asked yet. Sockets and ssh are given back at the end."""
+    engines = {host.name: DockerEngine(host.docker, tls=host.tls, ssh=host.ssh) for host in fleet.hosts}
+    connections = {name: engine.connection for name, engine in engines.items()}
+    prometheus = PrometheusClient(fleet.prometheus.url, timeout=PROMETHEUS_SECONDS)
+    try:
+        yield Hosts(
+            engines=engines,
+            networks=PoolNetworks({pool.name: pool for pool in fleet.pools}, connections),
+            remote={
+                host.name: remote_parts(host, engines[host.name], prometheus)
+                for host in fleet.hosts
+                if host.name != local_host
+            },
+        )
+    finally:
+        for engine in engines.values():
+            engine.close()
 
 
 def remote_parts(host: HostSettings, engine: DockerEngine, prometheus: PrometheusClient) -> HostParts:

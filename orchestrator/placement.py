@@ -21,10 +21,8 @@ from orchestrator.deadline import ask_all
 from orchestrator.decision import Decision, decide
 from orchestrator.documents import decision_document
 from orchestrator.engine import Engine
-from orchestrator.engines.docker_engine import DockerEngine
-from orchestrator.engines.pool_networks import PoolNetworks
 from orchestrator.fixed_addresses import FixedAddresses
-from orchestrator.hosts import HostParts, remote_parts
+from orchestrator.hosts import HostParts, reached
 from orchestrator.jobs import JOBS, Job, LaunchSpec, check_on_host, check_request, labels_of, launch_spec
 from orchestrator.launch import Addresses, Launch, Launched, Networks, Tools, Verifier, Volumes
 from orchestrator.launch.gate import check_gate
@@ -41,14 +39,13 @@ from orchestrator.ledger import (
 )
 from orchestrator.limits import Limits, read_limits
 from orchestrator.operators import this_operator
-from orchestrator.prometheus import PrometheusClient
 from orchestrator.removal import Remover
 from orchestrator.resources import Amounts
 from orchestrator.scoring import Strategy
 from orchestrator.settings import FleetSettings
 from orchestrator.settle import settle
 from orchestrator.snapshot import EngineState, HostState, Request, Snapshot
-from orchestrator.survey import PROMETHEUS_SECONDS, SURVEY_SECONDS, take_snapshot
+from orchestrator.survey import SURVEY_SECONDS, take_snapshot
 from orchestrator.volumes import LoopVolumes
 
 POLL_SECONDS = 0.5
@@ -346,26 +343,21 @@ def open_scheduler(
         LedgerError: the ledger can't be opened.
     """
     opened = ledger or open_ledger(fleet.ledger.url)
-    engines = {host.name: DockerEngine(host.docker, tls=host.tls, ssh=host.ssh) for host in fleet.hosts}
-    pools = {pool.name: pool for pool in fleet.pools}
-    prometheus = PrometheusClient(fleet.prometheus.url, timeout=PROMETHEUS_SECONDS)
-    others = [host for host in fleet.hosts if host.name != local_host]
     try:
-        yield Scheduler(
-            fleet=fleet,
-            local_host=local_host,
-            ledger=opened,
-            engines=engines,
-            volumes=LoopVolumes(fleet.volumes.dir),
-            sampled=sampled_by(fleet),
-            addresses=FixedAddresses(opened, pools, time.time),
-            networks=PoolNetworks(pools, {name: engine.connection for name, engine in engines.items()}),
-            remote={host.name: remote_parts(host, engines[host.name], prometheus) for host in others},
-            strategy=strategy,
-        )
+        with reached(fleet, local_host) as hosts:
+            yield Scheduler(
+                fleet=fleet,
+                local_host=local_host,
+                ledger=opened,
+                engines=hosts.engines,
+                volumes=LoopVolumes(fleet.volumes.dir),
+                sampled=sampled_by(fleet),
+                addresses=FixedAddresses(opened, {pool.name: pool for pool in fleet.pools}, time.time),
+                networks=hosts.networks,
+                remote=hosts.remote,
+                strategy=strategy,
+            )
     finally:
-        for engine in engines.values():
-            engine.close()
         if ledger is None:
             opened.close()
 

@@ -253,7 +253,7 @@ def test_volume_with_a_good_backup_is_kept_with_its_space_until_it_is_named(here
     assert placement.launched is not None
     here.scheduler.await_end(placement.decision.request_id)
     volume = here.scheduler.volumes.get(placement.launched.volume)
-    assert volume is not None
+    assert isinstance(volume, SizedVolume)
     (volume.mountpoint / volume.name).mkdir()
     (volume.mountpoint / volume.name / RECORD_NAME).write_text(good_record(volume.name))
 
@@ -272,7 +272,7 @@ def test_record_behind_a_link_is_no_backup(here: Place, tmp_path: Path) -> None:
     assert placement.launched is not None
     here.scheduler.await_end(placement.decision.request_id)
     volume = here.scheduler.volumes.get(placement.launched.volume)
-    assert volume is not None
+    assert isinstance(volume, SizedVolume)
     (volume.mountpoint / volume.name).mkdir()
     outside = tmp_path / "outside.json"
     outside.write_text(good_record(volume.name))

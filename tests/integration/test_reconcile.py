@@ -20,6 +20,7 @@ from orchestrator.placement import Scheduler
 from orchestrator.reconcile import GRACE_SECONDS, SILENT_AFTER, Reconciliation, auditor, reconciler
 from orchestrator.resources import HELD_WHILE_RUNNING, ResourceClass
 from orchestrator.settings import SourceSettings
+from orchestrator.volumes import SizedVolume
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.fleet import HOST, MIB, SMALL, exporter, fleet, gate_prometheus, source
 from tests.support.place import NOTHING, Place, good_record, opened
@@ -156,7 +157,7 @@ def test_a_good_backup_is_never_deleted_even_if_no_launch_accounts_for_it(here: 
     placement = here.place("b1", "true")
     record = here.scheduler.await_end(placement.decision.request_id)
     volume = here.scheduler.volumes.get(record.volume or "")
-    assert volume is not None
+    assert isinstance(volume, SizedVolume)
     (volume.mountpoint / volume.name).mkdir()
     (volume.mountpoint / volume.name / RECORD_NAME).write_text(good_record(volume.name))
     everything = frozenset(ResourceClass)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from collector.errors import ConfigError
 from orchestrator.blockdevices import BlockDevice
+from orchestrator.engine import NamedMount
 from orchestrator.jobs import JOBS, check_request, container_spec, labels_of, launch_spec, volume_name
 from orchestrator.resources import Amounts, ResourceClass
 from orchestrator.settings import Reach, SourceSettings
@@ -63,7 +64,9 @@ def test_only_the_volume_is_writable_and_each_device_is_limited_once() -> None:
     )
     disk = BlockDevice(path=Path("/dev/vda"), number="254:0")
     container = container_spec(spec, volume=volume, disks=[disk, disk], container_labels={})
-    assert [str(mount.target) for mount in container.mounts if not mount.read_only] == ["/backup"]
+    assert [
+        str(mount.target) for mount in container.mounts if isinstance(mount, NamedMount) or not mount.read_only
+    ] == ["/backup"]
     assert [(str(item.path), item.read_bps, item.write_bps) for item in container.devices] == [
         ("/dev/vda", 10**7, None),
         ("/dev/loop1", 10**7, 2 * 10**7),
