@@ -7,6 +7,8 @@ and Prometheus tell, though all run on one kernel.
 from __future__ import annotations
 
 import contextlib
+import json
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -52,8 +54,10 @@ from tests.support.three_engines import (
     monitored,
     opened,
     three_engines,
+    toml,
 )
 from tests.support.wait import wait_until
+from vdbmon.commands import place as place_command
 
 
 @pytest.fixture(scope="module")
@@ -337,3 +341,53 @@ def test_the_agent_of_a_remote_host_proves_its_limits_also_when_they_are_changed
             assert caught.value.code == "capacity.cpu"
             watched.remove("b1")
     assert fleet.scheduler.ledger.view().allocated == {}
+
+
+def vdbmon(config: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [VDBMON, *words, "--config", str(config)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_commands_reach_all_three_by_the_file_and_lose_one_row_to_one_that_hangs(
+    fleet: Fleet, settings: FleetSettings, tmp_path: Path
+) -> None:
+    config = tmp_path / "vdbmon.toml"
+    config.write_text(toml(settings))
+    done = vdbmon(config, "place", "b1", "--source", f"of-{SSH}", "--disk", "1GiB", "--pool", POOL.name, "--dry-run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    fleet.place("b2", SSH, "sleep", "600")
+    fleet.engines.daemons[SSH].freeze()
+    try:
+        shown = json.loads(vdbmon(config, "capacity", "--json").stdout)
+        assert {row["host"]: [reason["code"] for reason in row["closed"]] for row in shown["hosts"]} == {
+            SOCKET: [],
+            TLS: [],
+            SSH: ["engine.unreachable"],
+        }
+        (row,) = json.loads(vdbmon(config, "ps", "--json").stdout)
+        assert (row["record"]["name"], row["known"]) == ("b2", False)
+        gone = vdbmon(config, "rm", "b2")
+        assert gone.returncode == 1
+        assert "doesn't answer: no answer in time" in gone.stderr
+        assert gone.stderr.count("\n") == 1
+    finally:
+        fleet.engines.daemons[SSH].thaw()
+    changed = vdbmon(config, "limits", "set", "b2", "--cpu", "0.5", "--pids", "77")
+    assert changed.returncode == 0, changed.stderr
+    assert f"b2 on {SSH}: 0.5 cores; 64 MiB; 77 pids" in changed.stdout
+    refused = vdbmon(config, "limits", "set", "b2", "--read-bps", "1MB")
+    assert (refused.returncode, refused.stdout) == (3, "")
+    assert "--read-bps can't be changed while a container runs: engines before API 1.55" in refused.stderr
+    assert vdbmon(config, "rm", "b2").returncode == 0
+
+
+def test_placing_on_another_host_says_that_its_volume_has_no_size(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheduler = replace(fleet.scheduler, jobs=fleet.jobs("sleep", "600"))
+    for host, said in ((SOCKET, False), (TLS, True)):
+        request = scheduler.request(f"on-{host}", source=f"of-{host}", job="backup", amounts=SMALL)
+        assert place_command._place(scheduler, request, dry_run=False, wait=False) == 0
+        output = capsys.readouterr().out
+        assert ("has no size: nothing holds it to 16 MiB" in output) is said
+        assert ("as the engine was told" in output) is said

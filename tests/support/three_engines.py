@@ -71,9 +71,12 @@ class Fleet:
     scheduler: Scheduler
     engines: Engines
 
+    def jobs(self, *command: str) -> Mapping[str, Job]:
+        """One job, which runs this command."""
+        return {"backup": Job(image=self.engines.image, command=lambda _source, _id: command)}
+
     def place(self, name: str, host: str, *command: str, pool: str | None = None) -> Placement:
-        run = Job(image=self.engines.image, command=lambda _source, _id: command)
-        scheduler = replace(self.scheduler, jobs={"backup": run})
+        scheduler = replace(self.scheduler, jobs=self.jobs(*command))
         request = scheduler.request(name, source=f"of-{host}", job="backup", amounts=SMALL)
         return scheduler.place(replace(request, wishes=Wishes(pool=pool)), decided=lambda _: None)
 
@@ -190,3 +193,25 @@ def script(volume: str, *, link: bool) -> str:
     record = f"{folder}/{'elsewhere' if link else RECORD_NAME}"
     text = f"mkdir {folder} && echo {json.dumps(good(volume))} >{record}"
     return f"{text} && busybox ln -s elsewhere {folder}/{RECORD_NAME}" if link else text
+
+
+def toml(settings: FleetSettings) -> str:
+    """The fleet as an operator writes it."""
+    lines = [
+        f'[host]\nname = "{SOCKET}"\n[prometheus]\nurl = "{settings.prometheus.url}"',
+        f'[ledger]\nurl = "{settings.ledger.url}"\n[volumes]\ndir = "{settings.volumes.dir}"',
+        f'[[pools]]\nname = "{POOL.name}"\nrange = "{POOL.range}"\ngateway = "{POOL.gateway}"\nvlan = 120',
+    ]
+    for host in settings.hosts:
+        lines.append(f'[[hosts]]\nname = "{host.name}"\ndocker = "{host.docker}"\npools = ["{POOL.name}"]')
+        lines.append('inventory = {cpus = 2, memory = "8GiB", disk = "20GiB", read_bps = "200MB", write_bps = "200MB"}')
+        if host.tls is not None:
+            lines.append(f'tls = {{ca = "{host.tls.ca}", cert = "{host.tls.cert}", key = "{host.tls.key}"}}')
+        if host.ssh is not None:
+            lines.append(f'ssh = {{key = "{host.ssh.key}", known_hosts = "{host.ssh.known_hosts}"}}')
+    for item in settings.sources:
+        lines.append(
+            f'[[sources]]\nname = "{item.name}"\nreach = "local"\nhost = "{item.host}"\naddress = "{item.address}"'
+        )
+        lines.append(f'credentials_file = "{item.credentials_file}"\ndata_dir = "{item.data_dir}"')
+    return "\n".join(lines)
