@@ -53,6 +53,7 @@ def fenced_scheduler(scheduler: Scheduler, keeper: LeaseKeeper, token: int) -> S
         scheduler,
         engines={name: fenced(engine, check) for name, engine in scheduler.engines.items()},
         volumes=fenced(scheduler.volumes, check),
+        remote={host: replace(parts, volumes=fenced(parts.volumes, check)) for host, parts in scheduler.remote.items()},
         addresses=None if scheduler.addresses is None else fenced(scheduler.addresses, check),
         networks=None if scheduler.networks is None else fenced(scheduler.networks, check),
         operator=OPERATOR,
