@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -107,12 +107,15 @@ class LaunchSpec:
 def parse_spec(document: Mapping[str, Any]) -> LaunchSpec | None:
     """The spec of a record; None where the ledger was rebuilt and doesn't know it."""
     try:
-        return _SPECS.validate_python(dict(document))
+        return _to_spec().validate_python(dict(document))
     except ValidationError:
         return None
 
 
-_SPECS = TypeAdapter(LaunchSpec)
+@cache
+def _to_spec() -> TypeAdapter[LaunchSpec]:
+    """Made when it is needed: no launch reads its spec back."""
+    return TypeAdapter(LaunchSpec)
 
 
 def check_request(request: Request) -> None:

@@ -182,6 +182,8 @@ class Ledger:
 
         What was seen before and isn't there any more is forgotten.
         """
+        if not seen and not any(item.host == host for item in self.sightings()):
+            return ()  # as ever: nothing is written
         with self._database.writing() as connection:
             return see(connection, host, seen, at=at)
 

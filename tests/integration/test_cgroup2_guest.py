@@ -61,6 +61,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     image = guest_image.prepare(CACHE)
     folder, job = tmp_path_factory.mktemp("guest"), tmp_path_factory.mktemp("job")
     shutil.copytree(REPOSITORY / "collector", job / "collector", ignore=shutil.ignore_patterns("__pycache__"))
+    (job / "orchestrator").mkdir()
+    for module in ("__init__.py", "limit_files.py"):
+        shutil.copy(REPOSITORY / "orchestrator" / module, job / "orchestrator")
     support = REPOSITORY / "tests/support"
     (job / "tests/support").mkdir(parents=True)
     shutil.copy(support / "wait.py", job / "tests/support")
@@ -157,6 +160,13 @@ def test_io_limits_are_read_back_and_hold(under_load: tuple[Gathering, Gathering
     elapsed = under_load[1].started - under_load[0].started
     assert 0 < written <= MIB * (elapsed + 0.5)
     assert not any("bytes_per_second" in metric for metric in under_load[0].metrics("web"))
+
+
+def test_operations_processors_and_swap_are_read_back_as_a_launch_does(report: dict[str, Any]) -> None:
+    (operations,) = report["limits"]["writer"]["operations"].values()
+    assert operations == [700, 300]
+    assert (report["limits"]["writer"]["processors"], report["limits"]["writer"]["swap"]) == ([1], 0)
+    assert report["limits"]["bare"] == {"operations": {}, "processors": None, "swap": None}
 
 
 def test_other_limits_are_read_back(under_load: tuple[Gathering, Gathering]) -> None:

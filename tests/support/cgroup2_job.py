@@ -1,7 +1,7 @@
 """The guest's job: containers' cgroups as Docker makes them, under load, read by the collector and beside it.
 
-Needs the standard library, `collector` and `tests.support.wait`. What it saw goes to $OUT/report.json: per gathering
-the collector's samples between two readings of the very same files.
+Needs the standard library, `collector`, `orchestrator.limit_files` and `tests.support.wait`. What it saw goes to
+$OUT/report.json: per gathering the collector's samples between two readings of the very same files.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from collector.inputs.process import ProcessInput
 from collector.kernelfile import SkippedLines
 from collector.metrics import Sample
 from collector.oom import OomKills
+from orchestrator.limit_files import read_more_limits
 from tests.support.wait import wait_until
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -208,15 +209,23 @@ def make_boxes() -> list[Box]:
     """Containers under both of Docker's drivers, two of them beneath a parent that lacks controllers."""
     device = Path(SCRATCH).stat().st_rdev
     numbers = f"{os.major(device)}:{os.minor(device)}"
-    delegate("", "+cpu +io +memory +pids")
+    delegate("", "+cpu +cpuset +io +memory +pids")
     delegate("docker", "+cpu +io +memory +pids")
-    delegate("system.slice", "+cpu +io +memory +pids")
+    delegate("system.slice", "+cpu +cpuset +io +memory +pids")
     delegate("noio.slice", "+cpu +memory +pids")
     delegate("bare.slice", "")
     scope = "system.slice/docker-{}.scope"
     return [
         make("web", "docker/{}", {"cpu.max": "20000 100000", "pids.max": "64"}, network_mode="bridge"),
-        make("writer", scope, {"io.max": f"{numbers} rbps={2 * MIB} wbps={MIB}"}),
+        make(
+            "writer",
+            scope,
+            {
+                "io.max": f"{numbers} rbps={2 * MIB} wbps={MIB} riops=700 wiops=300",
+                "cpuset.cpus": "1",
+                "memory.swap.max": "0",
+            },
+        ),
         make("filled", "docker/{}", {"memory.max": str(FILLED_LIMIT)}),
         make("hungry", scope, {"memory.max": str(8 * MIB)}),
         make("noio", "noio.slice/docker-{}.scope", {"cpu.weight": "50"}, f"container:{container_id('web')}"),
@@ -315,6 +324,17 @@ def switch_controller(agent: Agent) -> dict[str, Any]:
     return seen
 
 
+def limits(box: Box) -> dict[str, Any]:
+    """What a launch reads back of a container, besides what the agent reads."""
+    hierarchy = detect_hierarchy(Path("/proc/mounts").read_text(), CGROUPS)
+    found = read_more_limits(hierarchy, f"/{box.path}", cpuset=None)
+    return {
+        "operations": {number: list(pair) for number, pair in found.operations.items()},
+        "processors": None if found.processors is None else sorted(found.processors),
+        "swap": found.swap,
+    }
+
+
 def churn(agent: Agent) -> list[int]:
     """Open descriptors before containers come, while they run, and after they went."""
     counts = [agent.gather()["descriptors"]]
@@ -340,6 +360,7 @@ def main() -> None:
         "churn": churn,
     }
     report: dict[str, Any] = {"boxes": [asdict(box) for box in boxes], "seconds": {"load": time.monotonic()}}
+    report["limits"] = {box.name: limits(box) for box in boxes if box.name in {"writer", "bare"}}
     for name, step in steps.items():
         begun = time.monotonic()
         report[name] = step(agent)
