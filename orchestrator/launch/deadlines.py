@@ -10,6 +10,8 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from orchestrator.launch.errors import StepOverdueError
 
+STEP_THREAD = "launch step"
+
 
 def act_within(seconds: float, act: Callable[[], None]) -> None:
     """Run it in a thread of its own, which is left behind if it takes longer.
@@ -23,7 +25,7 @@ def act_within(seconds: float, act: Callable[[], None]) -> None:
     """
     done: Future[None] = Future()
     until = time.monotonic() + seconds
-    thread = threading.Thread(target=_run, args=(act, done), daemon=True)
+    thread = threading.Thread(target=_run, args=(act, done), name=STEP_THREAD, daemon=True)
     try:
         thread.start()
         done.result(seconds)

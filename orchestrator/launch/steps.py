@@ -6,8 +6,8 @@ act that failed halfway or was never done; it needs nothing but the record, so t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -37,11 +37,7 @@ class Step:
     name: str
     act: Callable[[], None]
     undo: Callable[[], None]
-
-    @property
-    def seconds(self) -> float:
-        """Its deadline."""
-        return STEP_SECONDS[self.name]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +49,7 @@ class Tools:
         networks: likewise.
         disk_of: the disk under a folder of the host.
         check_gate: raises GateClosedError if the gate has closed since the decision.
+        seconds: deadlines of the steps.
         clock: seconds since the epoch.
     """
 
@@ -65,6 +62,7 @@ class Tools:
     verifier: Verifier
     check_gate: Callable[[], None]
     clock: Callable[[], float]
+    seconds: Mapping[str, float] = field(default_factory=lambda: STEP_SECONDS)
 
 
 class Undo:
@@ -109,14 +107,15 @@ class Steps:
     def all(self) -> tuple[Step, ...]:
         """In their order."""
         undo = Undo(self._record, self._tools.engine, self._tools.volumes, self._tools.addresses)
-        return (
-            Step("address", self._take_address, undo.address),
-            Step("volume", self._make_volume, undo.volume),
-            Step("network", self._make_network, _nothing),
-            Step("create", self._create, undo.container),
-            Step("start", self._start, _nothing),
-            Step("verify", self._verify, _nothing),
+        parts = (
+            ("address", self._take_address, undo.address),
+            ("volume", self._make_volume, undo.volume),
+            ("network", self._make_network, _nothing),
+            ("create", self._create, undo.container),
+            ("start", self._start, _nothing),
+            ("verify", self._verify, _nothing),
         )
+        return tuple(Step(name, act, taken_back, self._tools.seconds[name]) for name, act, taken_back in parts)
 
     def _take_address(self) -> None:
         if self._spec.pool is not None and self._tools.addresses is not None:

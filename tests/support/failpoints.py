@@ -1,10 +1,10 @@
 """SIGKILL before and after everything that a launch does outside its own process, against a real daemon.
 
-`python -m tests.support.failpoints FOLDER DOCKER PROMETHEUS IMAGE ACT ROUNDS` takes an act (`place`, `remove`,
-`reconcile`), counts its calls to the engine, the ledger's writes and the commands that make volumes, and then has it
-killed before and after each of them, every time in a new process. After each death it reconciles, as if the grace were
-over, and prints a JSON line: what was killed where, and what was left. The product knows nothing of this: what it
-calls is wrapped here.
+`python -m tests.support.failpoints FOLDER DOCKER PROMETHEUS IMAGE ACT ROUNDS` takes an act (`place`, `undo`, `remove`,
+`reconcile`, `leaks`), counts its calls to the engine, the ledger's writes and the commands that make volumes, and then
+has it killed before and after each of them, every time in a new process. After each death it reconciles, as if the
+grace were over, and prints a JSON line: what was killed where, and what was left. The product knows nothing of this:
+what it calls is wrapped here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,10 +27,12 @@ import docker
 from collector.errors import VdbmonError
 from orchestrator.command import run_command
 from orchestrator.gate import gate_reasons, read_gate
-from orchestrator.launch import Address
+from orchestrator.launch import Address, LaunchFailedError
+from orchestrator.ledger import LaunchState
 from orchestrator.placement import Scheduler, open_scheduler
 from orchestrator.prometheus import PrometheusClient, PrometheusError
 from orchestrator.reconcile import GRACE_SECONDS, SILENT_AFTER, reconciler
+from orchestrator.resources import ResourceClass
 from orchestrator.settings import FleetSettings
 from orchestrator.volumes import LoopVolumes
 from tests.support.fleet import HOST, SMALL, fleet, source
@@ -115,7 +117,7 @@ class Trial:
     image: str
 
     @contextlib.contextmanager
-    def scheduler(self, failpoint: Failpoint, *, later: float = 0.0) -> Iterator[Scheduler]:
+    def scheduler(self, failpoint: Failpoint, *command: str, later: float = 0.0) -> Iterator[Scheduler]:
         """A scheduler whose calls pass the failpoint; its clock is `later` by so many seconds."""
 
         def run(command: Sequence[str]) -> str:
@@ -125,7 +127,7 @@ class Trial:
             addresses: Any = Wrapped(FileAddresses(self.folder / "addresses"), "address", ADDRESSES, failpoint)
             engine: Any = Wrapped(opened.engines[HOST], "engine", ENGINE, failpoint)
             ledger: Any = Wrapped(opened.ledger, "ledger", LEDGER, failpoint)
-            chosen = Place(opened, cast(docker.DockerClient, None), self.image).job("sleep", "600")
+            chosen = Place(opened, cast(docker.DockerClient, None), self.image).job(*(command or ("sleep", "600")))
             yield replace(
                 chosen,
                 engines={HOST: engine},
@@ -136,9 +138,14 @@ class Trial:
                 clock=lambda: time.time() + later,
             )
 
-    def place(self, failpoint: Failpoint) -> None:
+    def undo(self, failpoint: Failpoint) -> None:
+        """Launch one that ends at once, so that it is undone."""
+        with contextlib.suppress(LaunchFailedError):
+            self.place(failpoint, "false")
+
+    def place(self, failpoint: Failpoint, *command: str) -> None:
         """Launch one."""
-        with self.scheduler(failpoint) as scheduler:
+        with self.scheduler(failpoint, *command) as scheduler:
             request = scheduler.request(NAME, source="demo", job="backup", amounts=SMALL)
             request = replace(request, wishes=replace(request.wishes, pool="backup"))
             if scheduler.place(request, decided=lambda _: None).launched is None:
@@ -205,6 +212,7 @@ def trials(trial: Trial, act: str, rounds: int) -> Iterator[dict[str, Any]]:
                 left = trial.left()
                 clean()
                 yield {
+                    "call": name,
                     "point": f"{'after' if after else 'before'} {name} ({at}), round {number}",
                     "died": died,
                     "before": before,
@@ -233,8 +241,21 @@ def _acts(trial: Trial) -> dict[str, tuple[Callable[[], None], Callable[[Failpoi
         at = start()
         _in_child(lambda: trial.place(Failpoint(at)))
 
+    def leaking() -> None:
+        """All of a launch is there, and its row says that it is removed."""
+        trial.place(Failpoint())
+        with trial.scheduler(Failpoint()) as scheduler:
+            (record,) = scheduler.ledger.launches()
+            everything = frozenset(ResourceClass)
+            scheduler.ledger.advance(
+                record.request_id, LaunchState.REMOVED, at=time.time(), release=everything, volume=None
+            )
+        trial.reconcile(Failpoint(), later=0.0)
+
     return {
         "place": (nothing, trial.place, clean),
+        "undo": (nothing, trial.undo, clean),
+        "leaks": (leaking, partial(trial.reconcile, later=GRACE_SECONDS + 1), clean),
         "remove": (lambda: trial.place(Failpoint()), trial.remove, clean),
         "reconcile": (half_done, trial.reconcile, clean),
     }
