@@ -205,17 +205,14 @@ def trials(trial: Trial, act: str, rounds: int) -> Iterator[dict[str, Any]]:
             for number in range(rounds):
                 prepare()
                 died = _in_child(lambda at=at, after=after: run(Failpoint(at, after=after)))  # type: ignore[misc]
-                before = trial.left()
                 trial.reconcile(Failpoint())
                 trial.reconcile(Failpoint(), later=2 * SILENT_AFTER + GRACE_SECONDS)
-                trial.reconcile(Failpoint(), later=3 * SILENT_AFTER + 2 * GRACE_SECONDS)
                 left = trial.left()
                 clean()
                 yield {
                     "call": name,
                     "point": f"{'after' if after else 'before'} {name} ({at}), round {number}",
                     "died": died,
-                    "before": before,
                     "left": left,
                     "cleaned": trial.left(),
                 }
