@@ -2,57 +2,98 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType
 
-from .job import BackupFailedError, BackupJob, ProgressLine, run_backup
+from . import jobs
+from .arguments import AnyJob, parse_arguments
+from .attempt import Surroundings
+from .backup import run_backup
+from .binlog import run_binlog
+from .errors import JobFailedError, TerminatedError
+from .logical import run_logical
 from .metrics import MetricsFiles
+from .peaks import PeakWatch
 from .pipeline import STOP_SIGNALS
-from .record import State
+from .progress import Progress
+from .record import Record, State
+from .restore import run_restore
+from .second_copy import run_copy
+from .send import run_send
+from .standby import run_promote, run_standby
+from .verify import run_verify
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one backup; 0 if it is done, 1 if it failed (the record says why), 2 for a wrong command line."""
+    """Run one job; 0 if it is done, 1 if it failed (the record says why), 2 for a wrong command line."""
     job = parse_arguments(arguments)
     os.umask(0o077)
-    metrics = MetricsFiles(job.target, datetime.now(UTC))
-    metrics.progress(0, 0)
     for number in STOP_SIGNALS:
         signal.signal(number, _terminate)
-    progress = ProgressLine(_say, also=metrics.progress)
-    record = run_backup(job, progress, commit=_ignore_signals, now=lambda: datetime.now(UTC))
+    if isinstance(job, jobs.SendJob):
+        return run_send(job, _say)
+    if isinstance(job, jobs.PromoteJob):
+        return _promote(job)
+    metrics = MetricsFiles(job.target, datetime.now(UTC))
+    metrics.progress(0, 0)
+    peaks = PeakWatch()
+    peaks.start()
+    surroundings = Surroundings(progress=Progress(_say, metrics), commit=_ignore_signals, peaks=peaks.peaks)
+
+    def tell(record: Record) -> None:
+        metrics.ended(record)
+        if record.reason is not None:
+            _say(f"{record.kind} {record.backup_id} of {record.source} failed: {record.reason}\n")
+        sys.stdout.write(record.to_json() + "\n")
+        sys.stdout.flush()
+
+    try:
+        return 0 if _run(job, surroundings, tell).state in (State.DONE, State.VERIFIED) else 1
+    except JobFailedError as error:
+        _say(f"{error}\n")
+        return 1
+
+
+def _run(job: AnyJob, surroundings: Surroundings, tell: Callable[[Record], object]) -> Record:
+    """Run a job that has a record; those that go on after it tell it themselves."""
+    if isinstance(job, jobs.RestoreJob):
+        return run_restore(job, surroundings, tell)
+    if isinstance(job, jobs.StandbyJob):
+        return run_standby(job, surroundings, tell, time.sleep)
+    if isinstance(job, jobs.BackupJob):
+        record = run_backup(job, surroundings)
+    elif isinstance(job, jobs.VerifyJob):
+        record = run_verify(job, surroundings)
+    elif isinstance(job, jobs.LogicalJob):
+        record = run_logical(job, surroundings)
+    elif isinstance(job, jobs.BinlogJob):
+        record = run_binlog(job, surroundings, time.sleep)
+    elif isinstance(job, jobs.CopyJob):
+        record = run_copy(job, surroundings)
+    else:
+        raise TypeError(f"no such job: {job!r}")
     _ignore_signals()
-    metrics.ended(record)
-    if record.reason is not None:
-        _say(f"backup {record.backup_id} of {record.source} failed: {record.reason}\n")
-    sys.stdout.write(record.to_json() + "\n")
-    return 0 if record.state is State.DONE else 1
+    tell(record)
+    return record
 
 
-def parse_arguments(arguments: Sequence[str] | None) -> BackupJob:
-    """The job that the command line describes; ends the process with 2 for a wrong one."""
-    parser = argparse.ArgumentParser(prog="runner", description="Back up a MariaDB server into a volume.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    backup = commands.add_parser("backup", help="one full physical backup, streamed and compressed")
-    backup.add_argument("--source", required=True, help="name of the database, for the record")
-    backup.add_argument("--backup-id", required=True, help="name of the folder that is made")
-    backup.add_argument("--target", required=True, type=Path, help="root of the volume")
-    backup.add_argument("--socket", required=True, type=Path, help="the server's Unix socket")
-    backup.add_argument("--defaults-file", required=True, type=Path, help="MySQL option file of mode 0600")
-    values = vars(parser.parse_args(arguments))
-    del values["command"]
-    return BackupJob(**values)
+def _promote(job: jobs.PromoteJob) -> int:
+    try:
+        run_promote(job, time.sleep)
+    except JobFailedError as error:
+        _say(f"{error}\n")
+        return 1
+    return 0
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
     _ignore_signals()  # a second one must not disturb the clean-up
-    raise BackupFailedError("terminated")
+    raise TerminatedError
 
 
 def _ignore_signals() -> None:

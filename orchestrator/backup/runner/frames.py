@@ -1,0 +1,139 @@
+"""The wire between the source's half of a backup and the container: one request line, then frames until the end.
+
+A frame is one byte of kind, four bytes of length (big-endian) and the content. A stream counts as whole only if the
+frame `E` came; a connection that merely ends has failed.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .decoding import decode
+from .errors import Code, JobFailedError
+from .jobs import BackupRequest, TableDetail
+from .mariadb_backup import Produced
+
+VERSION = 1
+MAX_REQUEST = 1 << 16
+_HEADER = struct.Struct(">cI")
+_MAX_FRAME = 1 << 28
+
+DATA = b"D"  # bytes of the stored stream
+PROGRESS = b"P"  # JSON: [bytes so far, bytes expected or null]; at least once a second, so silence is a failure
+END = b"E"  # JSON of `Produced`
+FAILED = b"F"  # JSON: {"code", "reason"}
+
+Write = Callable[[bytes], object]
+ReadExactly = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    code: Code
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RequestLine:
+    version: int
+    from_lsn: int | None
+    recipients: tuple[str, ...]
+    throttle: int | None
+    table_detail: TableDetail
+
+
+def request_line(request: BackupRequest) -> bytes:
+    """What the container sends."""
+    return json.dumps({"version": VERSION, **asdict(request)}).encode() + b"\n"
+
+
+def parse_request(line: bytes) -> BackupRequest:
+    """What the source makes of it.
+
+    Raises:
+        ValueError: not a request, or of another version.
+    """
+    if not line.endswith(b"\n"):
+        raise ValueError("the request does not end")
+    found = decode(_RequestLine, json.loads(line), "the request")
+    if found.version != VERSION:
+        raise ValueError(f"the request is of version {found.version}; this side speaks {VERSION}")
+    return BackupRequest(
+        from_lsn=found.from_lsn,
+        recipients=found.recipients,
+        throttle=found.throttle,
+        table_detail=found.table_detail,
+    )
+
+
+class FrameWriter:
+    """The source's side."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+
+    def data(self, data: bytes) -> None:
+        """Part of the stream."""
+        self._frame(DATA, data)
+
+    def progress(self, raw: int, expected: int | None) -> None:
+        """Counts so far."""
+        self._frame(PROGRESS, json.dumps([raw, expected]).encode())
+
+    def end(self, produced: Produced) -> None:
+        """All went well."""
+        self._frame(END, json.dumps(asdict(produced)).encode())
+
+    def failed(self, error: JobFailedError) -> None:
+        """It did not."""
+        self._frame(FAILED, json.dumps({"code": error.code, "reason": str(error)}).encode())
+
+    def _frame(self, kind: bytes, content: bytes) -> None:
+        self._write(_HEADER.pack(kind, len(content)))
+        self._write(content)
+
+
+def read_frames(
+    read: ReadExactly, *, data: Callable[[bytes], object], progress: Callable[[int, int | None], object]
+) -> Produced:
+    """The container's side: everything up to the end.
+
+    Raises:
+        JobFailedError: the source failed, broke off, or speaks something else.
+        OSError: `data` could not be written.
+    """
+    while True:
+        kind, length = _HEADER.unpack(read(_HEADER.size))
+        if length > _MAX_FRAME:
+            raise JobFailedError(Code.SOURCE_LOST, "the source speaks something else than `runner send`")
+        content = read(length)
+        if kind == DATA:
+            data(content)
+        elif kind == PROGRESS:
+            raw, expected = _json(content)
+            progress(raw, expected)
+        elif kind == END:
+            return _decoded(Produced, content)
+        elif kind == FAILED:
+            failure = _decoded(_Failure, content)
+            raise JobFailedError(failure.code, f"at the source: {failure.reason}")
+        else:
+            raise JobFailedError(Code.SOURCE_LOST, "the source speaks something else than `runner send`")
+
+
+def _decoded(cls: type[Any], content: bytes) -> Any:
+    try:
+        return decode(cls, _json(content), "the source's answer")
+    except ValueError as error:
+        raise JobFailedError(Code.SOURCE_LOST, str(error)) from error
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise JobFailedError(Code.SOURCE_LOST, f"the source's answer is no JSON: {error}") from error

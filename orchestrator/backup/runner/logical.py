@@ -1,0 +1,179 @@
+"""The logical job: a consistent dump in SQL, one file per table, by mydumper; and how such a dump is loaded.
+
+mydumper's files (version 0.10): `DB-schema-create.sql`, `DB.TABLE-schema.sql`, `DB.TABLE.sql` with the rows,
+`DB.TABLE-schema-triggers.sql`, `DB.VIEW-schema-view.sql`, `DB-schema-post.sql` with routines and events, and `metadata`
+with the position in the binary logs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .attempt import Attempt, Result, Surroundings
+from .chain import StoredBackup
+from .directio import DirectWriter
+from .errors import Code, JobFailedError
+from .extract import reading_commands
+from .jobs import LogicalJob, RestoreJob, Server
+from .mariadb_backup import storing_commands, tool_versions
+from .pipeline import feed, produce, run
+from .progress import Progress
+from .record import ENCRYPTED_SUFFIX, SUMS_NAME, Kind, Record, ServerFacts
+from .server import LARGEST_PACKET, RunningServer, private_server
+from .sql import client_options
+from .volume import check_secret, read_sums, write_sums
+
+METADATA = "metadata"
+_PLAIN = "plain"
+_OWN_SCHEMAS = r"^(?!(mysql|sys|performance_schema|information_schema)\.)"
+_POSITION = re.compile(r"SHOW MASTER STATUS:\s+Log: (?P<file>\S+)\s+Pos: (?P<position>\d+)\s+GTID:(?P<gtid>[ \S]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class DumpFile:
+    """A file of a dump. `order` is that of loading; `database` is None for the one that makes a database."""
+
+    name: str
+    order: int
+    database: str | None
+    table: str | None
+
+
+def run_logical(job: LogicalJob, surroundings: Surroundings) -> Record:
+    """Make the dump; its record."""
+    return Attempt(job, Kind.LOGICAL, surroundings).run(lambda folder: _dump(job, surroundings.progress, folder))
+
+
+def classify(name: str) -> DumpFile | None:
+    """What a file of mydumper's holds; None for what is not loaded. `name` is without our own suffixes."""
+    stem, dot, suffix = name.rpartition(".")
+    if not dot or suffix != "sql":
+        return None
+    for order, ending in ((0, "-schema-create"), (4, "-schema-post"), (5, "-schema-triggers"), (3, "-schema-view")):
+        if stem.endswith(ending):
+            database, _, table = stem.removesuffix(ending).partition(".")
+            return DumpFile(name, order, database if order else None, table or None)
+    database, _, table = stem.removesuffix("-schema").partition(".")
+    return DumpFile(name, 1 if stem.endswith("-schema") else 2, database, table or None)
+
+
+def _dump(job: LogicalJob, progress: Progress, folder: Path) -> Result:
+    check_secret(job.server.defaults_file, "credentials file")
+    plain = folder / _PLAIN
+    run((*_dump_command(job.server), "--outputdir", str(plain)))
+    metadata = plain / METADATA
+    if not metadata.exists():  # it is renamed from metadata.partial at a good end
+        raise JobFailedError(Code.TOOL_FAILED, "mydumper ended without saying that the dump is whole")
+    facts = parse_metadata(metadata.read_text())
+    progress.expected_raw = sum(path.stat().st_size for path in plain.iterdir())
+    sums: dict[str, str] = {}
+    tables = set()
+    for path in sorted(plain.iterdir()):
+        found = classify(path.name)
+        if found is not None and found.order == 1:
+            tables.add(found.table)
+        sums |= _store(path, folder, job.recipients, progress)
+        path.unlink()
+    plain.rmdir()
+    return Result(
+        facts=facts,
+        files=(write_sums(folder, sums),),
+        recipients=job.recipients,
+        tables=len(tables),
+        tools=tool_versions("mydumper", "zstd", *(("age",) if job.recipients else ())),
+    )
+
+
+def _dump_command(server: Server) -> tuple[str, ...]:
+    where = (f"--socket={server.socket}",)
+    if server.host is not None:
+        where = (f"--host={server.host}", f"--port={server.port}")
+    tls = ("--ssl", f"--ca={server.ssl_ca}") if server.ssl_ca is not None else ()
+    what = ("--regex", _OWN_SCHEMAS, "--triggers", "--events", "--routines", "--build-empty-files", "--threads=2")
+    return ("mydumper", f"--defaults-file={server.defaults_file}", *where, *tls, *what)
+
+
+def parse_metadata(text: str) -> ServerFacts:
+    """The dump's position, as mydumper notes it."""
+    match = _POSITION.search(text)
+    if match is None:
+        return ServerFacts()
+    return ServerFacts(
+        binlog_file=match["file"], binlog_position=int(match["position"]), gtid=match["gtid"].strip() or None
+    )
+
+
+def _store(path: Path, folder: Path, recipients: tuple[str, ...], progress: Progress) -> dict[str, str]:
+    """Compress and encrypt one file; its SHA-256 by its name."""
+    name = f"{path.name}.zst{ENCRYPTED_SUFFIX if recipients else ''}"
+    raw, stored = progress.bytes_raw, progress.bytes_stored
+    with DirectWriter(folder / name) as writer:
+        produce(
+            (("cat", str(path)), *storing_commands(recipients)),
+            writer.write,
+            progress=lambda count: progress.update(raw=raw + count, stored=stored + writer.bytes_written),
+        )
+        digest = writer.finish()
+    return {name: digest}
+
+
+def restore_dump(item: StoredBackup, job: RestoreJob, data: Path, progress: Progress) -> Result:
+    """Make a new data directory and load the dump, or one table of it.
+
+    Raises:
+        JobFailedError: a file is missing, damaged, or can't be decrypted; no such table.
+    """
+    sums = read_sums(item.folder, item.record)
+    if item.record.recipients and job.identity is None:
+        raise JobFailedError(Code.WRONG_KEY, f"dump {item.record.backup_id} is encrypted; give --identity")
+    if job.identity is not None:
+        check_secret(job.identity, "identity file")
+    wanted = _wanted(sums, job.table)
+    data.mkdir(mode=0o700)
+    options = ("--auth-root-authentication-method=normal", "--skip-test-db")
+    run(("mariadb-install-db", "--no-defaults", f"--datadir={data}", *options, "--user=root"))
+    progress.expected_raw = sum(
+        (item.folder / name).stat().st_size for _, name in wanted if (item.folder / name).exists()
+    )
+    with private_server(data) as server:
+        for file, name in wanted:
+            path = item.folder / name
+            _load(server, path, file.database, digest=sums[name], identity=job.identity, progress=progress)
+        with server.session() as session:
+            version = session.value("SELECT VERSION()")
+    return Result(facts=ServerFacts(server_version=version), tools=tool_versions("mariadbd"), restored_to=None)
+
+
+def _wanted(names: Iterable[str], table: str | None) -> list[tuple[DumpFile, str]]:
+    """The files to load, in order."""
+    found = [(file, name) for name in names if (file := classify(_plain_name(name))) is not None and name != SUMS_NAME]
+    if table is not None:
+        database, _, _ = table.partition(".")
+        kept = [(file, name) for file, name in found if file.table and f"{file.database}.{file.table}" == table]
+        if not kept:
+            raise JobFailedError(Code.BACKUP_CHAIN, f"the dump has no table {table}")
+        found = kept + [(file, name) for file, name in found if _plain_name(name) == f"{database}-schema-create.sql"]
+    return sorted(found, key=lambda pair: (pair[0].order, pair[1]))
+
+
+def _plain_name(name: str) -> str:
+    return name.removesuffix(ENCRYPTED_SUFFIX).removesuffix(".zst")
+
+
+def _load(
+    server: RunningServer, path: Path, database: str | None, *, digest: str, identity: Path | None, progress: Progress
+) -> None:
+    client = ("mariadb", *client_options(server.address), "--binary-mode", f"--max-allowed-packet={LARGEST_PACKET}")
+    commands = (*reading_commands(identity), (*client, *((database,) if database else ())))
+    before = progress.bytes_raw
+    try:
+        fed = feed(path, commands, progress=lambda count: progress.update(raw=before + count))
+    except FileNotFoundError as error:
+        raise JobFailedError(Code.BACKUP_DAMAGED, f"{error.filename} is missing") from error
+    if fed.sha256 != digest:
+        raise JobFailedError(Code.BACKUP_DAMAGED, f"{path} is not what was written: its SHA-256 differs")
+    if fed.failure is not None:
+        raise fed.failure

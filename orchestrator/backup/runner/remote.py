@@ -1,0 +1,141 @@
+"""The container's half of a streamed backup: reach the source by ssh or TLS, ask, and take what comes."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from .errors import Code, JobFailedError
+from .frames import read_frames, request_line
+from .jobs import BackupRequest, Ssh, Tls
+from .mariadb_backup import Produced
+from .pipeline import Sink
+from .volume import check_secret
+
+SILENCE_SECONDS = 60.0  # the source sends a frame each second
+CONNECT_SECONDS = 30.0
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Both directions; `receive` gives up to so many bytes, none at the end. `farewell` says why it ended."""
+
+    send: Callable[[bytes], object]
+    receive: Callable[[int], bytes]
+    farewell: Callable[[], str]
+
+
+def receive_backup(
+    origin: Ssh | Tls, request: BackupRequest, sink: Sink, report: Callable[[int, int | None], object]
+) -> Produced:
+    """Ask the source for a backup and give its stream to `sink`.
+
+    Raises:
+        JobFailedError: the source can't be reached, refused, failed, or broke off.
+        OSError: `sink` could not write.
+    """
+    connect = _over_ssh(origin) if isinstance(origin, Ssh) else _over_tls(origin)
+    with connect as connection:
+        try:
+            connection.send(request_line(request))
+        except OSError as error:
+            raise _lost(connection, error) from error
+        return read_frames(lambda count: _exactly(connection, count), data=sink, progress=report)
+
+
+def _exactly(connection: Connection, count: int) -> bytes:
+    parts: list[bytes] = []
+    missing = count
+    while missing:
+        try:
+            data = connection.receive(min(missing, _CHUNK_BYTES))
+        except OSError as error:
+            raise _lost(connection, error) from error
+        if not data:
+            raise _lost(connection, None)
+        parts.append(data)
+        missing -= len(data)
+    return b"".join(parts)
+
+
+def _lost(connection: Connection, error: OSError | None) -> JobFailedError:
+    why = "" if error is None else f" ({error.strerror or error})"
+    said = connection.farewell()
+    return JobFailedError(Code.SOURCE_LOST, f"the source broke off{why}{': ' if said else ''}{said}")
+
+
+@contextmanager
+def _over_ssh(origin: Ssh) -> Iterator[Connection]:
+    check_secret(origin.key, "ssh key")
+    options = {
+        "BatchMode": "yes",
+        "IdentitiesOnly": "yes",
+        "StrictHostKeyChecking": "yes",
+        "UserKnownHostsFile": str(origin.known_hosts),
+        "GlobalKnownHostsFile": "/dev/null",
+        "ConnectTimeout": str(int(CONNECT_SECONDS)),
+        "ServerAliveInterval": "15",
+        "ServerAliveCountMax": "4",
+    }
+    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    command = ["ssh", "-F", "none", "-T", "-p", str(origin.port), "-i", str(origin.key), *words, origin.destination]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if process.stdin is None or process.stdout is None or process.stderr is None:
+        raise ValueError("ssh was started without pipes")
+    stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+
+    def send(data: bytes) -> None:
+        stdin.write(data)
+        stdin.flush()
+
+    def farewell() -> str:
+        process.kill()
+        return " ".join(stderr.read().decode(errors="replace").split())[-500:]
+
+    try:
+        yield Connection(send=send, receive=lambda count: _read_pipe(stdout.fileno(), count), farewell=farewell)
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (stdout, stderr):
+            pipe.close()
+        try:
+            stdin.close()
+        except BrokenPipeError:
+            process.poll()
+
+
+def _read_pipe(descriptor: int, count: int) -> bytes:
+    ready = select.poll()  # select(2) fails on a descriptor above 1023
+    ready.register(descriptor, select.POLLIN)
+    if not ready.poll(SILENCE_SECONDS * 1000):
+        raise TimeoutError(0, f"silent for {SILENCE_SECONDS:.0f} s")
+    return os.read(descriptor, count)
+
+
+@contextmanager
+def _over_tls(origin: Tls) -> Iterator[Connection]:
+    check_secret(origin.key, "TLS key")
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(origin.ca))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(origin.cert, origin.key)
+    try:
+        plain = socket.create_connection((origin.host, origin.port), timeout=CONNECT_SECONDS)
+    except OSError as error:
+        text = f"{origin.host}:{origin.port} can't be reached: {error.strerror or error}"
+        raise JobFailedError(Code.SOURCE_LOST, text) from error
+    with plain:
+        try:
+            connected = context.wrap_socket(plain, server_hostname=origin.host)
+        except OSError as error:  # ssl's errors are among them
+            raise JobFailedError(Code.SOURCE_DENIED, f"TLS with {origin.host}:{origin.port}: {error}") from error
+        with connected:
+            connected.settimeout(SILENCE_SECONDS)
+            yield Connection(send=connected.sendall, receive=connected.recv, farewell=lambda: "")
