@@ -22,7 +22,7 @@ readonly -A UNITS=(
     [prometheus-node-exporter]=prometheus-node-exporter [victoria-metrics]=victoria-metrics
     [openvswitch-switch]=openvswitch-switch [influxdb]=influxdb [graphite-carbon]=carbon-cache
     [zabbix-server-pgsql]=zabbix-server [postgresql]=postgresql [lxcfs]=lxcfs
-    [openssh-server]=ssh
+    [mariadb-server]=mariadb [openssh-server]=ssh
 )
 readonly NO_CLUSTER=/etc/postgresql-common/createcluster.d/vdbmon.conf
 
@@ -87,6 +87,12 @@ find_missing() {
     need ssh openssh-client
     need sshd openssh-server
     need fio fio
+    need mariadbd mariadb-server
+    need mariadb-backup mariadb-backup
+    need mydumper mydumper
+    need age age
+    need restic restic
+    need zstd zstd
     need systemd-analyze systemd
 }
 

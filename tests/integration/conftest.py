@@ -13,6 +13,7 @@ from orchestrator.images import ensure_backup_image
 from orchestrator.ledger import Ledger, open_ledger
 from tests.support.dockerd import OwnDockerd, import_busybox, own_dockerd_online
 from tests.support.dockerd import own_dockerd as run_dockerd
+from tests.support.mariadb import make_age_key, make_data_dir
 from tests.support.postgresql import PostgreSQL
 from tests.support.postgresql import postgresql as run_postgresql
 
@@ -81,3 +82,17 @@ def ledger(ledger_url: str) -> Iterator[Ledger]:
     opened = open_ledger(ledger_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def empty_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of a new MariaDB server, for tests to copy."""
+    data = tmp_path_factory.mktemp("mariadb") / "data"
+    make_data_dir(data)
+    return data
+
+
+@pytest.fixture(scope="session")
+def age_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a private key of age; `recipients` beside it has the public one."""
+    return make_age_key(tmp_path_factory.mktemp("age"))

@@ -267,7 +267,7 @@ def test_a_backup_keeps_its_write_limit_and_restores_to_the_same_rows(
     assert Record.from_json((folder / "record.json").read_text()) == record
     assert (folder / "backup.xb.zst").stat().st_size == record.bytes_stored
     with (folder / "backup.xb.zst").open("rb") as stream:
-        assert hashlib.file_digest(stream, "sha256").hexdigest() == record.sha256
+        assert hashlib.file_digest(stream, "sha256").hexdigest() == record.files[0].sha256
     assert record.bytes_raw > record.bytes_stored > 5 * MIB
     assert (record.source, record.backup_id, record.binlog_file) == ("demo", "b1", "binlog.000001")
     assert record.to_lsn

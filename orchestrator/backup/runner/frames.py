@@ -10,7 +10,7 @@ import json
 import struct
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from .decoding import decode
 from .errors import Code, JobFailedError
@@ -27,6 +27,7 @@ PROGRESS = b"P"  # JSON: [bytes so far, bytes expected or null]; at least once a
 END = b"E"  # JSON of `Produced`
 FAILED = b"F"  # JSON: {"code", "reason"}
 
+T = TypeVar("T")
 Write = Callable[[bytes], object]
 ReadExactly = Callable[[int], bytes]
 
@@ -125,7 +126,7 @@ def read_frames(
             raise JobFailedError(Code.SOURCE_LOST, "the source speaks something else than `runner send`")
 
 
-def _decoded(cls: type[Any], content: bytes) -> Any:
+def _decoded(cls: type[T], content: bytes) -> T:
     try:
         return decode(cls, _json(content), "the source's answer")
     except ValueError as error:

@@ -88,7 +88,7 @@ def _dump(job: LogicalJob, progress: Progress, folder: Path) -> Result:
 
 
 def _dump_command(server: Server) -> tuple[str, ...]:
-    where = (f"--socket={server.socket}",)
+    where: tuple[str, ...] = (f"--socket={server.socket}",)
     if server.host is not None:
         where = (f"--host={server.host}", f"--port={server.port}")
     tls = ("--ssl", f"--ca={server.ssl_ca}") if server.ssl_ca is not None else ()

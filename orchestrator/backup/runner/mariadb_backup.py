@@ -27,6 +27,7 @@ LOG_NAME = "backup.log"
 LSN_FOLDER = "lsn"
 INFO_NAMES = ("xtrabackup_info", "mariadb_backup_info")  # the second since MariaDB 11.1
 _DENIED = ("Access denied", "1045")
+_LOG_COPY_MILLISECONDS = 50  # commits wait for the log's copy at the end; by default it looks once a second
 _EXPECTED = "SELECT SUM(file_size) FROM information_schema.innodb_sys_tablespaces"
 
 Report = Callable[[int, int | None], object]
@@ -104,6 +105,7 @@ def backup_command(server: Server, request: BackupRequest, lsn_folder: Path) -> 
         "--stream=xbstream",
         f"--socket={server.socket}",
         f"--extra-lsndir={lsn_folder}",
+        f"--log-copy-interval={_LOG_COPY_MILLISECONDS}",
         f"--target-dir={lsn_folder}",  # takes nothing while streaming, but must be named
     ]
     if request.from_lsn is not None:

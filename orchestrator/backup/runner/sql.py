@@ -62,6 +62,7 @@ class Session:
                 stderr=self._messages,
             )
         except OSError as error:
+            self._messages.close()
             raise JobFailedError(Code.TOOL_FAILED, f"{program} can't be started: {error.strerror}") from error
 
     def query(self, *statements: str) -> list[Row]:

@@ -98,6 +98,7 @@ def compare_tables(session: Session, expected: Sequence[TableFacts]) -> None:
     Raises:
         JobFailedError: one is not there, or differs.
     """
+    session.query("START TRANSACTION")  # each table is read from a savepoint
     for table in expected:
         detail = TableDetail.ROWS if table.checksum is None else TableDetail.CHECKSUMS
         found = table_facts(session, table.database, table.name, detail)

@@ -1,0 +1,222 @@
+"""Binary logs of a real server fetched and followed, gaps in them, a standby, and a second copy elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.backup.runner.errors import Code
+from orchestrator.backup.runner.record import Record, State
+from tests.support.mariadb import (
+    MariaDB,
+    backup,
+    chain,
+    checksums,
+    common,
+    fill,
+    restored_checksums,
+    run_job,
+    runner_command,
+    runner_environment,
+    source,
+    write_load,
+)
+from tests.support.wait import wait_until
+
+
+@pytest.fixture
+def shop(tmp_path: Path, empty_data: Path) -> Iterator[MariaDB]:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    with source(folder, empty_data, listen=True) as server:
+        fill(server, 500)
+        yield server
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    made = tmp_path / "volume"
+    made.mkdir()
+    return made
+
+
+def fetch(server: MariaDB, volume: Path) -> Record:
+    return run_job("binlog", *common(volume, "log"), *server.reach(), "--until-now")
+
+
+def write(server: MariaDB) -> None:
+    server.sql("UPDATE shop.items SET name = UUID() WHERE id < 10", "FLUSH BINARY LOGS")
+
+
+def same_logs(server: MariaDB, folder: Path) -> bool:
+    logs = sorted(path.name for path in server.data.glob("binlog.0*"))
+    return all(
+        (folder / name).exists() and (folder / name).read_bytes() == (server.data / name).read_bytes() for name in logs
+    )
+
+
+def test_logs_come_byte_for_byte_and_a_second_run_goes_on(shop: MariaDB, volume: Path) -> None:
+    write(shop)
+    first = fetch(shop, volume)
+    assert first.reason is None, first.reason
+    write(shop)
+    second = fetch(shop, volume)
+    assert second.reason is None, second.reason
+    assert same_logs(shop, volume / "log")
+    assert (first.first_binlog_file, second.first_binlog_file) == ("binlog.000001", "binlog.000001")
+    assert (first.binlog_file, second.binlog_file) == ("binlog.000002", "binlog.000003")
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=volume / "log", check=True)
+    assert len((volume / "log/SHA256SUMS").read_text().splitlines()) == 2
+    assert not (volume / "log/.fetching").exists()
+
+
+def test_a_follower_keeps_up_until_it_is_told_to_stop(shop: MariaDB, volume: Path) -> None:
+    command = runner_command("binlog", *common(volume, "log"), *shop.reach())
+    with subprocess.Popen(command, env=runner_environment(), stdout=subprocess.PIPE) as running:
+        with write_load(shop):
+            wait_until((volume / "log/record.json").exists, deadline=30, what="it follows")
+            write(shop)
+        wait_until(lambda: same_logs(shop, volume / "log"), deadline=30, what="it has all")
+        assert (volume / "metrics/lag.prom").read_text().startswith("vdbmon_backup_lag_seconds ")
+        running.send_signal(signal.SIGTERM)
+        output, _ = running.communicate(timeout=30)
+    assert running.returncode == 0
+    record = Record.from_json(output.decode().splitlines()[-1])
+    assert record.state is State.DONE
+    assert same_logs(shop, volume / "log")
+
+
+def test_logs_purged_before_they_were_fetched_are_a_gap(shop: MariaDB, volume: Path) -> None:
+    assert fetch(shop, volume).reason is None
+    for _ in range(3):
+        write(shop)
+    shop.sql("PURGE BINARY LOGS TO 'binlog.000004'")
+    record = fetch(shop, volume)
+    assert record.code == Code.BINLOG_GAP
+    assert "no longer at the source, whose oldest is binlog.000004" in (record.reason or "")
+    assert (volume / "log/binlog.000001").exists()
+    assert 'vdbmon_backup_state{state="failed"} 1' in (volume / "metrics/backup.prom").read_text()
+
+
+@pytest.mark.parametrize(
+    ("harm", "outcome"),
+    [
+        ("missing", (Code.BINLOG_GAP, "binary log binlog.000002 is missing")),
+        ("cut", (Code.BINLOG_DAMAGED, "binlog.000002 is not what was fetched")),
+        ("flipped", (Code.BINLOG_DAMAGED, "binlog.000002 is not what was fetched")),
+        ("early", (Code.BINLOG_ENDS_EARLY, "are known up to")),
+    ],
+    ids=["missing", "cut", "flipped", "early"],
+)
+def test_a_gap_in_the_logs_stops_a_restore(
+    harm: str, outcome: tuple[Code, str], shop: MariaDB, volume: Path, tmp_path: Path
+) -> None:
+    code, reason = outcome
+    backup(shop, volume, "full")
+    for _ in range(2):
+        write(shop)
+    assert fetch(shop, volume).reason is None
+    path = volume / "log/binlog.000002"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    until = "--until-time=2036-01-01 00:00:00" if harm == "early" else "--until-position=binlog.000003:4"
+    if harm == "missing":
+        path.unlink()
+    elif harm != "early":
+        path.write_bytes(content[:-50] if harm == "cut" else content)
+    target = tmp_path / "target"
+    target.mkdir()
+    logs = f"--binlogs={volume / 'log'}"
+    record = run_job("restore", *common(target, "r1"), *chain(volume, "full"), logs, until)
+    assert record.code == code, record.reason
+    assert reason in (record.reason or "")
+    assert not (target / "r1").exists()
+
+
+def test_a_standby_follows_and_is_promoted(shop: MariaDB, volume: Path, tmp_path: Path) -> None:
+    backup(shop, volume, "full")
+    shop.sql("UPDATE shop.items SET name = 'since the backup' WHERE id = 1")
+    target, socket = tmp_path / "target", Path(f"/tmp/vdbmon-standby-{shop.port}")  # noqa: S108 - a socket's path is short
+    target.mkdir()
+    reach = ("--host=127.0.0.1", f"--port={shop.port}", f"--defaults-file={shop.credentials}")
+    serve = ("--server-id=77", f"--serve={socket}")
+    command = runner_command("standby", *common(target, "s1"), *chain(volume, "full"), *reach, *serve)
+    with subprocess.Popen(command, env=runner_environment(), stdout=subprocess.PIPE) as running:
+        try:
+            assert running.stdout is not None
+            record = Record.from_json(running.stdout.readline().decode())
+            assert (record.state, record.reason) == (State.DONE, None)
+            wait_until(socket.exists, deadline=30, what="the standby runs")
+            wait_until(lambda: checksums(socket) == checksums(shop.socket), deadline=30, what="the standby has all")
+            lag = target / "metrics/lag.prom"
+            wait_until(
+                lambda: lag.exists() and float(lag.read_text().split()[1]) < 10, deadline=30, what="it tells its lag"
+            )
+            promote = runner_command("promote", *common(target, "s1"), f"--serve={socket}")
+            subprocess.run(promote, env=runner_environment(), check=True, timeout=60)
+            shop.sql("UPDATE shop.items SET name = 'after the promotion' WHERE id = 2")
+            sql_there(socket, "INSERT INTO shop.items (name) VALUES ('written there')")
+            assert "after the promotion" not in sql_there(socket, "SELECT name FROM shop.items WHERE id = 2")
+        finally:
+            running.send_signal(signal.SIGTERM)
+            running.wait(60)
+    assert running.returncode == 0
+
+
+def sql_there(socket: Path, statement: str) -> str:
+    command = ["mariadb", "--no-defaults", f"--socket={socket}", "--user=root", "-BNe", statement]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_second_copy_is_read_back_and_restores_when_the_first_is_lost(
+    shop: MariaDB, volume: Path, tmp_path: Path
+) -> None:
+    full = backup(shop, volume, "full")
+    password = tmp_path / "password"
+    password.touch(mode=0o600)
+    password.write_text("another secret\n")
+    job, repository = tmp_path / "job", tmp_path / "elsewhere"
+    job.mkdir()
+    options = (f"--to={repository}", f"--password-file={password}")
+    record = run_job("copy", *common(job, "c1"), *chain(volume, "full"), *options)
+    assert record.reason is None, record.reason
+    assert (record.parent, record.bytes_stored) == ("full", full.bytes_stored)
+    assert "vdbmon_backup_last_copy_timestamp_seconds " in (job / "metrics/copy.prom").read_text()
+
+    before = checksums(shop.socket)
+    shutil.rmtree(volume)
+    restic = ["restic", "--repo", str(repository), "--password-file", str(password), "--no-cache"]
+    subprocess.run([*restic, "restore", "latest", "--target", str(tmp_path / "back")], check=True, capture_output=True)
+    back = tmp_path / "back" / volume.relative_to("/")
+    target = tmp_path / "target"
+    target.mkdir()
+    restored = run_job("restore", *common(target, "r1"), *chain(back, "full"))
+    assert restored.reason is None, restored.reason
+    assert restored_checksums(target, restored) == before
+
+
+def test_a_damaged_repository_fails_the_copy(shop: MariaDB, volume: Path, tmp_path: Path) -> None:
+    backup(shop, volume, "full")
+    password = tmp_path / "password"
+    password.touch(mode=0o600)
+    password.write_text("another secret\n")
+    job, repository = tmp_path / "job", tmp_path / "elsewhere"
+    job.mkdir()
+    options = (f"--to={repository}", f"--password-file={password}")
+    assert run_job("copy", *common(job, "c1"), *chain(volume, "full"), *options).reason is None
+    for pack in (repository / "data").rglob("*"):
+        if pack.is_file():
+            pack.chmod(0o600)
+            content = bytearray(pack.read_bytes())
+            content[len(content) // 2] ^= 1
+            pack.write_bytes(content)
+    record = run_job("copy", *common(job, "c2"), *chain(volume, "full"), *options)
+    assert record.state is State.FAILED
+    assert json.loads(record.to_json())["code"] in (Code.COPY_FAILED, Code.TOOL_FAILED)
+    assert not (job / "c2").exists()

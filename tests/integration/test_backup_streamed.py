@@ -1,0 +1,162 @@
+"""Backups that the source streams to the container: over ssh by a forced command, over TLS with both certificates."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+
+from orchestrator.backup.runner.errors import Code
+from orchestrator.backup.runner.record import State
+from tests.support.mariadb import (
+    MariaDB,
+    chain,
+    checksums,
+    common,
+    fill,
+    restored_checksums,
+    run_job,
+    runner_command,
+    runner_environment,
+    source,
+)
+from tests.support.servers import free_port, process
+from tests.support.wait import wait_until
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Options by which a job reaches the source; `replace` is one of them made wrong."""
+
+    options: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, empty_data: Path) -> Iterator[MariaDB]:
+    with source(tmp_path_factory.mktemp("source"), empty_data) as server:
+        fill(server, 10_000)
+        yield server
+
+
+def key(path: Path) -> Path:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ssh(shop: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reached]:
+    """An sshd of our own, whose only key may make backups of the source and nothing else."""
+    folder, port = tmp_path_factory.mktemp("ssh"), free_port()
+    host, user, stranger = key(folder / "host"), key(folder / "user"), key(folder / "stranger")
+    environment = runner_environment()
+    send = ["env", f"PYTHONPATH={environment['PYTHONPATH']}", f"PATH={environment['PATH']}"]
+    command = shlex.join([*send, *runner_command("send", *shop.reach())]).replace('"', '\\"')
+    (folder / "authorized").write_text(f'restrict,command="{command}" {(folder / "user.pub").read_text()}')
+    (folder / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {folder}/authorized\n"
+        f"PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
+    )
+    Path("/run/sshd").mkdir(exist_ok=True)
+    with process(["/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "config")], folder / "log") as server:
+        known = folder / "known"
+        known.write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
+        wait_until(lambda: "listening" in (folder / "log").read_text(), deadline=20, what="sshd listens")
+        assert server.poll() is None
+        options = ("--ssh=root@127.0.0.1", f"--ssh-port={port}", f"--ssh-known-hosts={known}")
+        yield Reached((*options, f"--ssh-key={user}"), (*options, f"--ssh-key={stranger}"))
+
+
+@pytest.fixture(scope="module")
+def tls(shop: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reached]:
+    """`runner send --listen` beside the source."""
+    folder = tmp_path_factory.mktemp("tls")
+    ours, other = trustme.CA(), trustme.CA()
+    ours.cert_pem.write_to_path(str(folder / "ca"))
+    for name, authority in (("server", ours), ("client", ours), ("stranger", other)):
+        issued = authority.issue_cert("127.0.0.1")
+        issued.cert_chain_pems[0].write_to_path(str(folder / f"{name}.pem"))
+        issued.private_key_pem.write_to_path(str(folder / f"{name}.key"))
+        (folder / f"{name}.key").chmod(0o600)
+    port = free_port()
+
+    def files(name: str) -> tuple[str, ...]:
+        return (f"--tls-ca={folder / 'ca'}", f"--tls-cert={folder / name}.pem", f"--tls-key={folder / name}.key")
+
+    command = runner_command("send", *shop.reach(), f"--listen=127.0.0.1:{port}", *files("server"))
+    with process(command, folder / "log", runner_environment()):
+        wait_until(lambda: "listening" in (folder / "log").read_text(), deadline=20, what="it listens")
+        yield Reached((f"--tls=127.0.0.1:{port}", *files("client")), (f"--tls=127.0.0.1:{port}", *files("stranger")))
+
+
+@pytest.fixture(params=["ssh", "tls"])
+def reached(request: pytest.FixtureRequest) -> Reached:
+    found: Reached = request.getfixturevalue(request.param)
+    return found
+
+
+def test_a_streamed_chain_restores_to_the_source(
+    reached: Reached, shop: MariaDB, age_key: Path, tmp_path: Path
+) -> None:
+    recipients = f"--recipients={age_key.parent / 'recipients'}"
+    full = run_job("backup", *common(tmp_path, "full"), *reached.options, recipients)
+    assert full.reason is None, full.reason
+    assert full.tables == 3
+    shop.sql("UPDATE shop.items SET name = UUID() WHERE id < 500")
+    more = ("--parent=full", f"--from-lsn={full.to_lsn}", recipients)
+    increment = run_job("backup", *common(tmp_path, "inc1"), *reached.options, *more)
+    assert increment.reason is None, increment.reason
+    assert increment.from_lsn == full.to_lsn
+    record = run_job("restore", *common(tmp_path, "r1"), *chain(tmp_path, "full", "inc1"), f"--identity={age_key}")
+    assert record.reason is None, record.reason
+    assert restored_checksums(tmp_path, record) == checksums(shop.socket)
+
+
+def test_a_stranger_is_refused(reached: Reached, tmp_path: Path) -> None:
+    record = run_job("backup", *common(tmp_path, "b1"), *reached.wrong)
+    assert (record.state, record.code) in [(State.FAILED, Code.SOURCE_DENIED), (State.FAILED, Code.SOURCE_LOST)]
+    assert record.reason
+    assert not (tmp_path / "b1").exists()
+
+
+def test_what_failed_at_the_source_is_the_reason(reached: Reached, shop: MariaDB, tmp_path: Path) -> None:
+    right = shop.credentials.read_text()
+    shop.credentials.write_text("[client]\nuser=vdbmon\npassword=wrong\n")
+    try:
+        record = run_job("backup", *common(tmp_path, "b1"), *reached.options)
+    finally:
+        shop.credentials.write_text(right)
+    assert record.code == Code.SOURCE_DENIED
+    assert (record.reason or "").startswith("at the source: ")
+    assert "Access denied" in (record.reason or "")
+
+
+def test_a_connection_that_breaks_is_no_backup_and_lets_the_server_go(
+    ssh: Reached, shop: MariaDB, tmp_path: Path
+) -> None:
+    command = runner_command("backup", *common(tmp_path, "b1"), *ssh.options, "--throttle=1")
+    stream = tmp_path / ".b1.partial/backup.xb.zst"
+    with subprocess.Popen(command, env=runner_environment(), stdout=subprocess.PIPE) as running:
+        wait_until(lambda: stream.exists() and stream.stat().st_size > 0, deadline=30, what="the backup grows")
+        (child,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGKILL)  # the ssh client
+        output, _ = running.communicate(timeout=60)
+    assert '"code": "source.lost"' in output.decode()
+    assert not (tmp_path / "b1").exists()
+    wait_until(lambda: "vdbmon" not in shop.sql("SHOW PROCESSLIST"), deadline=20, what="the server is let go")
+
+
+def test_the_key_can_ask_for_nothing_else(ssh: Reached) -> None:
+    options = dict(option.removeprefix("--").split("=", 1) for option in ssh.options)
+    command = ["ssh", "-F", "none", "-T", "-p", options["ssh-port"], "-i", options["ssh-key"]]
+    known = ["-o", f"UserKnownHostsFile={options['ssh-known-hosts']}", "-o", "BatchMode=yes"]
+    done = subprocess.run([*command, *known, options["ssh"], "id"], input=b"id\n", capture_output=True, check=False)
+    assert b"uid=" not in done.stdout
+    assert b"the request was refused" in done.stdout
