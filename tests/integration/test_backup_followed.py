@@ -56,9 +56,13 @@ def write(server: MariaDB) -> None:
 
 def same_logs(server: MariaDB, folder: Path) -> bool:
     logs = sorted(path.name for path in server.data.glob("binlog.0*"))
-    return all(
-        (folder / name).exists() and (folder / name).read_bytes() == (server.data / name).read_bytes() for name in logs
-    )
+    return all((folder / name).exists() and content(folder / name) == content(server.data / name) for name in logs)
+
+
+def content(path: Path) -> bytes:
+    """A log without the flag that the server sets in a file's first event as long as it writes it."""
+    whole = path.read_bytes()
+    return whole[:21] + whole[22:]
 
 
 def test_logs_come_byte_for_byte_and_a_second_run_goes_on(shop: MariaDB, volume: Path) -> None:
@@ -68,7 +72,10 @@ def test_logs_come_byte_for_byte_and_a_second_run_goes_on(shop: MariaDB, volume:
     write(shop)
     second = fetch(shop, volume)
     assert second.reason is None, second.reason
-    assert same_logs(shop, volume / "log")
+    for name in ("binlog.000001", "binlog.000002"):
+        assert content(volume / "log" / name) == content(shop.data / name)
+    # The server may have written on in its newest log: it notes a checkpoint some time after a rotation.
+    assert content(shop.data / "binlog.000003").startswith(content(volume / "log/binlog.000003"))
     assert (first.first_binlog_file, second.first_binlog_file) == ("binlog.000001", "binlog.000001")
     assert (first.binlog_file, second.binlog_file) == ("binlog.000002", "binlog.000003")
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=volume / "log", check=True)
@@ -96,7 +103,12 @@ def test_logs_purged_before_they_were_fetched_are_a_gap(shop: MariaDB, volume: P
     assert fetch(shop, volume).reason is None
     for _ in range(3):
         write(shop)
-    shop.sql("PURGE BINARY LOGS TO 'binlog.000004'")
+    # A log that is still sent to a client is not purged; the server notices late that the client is gone.
+    wait_until(
+        lambda: "000003" not in shop.sql("PURGE BINARY LOGS TO 'binlog.000004'", "SHOW BINARY LOGS"),
+        deadline=60,
+        what="the old logs are gone",
+    )
     record = fetch(shop, volume)
     assert record.code == Code.BINLOG_GAP
     assert "no longer at the source, whose oldest is binlog.000004" in (record.reason or "")

@@ -123,6 +123,7 @@ def launch(docker_client: docker.DockerClient, backup_image: str, demo: Demo) ->
                 init=True,
                 network_mode="none",
                 read_only=True,
+                tmpfs={"/tmp": "size=16m,mode=1777"},  # noqa: S108 - the container's own
                 cap_drop=["ALL"],
                 cap_add=["DAC_READ_SEARCH"],
                 security_opt=["no-new-privileges"],

@@ -33,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one job; 0 if it is done, 1 if it failed (the record says why), 2 for a wrong command line."""
     job = parse_arguments(arguments)
     os.umask(0o077)
-    for number in STOP_SIGNALS:
-        signal.signal(number, _terminate)
+    _heed_signals()
     if isinstance(job, jobs.SendJob):
         return run_send(job, _say)
     if isinstance(job, jobs.PromoteJob):
@@ -43,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     metrics.progress(0, 0)
     peaks = PeakWatch()
     peaks.start()
-    surroundings = Surroundings(progress=Progress(_say, metrics), commit=_ignore_signals, peaks=peaks.peaks)
+    surroundings = Surroundings(
+        progress=Progress(_say, metrics), commit=_ignore_signals, resume=_heed_signals, peaks=peaks.peaks
+    )
 
     def tell(record: Record) -> None:
         metrics.ended(record)
@@ -94,6 +95,11 @@ def _promote(job: jobs.PromoteJob) -> int:
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
     _ignore_signals()  # a second one must not disturb the clean-up
     raise TerminatedError
+
+
+def _heed_signals() -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, _terminate)
 
 
 def _ignore_signals() -> None:

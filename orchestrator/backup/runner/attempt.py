@@ -22,11 +22,13 @@ class Surroundings:
     Attributes:
         progress: is told how far it is.
         commit: is called when only the renaming is left; from then on no signal may interrupt.
+        resume: is called by a job that goes on after that, and may be interrupted again.
         peaks: what the container used most.
     """
 
     progress: Progress
     commit: Callable[[], object]
+    resume: Callable[[], object] = lambda: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
     peaks: Callable[[], Peaks | None] = lambda: None

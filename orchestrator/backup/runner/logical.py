@@ -28,6 +28,7 @@ from .volume import check_secret, read_sums, write_sums
 
 METADATA = "metadata"
 _PLAIN = "plain"
+_ROWS = 2  # the order of files with a table's rows; views have none
 _OWN_SCHEMAS = r"^(?!(mysql|sys|performance_schema|information_schema)\.)"
 _POSITION = re.compile(r"SHOW MASTER STATUS:\s+Log: (?P<file>\S+)\s+Pos: (?P<position>\d+)\s+GTID:(?P<gtid>[ \S]*)")
 
@@ -57,7 +58,7 @@ def classify(name: str) -> DumpFile | None:
             database, _, table = stem.removesuffix(ending).partition(".")
             return DumpFile(name, order, database if order else None, table or None)
     database, _, table = stem.removesuffix("-schema").partition(".")
-    return DumpFile(name, 1 if stem.endswith("-schema") else 2, database, table or None)
+    return DumpFile(name, 1 if stem.endswith("-schema") else _ROWS, database, table or None)
 
 
 def _dump(job: LogicalJob, progress: Progress, folder: Path) -> Result:
@@ -73,8 +74,8 @@ def _dump(job: LogicalJob, progress: Progress, folder: Path) -> Result:
     tables = set()
     for path in sorted(plain.iterdir()):
         found = classify(path.name)
-        if found is not None and found.order == 1:
-            tables.add(found.table)
+        if found is not None and found.order == _ROWS:
+            tables.add((found.database, found.table))
         sums |= _store(path, folder, job.recipients, progress)
         path.unlink()
     plain.rmdir()

@@ -87,6 +87,7 @@ class PeakWatch(threading.Thread):
 
     def run(self) -> None:
         """Look about once a second."""
+        self.look()
         while not self._stop.wait(_EVERY_SECONDS):
             self.look()
 
@@ -101,6 +102,7 @@ class PeakWatch(threading.Thread):
 
     def peaks(self) -> Peaks:
         """So far."""
+        self.look()
         return self._peaks
 
     def stop(self) -> None:

@@ -28,6 +28,7 @@ def run_restore(job: RestoreJob, surroundings: Surroundings, tell: Callable[[Rec
     record = attempt.run(lambda folder: _work(job, surroundings, folder))
     tell(record)
     if record.state is State.DONE and job.socket is not None:
+        surroundings.resume()
         serve(job.folder / DATA_NAME, job.socket)
     return record
 

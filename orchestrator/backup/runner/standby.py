@@ -43,6 +43,7 @@ def run_standby(job: StandbyJob, surroundings: Surroundings, tell: Tell, pause: 
     try:
         with private_server(job.folder / DATA_NAME, socket=job.socket, options=options) as server:
             try:
+                surroundings.resume()
                 _replicate(job, record, server)
                 _follow(job, surroundings, server, pause)
             except TerminatedError:  # the usual end; the server is stopped cleanly
