@@ -2,7 +2,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEV := $(VENV)/.dev-installed
 
-.PHONY: up down test lint bench bench-collector bench-sinks bench-place soak
+.PHONY: up down test lint bench bench-collector bench-sinks bench-place bench-backup soak
 
 up: ## install what is missing, start the local stack, run one backup
 	@deploy/local/bootstrap.sh
@@ -38,6 +38,10 @@ bench-sinks: $(DEV) ## every push output with the points of 50 containers, and a
 
 bench-place: $(DEV) ## decisions, plans, hosts used, and the command with 100 hosts; a minute
 	@$(BIN)/python -m tests.bench.place
+
+bench-backup: $(DEV) ## backups in containers and on the host, limits, the source's pace; MB=2048 PAIRS=10: half an hour
+	@deploy/local/bootstrap.sh --test
+	@$(BIN)/python -m tests.bench.backup
 
 soak: $(DEV) ## the agent under churn of real containers; MINUTES=240
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),240)

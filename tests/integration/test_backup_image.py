@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ MIB = 1 << 20
 SECRET_WORD = "hush4711"  # noqa: S105 - of a server that lives for a minute
 PASSWORD = f"it's \\\\ {SECRET_WORD}"  # the quote and the backslash must survive option file, shell and SQL
 TICK_SECONDS = 0.05
+REACH = "--socket /run/source/mysqld.sock --defaults-file /run/secrets/source.cnf"
 CHECKSUM = "CHECKSUM TABLE demo.orders; SELECT COUNT(*) FROM demo.orders"
 RESTORE = f"""
 mkdir /restored /run/mysqld 2>/dev/null || true
@@ -111,13 +112,14 @@ def launch(docker_client: docker.DockerClient, backup_image: str, demo: Demo) ->
         limited: BlockDevice | None = None,
         write_bps: int = 50_000_000,
         credentials: Path = demo.credentials,
+        command: str = f"backup --backup-id b1 {REACH}",
+        also: Sequence[Mount] = (),
     ) -> Container:
         limits: list[Mapping[str, str | int]] = [{"Path": str((limited or volume.device).path), "Rate": write_bps}]
-        arguments = "--source demo --backup-id b1 --target /backup --socket /run/source/mysqld.sock"
         containers.append(
             docker_client.containers.run(
                 backup_image,
-                f"python3 -m runner backup {arguments} --defaults-file /run/secrets/source.cnf".split(),
+                f"python3 -m runner {command} --source demo --target /backup".split(),
                 name=f"vdbmon-test-backup-{uuid.uuid4().hex[:8]}",
                 detach=True,
                 init=True,
@@ -135,6 +137,7 @@ def launch(docker_client: docker.DockerClient, backup_image: str, demo: Demo) ->
                     bind(demo.run, "/run/source", ro=True),
                     bind(credentials, "/run/secrets/source.cnf", ro=True),
                     bind(volume.mountpoint, "/backup"),
+                    *also,
                 ],
             )
         )
@@ -311,6 +314,39 @@ def test_a_stopped_backup_cleans_up_and_lets_the_server_go(demo: Demo, volumes: 
     assert (status, record.state, record.reason) == (1, State.FAILED, "terminated")
     assert left_in(volume) == []
     wait_until(lambda: "vdbmon_backup" not in demo.sql("SHOW PROCESSLIST"), deadline=10, what="its sessions end")
+
+
+def test_a_backup_is_verified_in_a_container_of_the_same_kind(volumes: LoopVolumes, launch: Launch) -> None:
+    shelf, scratch = volumes.create("shelf", 64 * MIB), volumes.create("scratch", 256 * MIB)
+    status, backup = finish(launch(shelf))
+    assert (status, backup.tables) == (0, 1)
+    mount = bind(shelf.mountpoint, "/shelf", ro=True)
+    container = launch(scratch, command="verify --backup-id v1 --backup /shelf/b1", also=[mount])
+    status, record = finish(container)
+    assert (status, record.reason) == (0, None)
+    assert (record.state, record.parent, record.tables) == (State.VERIFIED, "b1", 1)
+    assert record.peaks is not None
+    assert record.peaks.memory
+    assert record.peaks.cpu
+    assert left_in(scratch) == ["v1"]
+    assert [path.name for path in (scratch.mountpoint / "v1").iterdir()] == ["record.json"]
+
+
+def test_a_killed_container_leaves_no_backup_and_the_earlier_one(volumes: LoopVolumes, launch: Launch) -> None:
+    volume = volumes.create("killed", 64 * MIB)
+    assert finish(launch(volume))[0] == 0
+    container = launch(volume, write_bps=MIB, command=f"backup --backup-id b2 {REACH}")
+    stream = volume.mountpoint / ".b2.partial" / "backup.xb.zst"
+    wait_until(lambda: stream.exists() and stream.stat().st_size > MIB, deadline=30, what="the backup grows")
+    container.kill("SIGKILL")
+    assert container.wait(timeout=30)["StatusCode"] == 137
+    assert left_in(volume) == [".b2.partial", "b1"]
+    with (volume.mountpoint / "b1" / "backup.xb.zst").open("rb") as first:
+        record = Record.from_json((volume.mountpoint / "b1" / "record.json").read_text())
+        assert hashlib.file_digest(first, "sha256").hexdigest() == record.files[0].sha256
+    again = launch(volume, command=f"backup --backup-id b2 {REACH}")
+    assert finish(again)[0] == 0
+    assert left_in(volume) == ["b1", "b2"]
 
 
 def test_no_password_is_in_what_the_engine_or_the_volume_shows(

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -203,20 +203,20 @@ def runner_command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "runner", *map(str, arguments)]
 
 
-def runner_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+def runner_environment() -> dict[str, str]:
     """Finds the package by the name that it has in the image."""
-    return {**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[1]), **(more or {})}
+    return {**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[1])}
 
 
-def run_job(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> Record:
+def run_job(*arguments: str | Path, deadline: float = RUN_DEADLINE) -> Record:
     """Run a job to its end; its record. The exit status must agree with it."""
     done = subprocess.run(
         runner_command(*arguments),
-        env=runner_environment(environment),
+        env=runner_environment(),
         capture_output=True,
         text=True,
         check=False,
-        timeout=RUN_DEADLINE,
+        timeout=deadline,
     )
     assert done.stdout, done.stderr
     record = Record.from_json(done.stdout.splitlines()[-1])
