@@ -7,6 +7,7 @@ complete, and its SHA-256 goes into `SHA256SUMS`. What was purged at the source 
 
 from __future__ import annotations
 
+import math
 import shutil
 import subprocess
 import tempfile
@@ -70,6 +71,7 @@ class _Follower:
         self._job, self._attempt, self._surroundings, self._pause = job, attempt, surroundings, pause
         self._sums = growing_sums(job.folder)
         self._complete_at = surroundings.monotonic()
+        self._kept_at = -math.inf
         self._first: str | None = None
 
     def run(self) -> Record:
@@ -143,7 +145,8 @@ class _Follower:
         now, stored = self._surroundings.monotonic(), sum(path.stat().st_size for path in here)
         self._surroundings.progress.update(raw=stored, stored=stored)
         if coverage.complete:
-            if now - self._complete_at >= _RECORD_SECONDS or not (self._job.folder / RECORD_NAME).exists():
+            if now - self._kept_at >= _RECORD_SECONDS:
+                self._kept_at = now
                 _keep_record(self._job, self._record(coverage, version, State.STARTED))
             self._complete_at = now
         self._surroundings.progress.lag(now - self._complete_at)
