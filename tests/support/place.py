@@ -8,7 +8,7 @@ from functools import partial
 import docker
 
 from collector.errors import VdbmonError
-from orchestrator.backup.runner.record import Record, State
+from orchestrator.backup.runner.record import Kind, Record, State
 from orchestrator.decision import Decision
 from orchestrator.jobs import Job
 from orchestrator.placement import Placement, Scheduler, open_scheduler
@@ -59,13 +59,13 @@ def good_record(backup_id: str) -> str:
     return Record(
         backup_id=backup_id,
         source="demo",
+        kind=Kind.FULL,
         state=State.DONE,
         started_at=when,
         finished_at=when,
         seconds=1.0,
         bytes_raw=10,
         bytes_stored=5,
-        sha256="0" * 64,
     ).to_json()
 
 

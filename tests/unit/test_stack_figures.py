@@ -12,7 +12,7 @@ RESULT = {
     "seconds": 8.0,
     "bytes_raw": 400_000_000,
     "bytes_stored": 160_000_000,
-    "sha256": "ab" * 32,
+    "files": [{"name": "backup.xb.zst", "bytes": 160_000_000, "sha256": "ab" * 32}],
     "from_lsn": 0,
     "to_lsn": 277670488,
     "binlog_file": "binlog.000002",

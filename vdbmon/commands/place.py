@@ -224,9 +224,10 @@ def _report(record: LaunchRecord) -> int:
         typer.echo(f"vdbmon: {record.name} failed: {outcome.get('message')}", err=True)
         return 1
     if result:
+        sha256 = result["files"][0]["sha256"]
         typer.echo(
             f"done in {result['seconds']:.1f} s: {format_bytes(result['bytes_raw'])} read, "
-            f"{format_bytes(result['bytes_stored'])} stored, sha256 {result['sha256'][:16]}, to LSN {result['to_lsn']}"
+            f"{format_bytes(result['bytes_stored'])} stored, sha256 {sha256[:16]}, to LSN {result['to_lsn']}"
         )
     else:
         typer.echo("done")

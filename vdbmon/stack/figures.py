@@ -21,7 +21,7 @@ def backup_lines(record: LaunchRecord, limits: Amounts, folder: Path) -> Iterato
     read_limit = _rate(limits[ResourceClass.READ_BPS])
     yield f"  raw      {_amount(result['bytes_raw'], seconds)}; disk read limit {read_limit}, cached pages are free"
     yield f"  stored   {_amount(result['bytes_stored'], seconds)}; write limit {_rate(limits[ResourceClass.WRITE_BPS])}"
-    yield f"  sha256   {result['sha256']}"
+    yield f"  sha256   {result['files'][0]['sha256']}"
     yield f"  LSN      {result['from_lsn']} to {result['to_lsn']}"
     if result["binlog_file"]:
         yield f"  position {result['binlog_file']}:{result['binlog_position']}, GTID {result['gtid'] or '-'}"
