@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -24,6 +25,7 @@ from tests.support.mariadb import (
     run_job,
     runner_command,
     runner_environment,
+    running,
     source,
     write_load,
 )
@@ -85,18 +87,38 @@ def test_logs_come_byte_for_byte_and_a_second_run_goes_on(shop: MariaDB, volume:
 
 def test_a_follower_keeps_up_until_it_is_told_to_stop(shop: MariaDB, volume: Path) -> None:
     command = runner_command("binlog", *common(volume, "log"), *shop.reach())
-    with subprocess.Popen(command, env=runner_environment(), stdout=subprocess.PIPE) as running:
+    with subprocess.Popen(command, env=runner_environment(), stdout=subprocess.PIPE) as following:
         with write_load(shop):
             wait_until((volume / "log/record.json").exists, deadline=30, what="it follows")
             write(shop)
         wait_until(lambda: same_logs(shop, volume / "log"), deadline=30, what="it has all")
         assert (volume / "metrics/lag.prom").read_text().startswith("vdbmon_backup_lag_seconds ")
-        running.send_signal(signal.SIGTERM)
-        output, _ = running.communicate(timeout=30)
-    assert running.returncode == 0
+        following.send_signal(signal.SIGTERM)
+        output, _ = following.communicate(timeout=30)
+    assert following.returncode == 0
     record = Record.from_json(output.decode().splitlines()[-1])
     assert record.state is State.DONE
     assert same_logs(shop, volume / "log")
+
+
+def test_a_follower_outlives_a_restart_of_the_source(tmp_path: Path, volume: Path, empty_data: Path) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    with contextlib.ExitStack() as stack:
+        with source(folder, empty_data, listen=True) as shop:
+            fill(shop, 100)
+            port = shop.port
+            reach = ("--host=127.0.0.1", f"--port={port}", f"--defaults-file={shop.credentials}")
+            command = runner_command("binlog", *common(volume, "log"), *reach)
+            following = stack.enter_context(subprocess.Popen(command, env=runner_environment(), stdout=subprocess.PIPE))
+            stack.callback(following.kill)
+            wait_until((volume / "log/record.json").exists, deadline=30, what="it follows")
+        again = ("--log-bin=binlog", "--server-id=1", f"--port={port}")
+        with running(folder, *again, listen=True) as shop:
+            write(shop)
+            wait_until(lambda: same_logs(shop, volume / "log"), deadline=60, what="it has all")
+            following.send_signal(signal.SIGTERM)
+            assert following.wait(30) == 0
 
 
 def test_logs_purged_before_they_were_fetched_are_a_gap(shop: MariaDB, volume: Path) -> None:
@@ -159,10 +181,10 @@ def test_a_standby_follows_and_is_promoted(shop: MariaDB, volume: Path, tmp_path
     reach = ("--host=127.0.0.1", f"--port={shop.port}", f"--defaults-file={shop.credentials}")
     serve = ("--server-id=77", f"--serve={socket}")
     command = runner_command("standby", *common(target, "s1"), *chain(volume, "full"), *reach, *serve)
-    with subprocess.Popen(command, env=runner_environment(), stdout=subprocess.PIPE) as running:
+    with subprocess.Popen(command, env=runner_environment(), stdout=subprocess.PIPE) as standby:
         try:
-            assert running.stdout is not None
-            record = Record.from_json(running.stdout.readline().decode())
+            assert standby.stdout is not None
+            record = Record.from_json(standby.stdout.readline().decode())
             assert (record.state, record.reason) == (State.DONE, None)
             wait_until(socket.exists, deadline=30, what="the standby runs")
             wait_until(lambda: checksums(socket) == checksums(shop.socket), deadline=30, what="the standby has all")
@@ -176,9 +198,9 @@ def test_a_standby_follows_and_is_promoted(shop: MariaDB, volume: Path, tmp_path
             sql_there(socket, "INSERT INTO shop.items (name) VALUES ('written there')")
             assert "after the promotion" not in sql_there(socket, "SELECT name FROM shop.items WHERE id = 2")
         finally:
-            running.send_signal(signal.SIGTERM)
-            running.wait(60)
-    assert running.returncode == 0
+            standby.send_signal(signal.SIGTERM)
+            standby.wait(60)
+    assert standby.returncode == 0
 
 
 def sql_there(socket: Path, statement: str) -> str:

@@ -162,6 +162,7 @@ def test_a_restore_to_a_moment_of_a_chain() -> None:
     [
         (["backup", *COMMON], "give --socket or --host"),
         (["backup", *COMMON, "--socket=/s"], "give --defaults-file"),
+        (["backup", *COMMON, "--host=db1", "--defaults-file=/f"], "a server elsewhere needs --ssh or --tls"),
         (["backup", *COMMON, *SERVER, "--parent=b0"], "--parent and --from-lsn go together"),
         (["backup", *COMMON, "--ssh=x@y"], "--ssh needs --ssh-key and --ssh-known-hosts"),
         (["backup", *COMMON, "--tls=db1"], "'db1' is no HOST:PORT"),
@@ -172,7 +173,7 @@ def test_a_restore_to_a_moment_of_a_chain() -> None:
         (["restore", *COMMON], "the following arguments are required: --backup"),
         (["destroy", *COMMON], "invalid choice: 'destroy'"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_a_wrong_command_line_says_what_is_wrong(
     arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]

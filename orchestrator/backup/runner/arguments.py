@@ -166,7 +166,15 @@ def _origin_of(values: _Values) -> Server | Ssh | Tls:
     if values["tls"] is not None:
         host, port = _host_port(values["tls"])
         return Tls(host=host, port=port, **_tls_files(values))
-    return _server_of(values)
+    return _socket_of(values)
+
+
+def _socket_of(values: _Values) -> Server:
+    """mariadb-backup reads the server's files: it must run where they are."""
+    server = _server_of(values)
+    if server.socket is None:
+        raise ValueError("a physical backup of a server elsewhere needs --ssh or --tls; here it needs --socket")
+    return server
 
 
 def _tls_files(values: _Values) -> _Values:
@@ -213,8 +221,8 @@ def _backup_of(values: _Values) -> jobs.BackupJob:
 
 def _send_of(values: _Values) -> jobs.SendJob:
     if values["listen"] is None:
-        return jobs.SendJob(server=_server_of(values))
-    return jobs.SendJob(server=_server_of(values), listen=_host_port(values["listen"]), **_tls_files(values))
+        return jobs.SendJob(server=_socket_of(values))
+    return jobs.SendJob(server=_socket_of(values), listen=_host_port(values["listen"]), **_tls_files(values))
 
 
 def _logical_of(values: _Values) -> jobs.LogicalJob:

@@ -28,7 +28,9 @@ from .volume import check_secret, check_volume, growing_sums, replace_text, sha2
 
 FETCHING = ".fetching"
 _RECORD_SECONDS = 10.0
-_PURGED = ("Could not find first log", "could not find", "1236")
+_RETRY_SECONDS = 2.0
+_PATIENCE_SECONDS = 600.0  # since the source was last seen; one that was never reached is an error at once
+_PURGED = "Could not find first log"
 
 Pause = Callable[[float], object]
 
@@ -71,11 +73,23 @@ class _Follower:
         self._job, self._attempt, self._surroundings, self._pause = job, attempt, surroundings, pause
         self._sums = growing_sums(job.folder)
         self._complete_at = surroundings.monotonic()
-        self._kept_at = -math.inf
+        self._kept_at = self._seen_at = -math.inf
         self._first: str | None = None
 
     def run(self) -> Record:
-        """See `run_binlog`."""
+        """See `run_binlog`; a follower outlives a restart of the source."""
+        while True:
+            try:
+                return self._fetch()
+            except JobFailedError as error:
+                silent = self._surroundings.monotonic() - self._seen_at
+                if not self._job.follow or error.code is not Code.SOURCE_LOST or silent > _PATIENCE_SECONDS:
+                    raise
+                self._surroundings.progress.say(f"{error}; trying again")
+                self._surroundings.progress.lag(self._surroundings.monotonic() - self._complete_at)
+                self._pause(_RETRY_SECONDS)
+
+    def _fetch(self) -> Record:
         with ExitStack() as stack:
             session = stack.enter_context(Session(self._job.server))
             version = session.value("SELECT VERSION()")
@@ -123,6 +137,7 @@ class _Follower:
     def _look(self, session: Session, fetching: Path, version: str | None) -> Coverage:
         """Move what came to its place, sum what is complete, tell how far it is."""
         server = _server_files(session)
+        self._seen_at = self._surroundings.monotonic()
         for path in find_binlogs([fetching]):
             place = self._job.folder / path.name
             if not place.exists() or path.stat().st_size >= place.stat().st_size:
@@ -176,8 +191,8 @@ def _check_fetch(process: subprocess.Popen[bytes], messages: IO[bytes], *, follo
     text = messages.read().decode(errors="replace").strip()
     if process.returncode == 0 and not follow:
         return
-    gap = any(word in text for word in _PURGED)
-    raise JobFailedError(Code.BINLOG_GAP if gap else Code.SOURCE_LOST, f"mariadb-binlog ended: {text or 'no message'}")
+    code = Code.BINLOG_GAP if _PURGED in text else Code.SOURCE_LOST
+    raise JobFailedError(code, f"mariadb-binlog ended: {text or 'no message'}")
 
 
 def _server_files(session: Session) -> dict[str, int]:
