@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,25 +76,37 @@ def ssh(shop: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rea
         yield Reached((*options, f"--ssh-key={user}"), (*options, f"--ssh-key={stranger}"))
 
 
-@pytest.fixture(scope="module")
-def tls(shop: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reached]:
-    """`runner send --listen` beside the source."""
-    folder = tmp_path_factory.mktemp("tls")
+def certificates(folder: Path, address: str) -> Callable[[str], tuple[str, ...]]:
+    """Options for `server`, `client` and, of another authority, `stranger`."""
     ours, other = trustme.CA(), trustme.CA()
     ours.cert_pem.write_to_path(str(folder / "ca"))
     for name, authority in (("server", ours), ("client", ours), ("stranger", other)):
-        issued = authority.issue_cert("127.0.0.1")
+        issued = authority.issue_cert(address)
         issued.cert_chain_pems[0].write_to_path(str(folder / f"{name}.pem"))
         issued.private_key_pem.write_to_path(str(folder / f"{name}.key"))
         (folder / f"{name}.key").chmod(0o600)
-    port = free_port()
 
     def files(name: str) -> tuple[str, ...]:
         return (f"--tls-ca={folder / 'ca'}", f"--tls-cert={folder / name}.pem", f"--tls-key={folder / name}.key")
 
-    command = runner_command("send", *shop.reach(), f"--listen=127.0.0.1:{port}", *files("server"))
-    with process(command, folder / "log", runner_environment()):
-        wait_until(lambda: "listening" in (folder / "log").read_text(), deadline=20, what="it listens")
+    return files
+
+
+@contextlib.contextmanager
+def sender(shop: MariaDB, where: str, files: tuple[str, ...], log: Path, *before: str) -> Iterator[None]:
+    """`runner send --listen` beside the source."""
+    command = [*before, *runner_command("send", *shop.reach(), f"--listen={where}", *files)]
+    with process(command, log, runner_environment()):
+        wait_until(lambda: "listening" in log.read_text(), deadline=20, what="it listens")
+        yield
+
+
+@pytest.fixture(scope="module")
+def tls(shop: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reached]:
+    """The source's half with TLS."""
+    folder = tmp_path_factory.mktemp("tls")
+    files, port = certificates(folder, "127.0.0.1"), free_port()
+    with sender(shop, f"127.0.0.1:{port}", files("server"), folder / "log"):
         yield Reached((f"--tls=127.0.0.1:{port}", *files("client")), (f"--tls=127.0.0.1:{port}", *files("stranger")))
 
 
@@ -160,3 +174,48 @@ def test_the_key_can_ask_for_nothing_else(ssh: Reached) -> None:
     done = subprocess.run([*command, *known, options["ssh"], "id"], input=b"id\n", capture_output=True, check=False)
     assert b"uid=" not in done.stdout
     assert b"the request was refused" in done.stdout
+
+
+@contextlib.contextmanager
+def two_hosts() -> Iterator[tuple[str, str]]:
+    """Two network namespaces with a wire between them: 10.213.7.1 in the first, 10.213.7.2 in the second."""
+    first, second = (f"vdbmon-{os.getpid()}-{number}" for number in (1, 2))
+    try:
+        for name in (first, second):
+            ip("netns", "add", name)
+        ip("-n", first, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", second)
+        for number, name in ((1, first), (2, second)):
+            ip("-n", name, "address", "add", f"10.213.7.{number}/30", "dev", "wire")
+            ip("-n", name, "link", "set", "wire", "up")
+        yield first, second
+    finally:
+        for name in (first, second):
+            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+def test_a_backup_on_another_host_restores_there_when_the_first_host_is_lost(tmp_path: Path, empty_data: Path) -> None:
+    folder, there = tmp_path / "first", tmp_path / "second"
+    folder.mkdir()
+    there.mkdir()
+    files = certificates(tmp_path, "10.213.7.1")
+    with two_hosts() as (first, second):
+        inside = ("ip", "netns", "exec", second)
+        with source(folder, empty_data) as shop:
+            fill(shop, 2000)
+            where = "10.213.7.1:4444"
+            with sender(shop, where, files("server"), tmp_path / "log", "ip", "netns", "exec", first):
+                reach = (f"--tls={where}", *files("client"))
+                made = run_job("backup", *common(there, "b1"), *reach, before=inside)
+                assert made.reason is None, made.reason
+            before = checksums(shop.socket)
+        shutil.rmtree(folder)
+        ip("netns", "delete", first)
+        gone = run_job("backup", *common(there, "b2"), *reach, before=inside)
+        assert (gone.state, gone.code) == (State.FAILED, Code.SOURCE_LOST)
+        record = run_job("restore", *common(there, "r1"), *chain(there, "b1"), before=inside)
+        assert record.reason is None, record.reason
+        assert restored_checksums(there, record) == before

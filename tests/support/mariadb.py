@@ -208,10 +208,10 @@ def runner_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[1])}
 
 
-def run_job(*arguments: str | Path, deadline: float = RUN_DEADLINE) -> Record:
-    """Run a job to its end; its record. The exit status must agree with it."""
+def run_job(*arguments: str | Path, before: Sequence[str] = (), deadline: float = RUN_DEADLINE) -> Record:
+    """Run a job to its end; its record. The exit status must agree with it. `before` goes before the command."""
     done = subprocess.run(
-        runner_command(*arguments),
+        [*before, *runner_command(*arguments)],
         env=runner_environment(),
         capture_output=True,
         text=True,

@@ -30,9 +30,10 @@ from collector.inputs.job import (
 from orchestrator.backup import runner
 from orchestrator.backup.runner.attempt import Surroundings
 from orchestrator.backup.runner.backup import run_backup
-from orchestrator.backup.runner.errors import Code
+from orchestrator.backup.runner.errors import Code, JobFailedError
 from orchestrator.backup.runner.facts import Position, parse_binlog_position, parse_facts, parse_version
 from orchestrator.backup.runner.jobs import BackupJob, BackupRequest, Server, TableDetail
+from orchestrator.backup.runner.mariadb_backup import produce_backup
 from orchestrator.backup.runner.metrics import MetricsFiles
 from orchestrator.backup.runner.pipeline import log_text
 from orchestrator.backup.runner.progress import Progress
@@ -176,6 +177,15 @@ def test_the_lock_is_measured_and_the_snapshot_opened_in_it() -> None:
         now[0] = moment
         watch.line(f"[00] 2026-11-23 05:18:20 {text}")
     assert (opened, watch.lock_seconds) == ([2.0], 0.25)
+
+
+def test_a_source_whose_commits_stay_blocked_is_let_go(job: BackupJob, programs: Path) -> None:
+    text = f"#!/bin/sh\necho '[00] 2026-11-23 05:18:20 {COMMITS_BLOCKED}' >&2\nexec sleep 60\n"
+    write_program(programs / "mariadb-backup", text)
+    assert isinstance(job.origin, Server)
+    with pytest.raises(JobFailedError, match=r"commits at the source were held up for more than 0\.2 s") as caught:
+        produce_backup(job.origin, job.request, lambda _: None, lambda _raw, _expected: None, lock_limit=0.2)
+    assert caught.value.code is Code.SOURCE_LOCKED
 
 
 def test_a_backup_is_a_folder_with_stream_sums_log_and_record(job: BackupJob) -> None:

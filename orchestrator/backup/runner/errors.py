@@ -17,6 +17,7 @@ class Code(StrEnum):
     CREDENTIALS = "credentials.mode"
     SOURCE_DENIED = "source.denied"
     SOURCE_LOST = "source.lost"
+    SOURCE_LOCKED = "source.locked"
     SOURCE_REPLACED = "source.replaced"
     TOOL_FAILED = "tool.failed"
     BACKUP_DAMAGED = "backup.damaged"

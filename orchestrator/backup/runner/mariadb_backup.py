@@ -19,7 +19,7 @@ from .jobs import BackupRequest, Server, TableDetail
 from .pipeline import Argv, Sink, log_text, produce
 from .record import TABLES_NAME
 from .sql import Session
-from .tables import LockWatch, Snapshot, TableFacts, tables_to_json
+from .tables import LOCK_LIMIT_SECONDS, LockWatch, Snapshot, TableFacts, tables_to_json
 from .volume import check_secret
 
 TOOL = "mariadb-backup"
@@ -57,8 +57,12 @@ def info_of(files: Mapping[str, str]) -> str:
     return "".join(files.get(f"{LSN_FOLDER}/{name}", "") for name in INFO_NAMES)
 
 
-def produce_backup(server: Server, request: BackupRequest, sink: Sink, report: Report) -> Produced:
+def produce_backup(
+    server: Server, request: BackupRequest, sink: Sink, report: Report, *, lock_limit: float = LOCK_LIMIT_SECONDS
+) -> Produced:
     """Make a backup and give its stream to `sink`; `report` hears the bytes so far, and those expected in all.
+
+    If commits at the source are held up for `lock_limit` seconds, the backup is given up.
 
     Raises:
         JobFailedError: the server or a program failed, or there is no telling that it did not.
@@ -68,7 +72,8 @@ def produce_backup(server: Server, request: BackupRequest, sink: Sink, report: R
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vdbmon-")))
         snapshot = stack.enter_context(Snapshot(server)) if request.table_detail is not TableDetail.NONE else None
         expected = _expected_bytes(server, request)
-        watch = LockWatch(snapshot.open if snapshot is not None else lambda: None)
+        watch = LockWatch(snapshot.open if snapshot is not None else lambda: None, limit_seconds=lock_limit)
+        stack.callback(watch.end)
         log: list[str] = []
 
         def on_line(line: str) -> None:
@@ -77,9 +82,15 @@ def produce_backup(server: Server, request: BackupRequest, sink: Sink, report: R
 
         commands = (backup_command(server, request, folder), *storing_commands(request.recipients))
         try:
-            raw = produce(commands, sink, progress=lambda count: report(count, expected), on_line=on_line)
+            raw = produce(
+                commands,
+                sink,
+                progress=lambda count: report(count, expected),
+                on_start=watch.started,
+                on_line=on_line,
+            )
         except JobFailedError as error:
-            raise _explained(error, log) from error
+            raise _explained(error, log, watch) from error
         if not log or not log[-1].endswith(SUCCESS_LINE):  # its exit status alone has been 0 for bad ones
             last = log_text(log[-1]) if log else "no message"
             raise JobFailedError(Code.TOOL_FAILED, f"{TOOL} did not complete: {last}")
@@ -134,8 +145,11 @@ def _expected_bytes(server: Server, request: BackupRequest) -> int | None:
     return None
 
 
-def _explained(error: JobFailedError, log: Sequence[str]) -> JobFailedError:
+def _explained(error: JobFailedError, log: Sequence[str], watch: LockWatch) -> JobFailedError:
     """The tool's failure, as the source's where its log says so."""
+    if watch.gave_up:
+        text = f"commits at the source were held up for more than {watch.limit_seconds:g} s; the backup was given up"
+        return JobFailedError(Code.SOURCE_LOCKED, text)
     text = "\n".join(log[-20:])
     if error.code is Code.TOOL_FAILED and any(word in text for word in _DENIED):
         return JobFailedError(Code.SOURCE_DENIED, str(error))

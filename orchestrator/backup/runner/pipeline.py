@@ -29,6 +29,7 @@ Argv = Sequence[str]
 Sink = Callable[[bytes], object]
 Progress = Callable[[int], object]
 OnLine = Callable[[str], object]
+OnStart = Callable[[Callable[[], object]], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +40,18 @@ class Fed:
     failure: JobFailedError | None
 
 
-def produce(commands: Sequence[Argv], sink: Sink, *, progress: Progress, on_line: OnLine = lambda _: None) -> int:
+def produce(
+    commands: Sequence[Argv],
+    sink: Sink,
+    *,
+    progress: Progress,
+    on_start: OnStart = lambda _: None,
+    on_line: OnLine = lambda _: None,
+) -> int:
     """Run `commands[0] | commands[1] | ...` and give `sink` what comes out; return the bytes that the first one wrote.
 
-    `progress` is told that number at least once a second. `on_line` gets each line of the first one's standard error,
-    from a thread.
+    `progress` is told that number at least once a second, unless `sink` takes longer. `on_start` gets what ends the
+    first one at once; `on_line` each line of its standard error, from a thread.
 
     Raises:
         JobFailedError: a process could not be started, or failed; names the first cause.
@@ -51,6 +59,7 @@ def produce(commands: Sequence[Argv], sink: Sink, *, progress: Progress, on_line
     with ExitStack() as stack:
         with _stop_signals_held():
             source = _start(stack, commands[0], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            on_start(source.popen.kill)
             chain = _chain(stack, commands[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             watch = _LineWatch(_pipe(source.popen.stderr), on_line)
             relay = _Relay(_pipe(source.popen.stdout), _pipe(chain[0].popen.stdin))

@@ -25,6 +25,7 @@ from .sql import Session, identifier
 
 COMMITS_BLOCKED = "Acquired locks for BACKUP STAGE BLOCK_COMMIT"
 UNLOCKED = "All tables unlocked"
+LOCK_LIMIT_SECONDS = 60.0
 _IDLE_SECONDS = 7 * 86400  # a session waits for the end of the backup's copy
 _TABLES = (
     "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
@@ -46,21 +47,53 @@ class TableFacts:
 
 
 class LockWatch:
-    """Told each line of mariadb-backup's log; opens the snapshot in the lock's time, and measures that."""
+    """Told each line of mariadb-backup's log; opens the snapshot in the lock's time, and measures that.
 
-    def __init__(self, on_locked: Callable[[], object], *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    A stream that nobody takes would stop mariadb-backup, and with it the source's commits: after `limit_seconds` of
+    blocked commits the tool is ended, and the server gives the lock back.
+
+    Attributes:
+        gave_up: whether that happened.
+    """
+
+    def __init__(
+        self,
+        on_locked: Callable[[], object],
+        *,
+        limit_seconds: float = LOCK_LIMIT_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limit_seconds = limit_seconds
         self._on_locked = on_locked
         self._monotonic = monotonic
+        self._kill: Callable[[], object] = lambda: None
+        self._limit = threading.Timer(limit_seconds, self._give_up)
+        self._limit.daemon = True
         self._locked_at: float | None = None
         self.lock_seconds: float | None = None
+        self.gave_up = False
+
+    def started(self, kill: Callable[[], object]) -> None:
+        """Take what ends the tool."""
+        self._kill = kill
 
     def line(self, line: str) -> None:
         """Take a line; called from the thread that reads the log."""
         if line.endswith(COMMITS_BLOCKED):
             self._locked_at = self._monotonic()
+            self._limit.start()
             self._on_locked()
         elif line.endswith(UNLOCKED) and self._locked_at is not None:
+            self._limit.cancel()
             self.lock_seconds = round(self._monotonic() - self._locked_at, 3)
+
+    def end(self) -> None:
+        """The tool has ended."""
+        self._limit.cancel()
+
+    def _give_up(self) -> None:
+        self.gave_up = True
+        self._kill()
 
 
 class Snapshot:
