@@ -138,6 +138,17 @@ def test_logs_purged_before_they_were_fetched_are_a_gap(shop: MariaDB, volume: P
     assert 'vdbmon_backup_state{state="failed"} 1' in (volume / "metrics/backup.prom").read_text()
 
 
+def test_logs_of_another_server_are_not_mixed_with_those_here(shop: MariaDB, volume: Path) -> None:
+    assert fetch(shop, volume).reason is None
+    path = volume / "log/binlog.000001"
+    other = bytearray(path.read_bytes())
+    other[-1] ^= 1
+    path.write_bytes(other)
+    record = fetch(shop, volume)
+    assert record.code == Code.SOURCE_REPLACED
+    assert path.read_bytes() == other
+
+
 @pytest.mark.parametrize(
     ("harm", "outcome"),
     [

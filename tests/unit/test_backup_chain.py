@@ -168,7 +168,8 @@ def test_logs_that_do_not_lead_there_are_refused(
 
 def test_a_source_at_rest_is_known_to_the_last_fetch(tmp_path: Path) -> None:
     path = log(tmp_path, 2, NOON)
-    (tmp_path / "record.json").write_text(replace(FULL, kind=Kind.BINLOG).to_json().replace("T11:10", "T13:10"))
+    fetched = replace(FULL, kind=Kind.BINLOG, restored_to="2026-11-23T13:10:00+00:00")
+    (tmp_path / "record.json").write_text(fetched.to_json())
     assert choose_binlogs([tmp_path], FULL, PointInTime(time="2026-11-23 13:00:00")) == [path]
 
 

@@ -97,8 +97,8 @@ class Attempt:
             parent=self._parent,
             code=None if error is None else error.code,
             reason=None if error is None else str(error),
-            started_at=_iso(self._started_at),
-            finished_at=_iso(self._surroundings.now()),
+            started_at=iso(self._started_at),
+            finished_at=iso(self._surroundings.now()),
             seconds=round(self._surroundings.monotonic() - self._started, 3),
             bytes_raw=progress.bytes_raw,
             bytes_stored=progress.bytes_stored,
@@ -111,5 +111,6 @@ class Attempt:
         )
 
 
-def _iso(moment: datetime) -> str:
+def iso(moment: datetime) -> str:
+    """UTC in ISO 8601, to the second."""
     return moment.astimezone(UTC).isoformat(timespec="seconds")

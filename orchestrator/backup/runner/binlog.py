@@ -13,12 +13,12 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from .attempt import Attempt, Result, Surroundings
-from .binlog_files import check_sequence, find_binlogs, sequence_of
+from .attempt import Attempt, Result, Surroundings, iso
+from .binlog_files import begins_with, check_sequence, find_binlogs, sequence_of
 from .errors import Code, JobFailedError, TerminatedError
 from .jobs import BinlogJob
 from .mariadb_backup import tool_versions
@@ -56,13 +56,14 @@ def run_binlog(job: BinlogJob, surroundings: Surroundings, pause: Pause) -> Reco
     A failure never takes away what was fetched.
     """
     attempt = Attempt(job, Kind.BINLOG, surroundings)
+    follower = _Follower(job, attempt, surroundings, pause)
     try:
         check_volume(job)
         check_secret(job.server.defaults_file, "credentials file")
         job.folder.mkdir(mode=0o700, exist_ok=True)
-        return _Follower(job, attempt, surroundings, pause).run()
+        return follower.run()
     except (JobFailedError, OSError, TerminatedError) as error:
-        record = attempt.failed(error)
+        record = replace(attempt.failed(error), restored_to=follower.complete_until)
         if record.code != Code.BAD_ID and job.folder.is_dir():
             _keep_record(job, record)
         return record
@@ -71,7 +72,8 @@ def run_binlog(job: BinlogJob, surroundings: Surroundings, pause: Pause) -> Reco
 class _Follower:
     def __init__(self, job: BinlogJob, attempt: Attempt, surroundings: Surroundings, pause: Pause) -> None:
         self._job, self._attempt, self._surroundings, self._pause = job, attempt, surroundings, pause
-        self._sums = growing_sums(job.folder)
+        self._sums: dict[str, str] = {}
+        self.complete_until: str | None = None
         self._complete_at = surroundings.monotonic()
         self._kept_at = self._seen_at = -math.inf
         self._first: str | None = None
@@ -90,6 +92,7 @@ class _Follower:
                 self._pause(_RETRY_SECONDS)
 
     def _fetch(self) -> Record:
+        self._sums = growing_sums(self._job.folder)
         with ExitStack() as stack:
             session = stack.enter_context(Session(self._job.server))
             version = session.value("SELECT VERSION()")
@@ -136,12 +139,11 @@ class _Follower:
 
     def _look(self, session: Session, fetching: Path, version: str | None) -> Coverage:
         """Move what came to its place, sum what is complete, tell how far it is."""
+        asked_at = self._surroundings.now()
         server = _server_files(session)
         self._seen_at = self._surroundings.monotonic()
         for path in find_binlogs([fetching]):
-            place = self._job.folder / path.name
-            if not place.exists() or path.stat().st_size >= place.stat().st_size:
-                path.rename(place)
+            _take_place(path, self._job.folder / path.name)
         here = find_binlogs([self._job.folder])
         check_sequence(here)
         newest = next(reversed(server), None)
@@ -153,6 +155,8 @@ class _Follower:
         last = here[-1] if here else None
         size = last.stat().st_size if last is not None else 0
         complete = last is not None and last.name == newest and size >= server[last.name]
+        if complete:
+            self.complete_until = iso(asked_at)
         self._tell(Coverage(file=last.name if last else None, size=size, complete=complete), here, version)
         return Coverage(file=last.name if last else None, size=size, complete=complete)
 
@@ -173,7 +177,23 @@ class _Follower:
             binlog_file=coverage.file,
             binlog_position=coverage.size,
         )
-        return self._attempt.record(Result(facts=facts, tools=tool_versions("mariadb-binlog"), state=state))
+        tools = tool_versions("mariadb-binlog")
+        return self._attempt.record(Result(facts=facts, tools=tools, state=state, restored_to=self.complete_until))
+
+
+def _take_place(path: Path, place: Path) -> None:
+    """Move a file to its place as soon as it has all that is there; it may still be written.
+
+    Raises:
+        JobFailedError: what is there is no part of it: the logs are those of another server.
+    """
+    if place.exists():
+        if path.stat().st_size < place.stat().st_size:
+            return
+        if not begins_with(path, place):
+            text = f"{path.name} at the source is not the one that was fetched before: it is another server now"
+            raise JobFailedError(Code.SOURCE_REPLACED, f"{text}; make a full backup and begin a new folder")
+    path.rename(place)
 
 
 def _fetch_command(job: BinlogJob, start: str, fetching: Path) -> list[str]:

@@ -21,6 +21,7 @@ from .volume import sha256_of
 MAGIC = b"\xfebin"
 _HEADER = struct.Struct("<IBIIIH")
 _NAME = re.compile(r"(?P<base>[^/]+)\.(?P<number>\d{6,})")
+_CHUNK_BYTES = 1 << 20
 _ARTIFICIAL = 0x20  # flag of events that are in no file of the server
 
 
@@ -93,6 +94,15 @@ def check_sums(paths: Iterable[Path], sums: Mapping[str, str]) -> None:
         if path.name in sums and sha256_of(path) != sums[path.name]:
             text = f"{path} is not what was fetched: its SHA-256 differs"
             raise JobFailedError(Code.BINLOG_DAMAGED, text)
+
+
+def begins_with(path: Path, beginning: Path) -> bool:
+    """Whether a file begins with all of another."""
+    with path.open("rb") as whole, beginning.open("rb") as part:
+        while data := part.read(_CHUNK_BYTES):
+            if whole.read(len(data)) != data:
+                return False
+    return True
 
 
 def read_binlog(path: Path) -> BinlogFile:

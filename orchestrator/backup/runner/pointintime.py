@@ -10,7 +10,7 @@ from .binlog_files import check_sequence, check_sums, find_binlogs, read_binlog,
 from .errors import Code, JobFailedError
 from .jobs import PointInTime
 from .pipeline import Argv, join
-from .record import RECORD_NAME, Record
+from .record import RECORD_NAME, Kind, Record
 from .server import LARGEST_PACKET, RunningServer
 from .sql import client_options
 from .volume import growing_sums
@@ -96,12 +96,13 @@ def _check_reach(chosen: Sequence[Path], folders: Sequence[Path], backup: Record
 
 
 def _fetched_until(folders: Sequence[Path]) -> list[datetime]:
-    """When a binlog job was last known to have all of the source's logs."""
+    """When binlog jobs last had all of the source's logs."""
     found = []
     for folder in folders:
         try:
             record = Record.from_json((folder / RECORD_NAME).read_text())
         except (OSError, ValueError):
             continue
-        found.append(datetime.fromisoformat(record.finished_at))
+        if record.kind is Kind.BINLOG and record.restored_to is not None:
+            found.append(datetime.fromisoformat(record.restored_to))
     return found
