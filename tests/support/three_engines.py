@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 
 from alerts.thresholds import GATE_FOR
-from orchestrator.backup.runner.record import RECORD_NAME, Record, State
+from orchestrator.backup.runner.record import RECORD_NAME, Kind, Record, State
 from orchestrator.capacity import capacity
 from orchestrator.jobs import Job
 from orchestrator.ledger import LaunchState
@@ -167,6 +167,7 @@ def good(backup_id: str) -> str:
     record = Record(
         backup_id=backup_id,
         source="demo",
+        kind=Kind.FULL,
         state=State.DONE,
         started_at=when,
         finished_at=when,
