@@ -54,6 +54,12 @@ LAST_VERIFIED = gauge(
     *_L,
     unit=Unit.TIMESTAMP,
 )
+LAST_COPY = gauge(
+    "vdbmon_backup_last_copy_timestamp_seconds",
+    "When a backup was last copied to another place and found whole there.",
+    *_L,
+    unit=Unit.TIMESTAMP,
+)
 DURATION = gauge("vdbmon_backup_duration_seconds", "How long the last good backup took.", *_L, unit=Unit.SECONDS)
 BYTES = gauge(
     "vdbmon_backup_bytes", "Size of the last good backup, before and after compression.", *_L, "kind", unit=Unit.BYTES
@@ -72,7 +78,7 @@ LAST_READ = gauge("vdbmon_job_last_read_timestamp_seconds", "When all jobs' file
 _OFFERED: Mapping[str, tuple[Metric, Mapping[str, frozenset[str]]]] = {
     metric.name: (metric, choices)
     for metric, choices in (
-        *((metric, {}) for metric in (START, LAST_SUCCESS, LAST_VERIFIED, DURATION, LAG)),
+        *((metric, {}) for metric in (START, LAST_SUCCESS, LAST_VERIFIED, LAST_COPY, DURATION, LAG)),
         (STATE, {"state": _STATES}),
         *((metric, {"kind": _STREAM}) for metric in (PROGRESS, BYTES)),
     )
