@@ -45,6 +45,13 @@ PROGRESS = gauge(
     "kind",
     unit=Unit.BYTES,
 )
+EXPECTED = gauge(
+    "vdbmon_backup_expected_bytes",
+    "Bytes that the attempt under way is expected to come to; its progress is a part of them.",
+    *_L,
+    "kind",
+    unit=Unit.BYTES,
+)
 LAST_SUCCESS = gauge(
     "vdbmon_backup_last_success_timestamp_seconds", "End of the last good backup.", *_L, unit=Unit.TIMESTAMP
 )
@@ -80,7 +87,7 @@ _OFFERED: Mapping[str, tuple[Metric, Mapping[str, frozenset[str]]]] = {
     for metric, choices in (
         *((metric, {}) for metric in (START, LAST_SUCCESS, LAST_VERIFIED, LAST_COPY, DURATION, LAG)),
         (STATE, {"state": _STATES}),
-        *((metric, {"kind": _STREAM}) for metric in (PROGRESS, BYTES)),
+        *((metric, {"kind": _STREAM}) for metric in (PROGRESS, EXPECTED, BYTES)),
     )
 }
 
@@ -261,7 +268,7 @@ def samples(readings: Iterable[JobReading]) -> Iterator[Sample]:
 
 def _ended(values: Values) -> Values:
     """What is left of a job whose container is gone: nothing goes on there."""
-    ended = {key: value for key, value in values.items() if key[0] not in (PROGRESS, LAG)}
+    ended = {key: value for key, value in values.items() if key[0] not in (PROGRESS, EXPECTED, LAG)}
     if any(ended.get((STATE, (state,))) for state in _UNFINISHED):
         states = {(STATE, (state,)): float(state == _FAILED) for state in _STATES}
         return ended | {key: value for key, value in states.items() if key in ended or key[1] == (_FAILED,)}
