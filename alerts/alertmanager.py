@@ -1,7 +1,8 @@
-"""The Alertmanager configuration (Alertmanager 0.25): who is told, how often, and which alerts are hidden by others.
+"""The Alertmanager configuration (0.25 and later): who is told, how often, and which alerts are held back.
 
-A silence or an inhibition stops a page only: the scheduler reads Prometheus. Three routes: the heartbeat goes out every
-minute, `info` goes nowhere, all else goes to the webhook, once per alert name and host.
+A silence, a maintenance window or an inhibition stops a message only: the scheduler reads Prometheus. Messages are
+grouped by alert, host, source and container, so that a second trouble is an incident of its own and not a line in the
+first one. `critical` goes out within seconds, `warning` waits for its like, `info` goes nowhere.
 """
 
 from __future__ import annotations
@@ -9,99 +10,92 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import HttpUrl, TypeAdapter, ValidationError
-
+from alerts.inhibitions import INHIBITIONS, Inhibition
+from alerts.receivers import HEARTBEAT, NOBODY, receivers
 from alerts.render import to_yaml
-from alerts.rule import AlertRule, Closes, Severity
-from alerts.rules import SUBJECTS
-from alerts.rules.agent import AGENT_GONE
-from alerts.thresholds import DOCKER_DAEMON_NOT_ANSWERING, WATCHDOG
-from collector.errors import ConfigError
+from alerts.rule import Severity
+from alerts.settings import AlertingSettings, MaintenanceWindow, Told
+from alerts.thresholds import WATCHDOG
 
-DEFAULT_WEBHOOK_URL = "http://127.0.0.1:9099/alerts"
-_WEBHOOK = "webhook"
-_HEARTBEAT = "heartbeat"
-_NOBODY = "nobody"
-_HTTP_URL = TypeAdapter(HttpUrl)
-_HOST_SUBJECTS = ("host", "container", "docker", "agent")
+GROUP_BY = ("alertname", "host", "source", "name")
+
+# A page goes out within a minute of its cause: scrape, evaluation, `for` and this wait add up.
+_CRITICAL_TIMING = {"group_wait": "5s", "group_interval": "1m", "repeat_interval": "4h"}
+_WARNING_TIMING = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "12h"}
+# repeat_interval is looked at once per group_interval and just not over at the second look: 50 s is a message each
+# minute, 60 s would be one each 90 s.
+_HEARTBEAT_TIMING = {"group_wait": "0s", "group_interval": "30s", "repeat_interval": "50s"}
+_TIMING = {Told.CRITICAL: _CRITICAL_TIMING, Told.WARNING: _WARNING_TIMING}
+
+Fields = dict[str, Any]
 
 
-def alertmanager_file(webhook_url: str) -> bytes:
-    """The configuration file that sends to this webhook.
+def alertmanager_file(settings: AlertingSettings) -> bytes:
+    """The configuration file.
 
     Raises:
-        ConfigError: not a URL that can be posted to, or one that carries a password.
+        ConfigError: a secret's file can't be read, or has another mode than 0600.
     """
-    return to_yaml(_configuration(_checked(webhook_url)))
+    document: Fields = {"route": _route(settings.maintenance)}
+    if settings.maintenance:
+        document["time_intervals"] = [_time_interval(window) for window in settings.maintenance]
+    document["inhibit_rules"] = [
+        _inhibit_rule('severity="critical"', 'severity=~"warning|info"', ("alertname", "host")),
+        *(_named_inhibit_rule(inhibition) for inhibition in INHIBITIONS),
+    ]
+    document["receivers"] = receivers(settings)
+    return to_yaml(document)
 
 
-def _checked(text: str) -> str:
-    try:
-        url = _HTTP_URL.validate_python(text)
-    except ValidationError as error:
-        raise ConfigError(
-            "alerts.webhook_url",
-            f"webhook URL {text!r} can't be posted to",
-            "write http://HOST:PORT/PATH or https://...",
-        ) from error
-    if url.password is not None:
-        raise ConfigError(
-            "alerts.webhook_secret",
-            f"the webhook URL for {url.host} carries a password",
-            "leave it out and set http_config.basic_auth.password_file in the receiver",
-        )
-    return text
-
-
-def _configuration(webhook_url: str) -> dict[str, Any]:
+def _route(windows: tuple[MaintenanceWindow, ...]) -> Fields:
+    hosts = sorted({host for window in windows for host in window.hosts})
     return {
-        "route": {
-            "receiver": _WEBHOOK,
-            "group_by": ["alertname", "host"],
-            "group_wait": "30s",
-            "group_interval": "5m",
-            "repeat_interval": "12h",
-            "routes": [
-                # repeat_interval is looked at once per group_interval and just not over at the second look: 50 s is a
-                # message each minute, 60 s would be one each 90 s.
-                {
-                    "receiver": _HEARTBEAT,
-                    "matchers": [f'alertname="{WATCHDOG}"'],
-                    "group_wait": "0s",
-                    "group_interval": "30s",
-                    "repeat_interval": "50s",
-                },
-                {"receiver": _NOBODY, "matchers": [f'severity="{Severity.INFO}"']},
-            ],
-        },
-        "inhibit_rules": _inhibitions(),
-        "receivers": [
-            {"name": _WEBHOOK, "webhook_configs": [{"url": webhook_url, "send_resolved": True}]},
-            {"name": _HEARTBEAT, "webhook_configs": [{"url": webhook_url, "send_resolved": False}]},
-            {"name": _NOBODY},
+        "receiver": Told.WARNING.value,
+        "group_by": list(GROUP_BY),
+        **_WARNING_TIMING,
+        "routes": [
+            {"receiver": HEARTBEAT, "matchers": [f'alertname="{WATCHDOG}"'], **_HEARTBEAT_TIMING},
+            {"receiver": NOBODY, "matchers": [f'severity="{Severity.INFO}"']},
+            *(
+                {"receiver": Told.WARNING.value, "matchers": [f'host="{host}"'], "routes": _by_severity(windows, host)}
+                for host in hosts
+            ),
+            *_by_severity(windows, None),
         ],
     }
 
 
-def _inhibitions() -> list[dict[str, Any]]:
-    of_hosts = [rule for subject in _HOST_SUBJECTS for rule in SUBJECTS[subject] if rule.closes is not Closes.FLEET]
-    known_to_agent = [rule for rule in of_hosts if rule.name != AGENT_GONE]
+def _by_severity(windows: tuple[MaintenanceWindow, ...], host: str | None) -> list[Fields]:
+    """The routes of a host that has windows of its own, or of all others."""
+    return [_severity_route(told, _muting(windows, told, host)) for told in Told]
+
+
+def _severity_route(told: Told, muting: list[str]) -> Fields:
+    route: Fields = {"receiver": told.value, "matchers": [f'severity="{told}"'], **_TIMING[told]}
+    return {**route, "mute_time_intervals": muting} if muting else route
+
+
+def _muting(windows: Iterable[MaintenanceWindow], told: Told, host: str | None) -> list[str]:
     return [
-        _inhibition('severity="critical"', 'severity=~"warning|info"', "alertname", "host"),
-        _inhibition('severity="warning"', 'severity="info"', "alertname", "host"),
-        _inhibition(f'alertname="{AGENT_GONE}"', _any_of(known_to_agent), "host"),
-        _inhibition('alertname="DockerDaemonHung"', f'alertname="{DOCKER_DAEMON_NOT_ANSWERING}"', "host"),
-        _inhibition(
-            'alertname="HostFilesystemFull"', 'alertname=~"HostDiskLow|HostDiskFilling"', "host", "device", "mountpoint"
-        ),
-        _inhibition('alertname="HostDiskLow"', 'alertname="HostDiskFilling"', "host", "device", "mountpoint"),
-        _inhibition('alertname="ContainerOOMKilled"', 'alertname="HostOOMKill"', "host"),
+        window.name for window in windows if told in window.severities and (not window.hosts or host in window.hosts)
     ]
 
 
-def _inhibition(source: str, target: str, *equal: str) -> dict[str, Any]:
+def _time_interval(window: MaintenanceWindow) -> Fields:
+    interval: Fields = {
+        "times": [{"start_time": window.start, "end_time": window.end}],
+        "location": window.location,
+    }
+    if window.weekdays:
+        interval["weekdays"] = [day.value for day in window.weekdays]
+    return {"name": window.name, "time_intervals": [interval]}
+
+
+def _named_inhibit_rule(inhibition: Inhibition) -> Fields:
+    return _inhibit_rule(
+        f'alertname="{inhibition.source}"', f'alertname=~"{"|".join(inhibition.targets)}"', inhibition.equal
+    )
+
+
+def _inhibit_rule(source: str, target: str, equal: Iterable[str]) -> Fields:
     return {"source_matchers": [source], "target_matchers": [target], "equal": list(equal)}
-
-
-def _any_of(rules: Iterable[AlertRule]) -> str:
-    return f'alertname=~"{"|".join(rule.name for rule in rules)}"'

@@ -13,8 +13,14 @@ UP = "up"
 RULE_FAILURES = "prometheus_rule_evaluation_failures_total"
 CONFIG_RELOAD_SUCCESSFUL = "prometheus_config_last_reload_successful"
 ALERTMANAGERS_DISCOVERED = "prometheus_notifications_alertmanagers_discovered"
+SAMPLES_APPENDED = "prometheus_tsdb_head_samples_appended_total"
+NOTIFICATIONS_DROPPED = "prometheus_notifications_dropped_total"
+RULE_ITERATIONS_MISSED = "prometheus_rule_group_iterations_missed_total"
+COMPACTIONS_FAILED = "prometheus_tsdb_compactions_failed_total"
 NOTIFICATIONS = "alertmanager_notifications_total"
 NOTIFICATIONS_FAILED = "alertmanager_notifications_failed_total"
+ALERTMANAGER_RELOAD_SUCCESSFUL = "alertmanager_config_last_reload_successful"
+ALERTMANAGER_CONFIG_HASH = "alertmanager_config_hash"
 
 NAMES = frozenset(
     {
@@ -22,7 +28,13 @@ NAMES = frozenset(
         RULE_FAILURES,
         CONFIG_RELOAD_SUCCESSFUL,
         ALERTMANAGERS_DISCOVERED,
+        SAMPLES_APPENDED,
+        NOTIFICATIONS_DROPPED,
+        RULE_ITERATIONS_MISSED,
+        COMPACTIONS_FAILED,
         NOTIFICATIONS,
         NOTIFICATIONS_FAILED,
+        ALERTMANAGER_RELOAD_SUCCESSFUL,
+        ALERTMANAGER_CONFIG_HASH,
     }
 )

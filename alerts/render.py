@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from alerts.rule import AlertRule, RuleGroup, duration
+from alerts.rule import AlertRule, RecordingRule, RuleGroup, duration
 
 HEADER = "# Made by `vdbmon alerts build`; change alerts/ and build again.\n"
 _UNFOLDED = 10_000
@@ -34,7 +34,9 @@ def _group(group: RuleGroup) -> dict[str, Any]:
     }
 
 
-def _rule(rule: AlertRule) -> dict[str, Any]:
+def _rule(rule: RecordingRule | AlertRule) -> dict[str, Any]:
+    if isinstance(rule, RecordingRule):
+        return {"record": rule.name, "expr": rule.expr}
     fields: dict[str, Any] = {"alert": rule.name, "expr": rule.expr}
     if rule.for_:
         fields["for"] = duration(rule.for_)

@@ -1,4 +1,4 @@
-"""What an alert rule is, and the few words from which expressions and texts are put together.
+"""What rules are, and the few words from which expressions and texts are put together.
 
 Source: Prometheus' "Alerting rules" and "Template reference". Durations are whole seconds.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from alerts.thresholds import GATE_FOR, GATE_LABEL, GATE_PLACE, SCOPE_FLEET, SCOPE_LABEL
+from alerts.thresholds import GATE_FOR, GATE_LABEL, GATE_PLACE, SCOPE_FLEET, SCOPE_LABEL, Threshold
 from collector.metrics import Metric
 
 RUNBOOK_DIR = "alerts/runbooks"
@@ -43,6 +43,7 @@ class AlertRule:
         for_: how long the condition must hold, seconds; 0 fires at once.
         keep_firing_for: how long the alert outlives its condition, seconds.
         closes: set on gate alerts only.
+        limits: what its expression compares with, for the table of all alerts.
         summary: one line, the only text that shows the value.
         description: what it means for the backups and what to do first.
     """
@@ -55,6 +56,7 @@ class AlertRule:
     for_: int = 0
     keep_firing_for: int = 0
     closes: Closes | None = None
+    limits: tuple[Threshold, ...] = ()
 
     def __post_init__(self) -> None:
         if self.closes and (self.for_ > GATE_FOR or not self.keep_firing_for):
@@ -77,18 +79,51 @@ class AlertRule:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingRule:
+    """An expression whose result is stored under `name`, which is `level:metric:operations`."""
+
+    name: str
+    expr: str
+
+
+@dataclass(frozen=True, slots=True)
 class RuleGroup:
     """Rules that Prometheus evaluates one after the other, every `interval` seconds."""
 
     name: str
     interval: int
-    rules: tuple[AlertRule, ...]
+    rules: tuple[RecordingRule | AlertRule, ...]
 
 
 def selector(metric: Metric | str, *matchers: str) -> str:
     """An instant vector selector; `metric` is declared in the catalogue or named in `alerts.foreign`."""
     name = metric.name if isinstance(metric, Metric) else metric
     return f"{name}{{{','.join(matchers)}}}" if matchers else name
+
+
+def lowest(metric: Metric | str, window: str, *matchers: str) -> str:
+    """The least value of the window: what is above a limit has been so all the time, also if a scrape failed."""
+    return f"min_over_time({selector(metric, *matchers)}[{window}])"
+
+
+def highest(metric: Metric | str, window: str, *matchers: str) -> str:
+    """The greatest value of the window: what is below a limit has been so all the time, also if a scrape failed."""
+    return f"max_over_time({selector(metric, *matchers)}[{window}])"
+
+
+def last(metric: Metric | str, window: str, *matchers: str) -> str:
+    """The newest value of the window: a state outlives a failed scrape."""
+    return f"last_over_time({selector(metric, *matchers)}[{window}])"
+
+
+def rate(metric: Metric | str, window: str, *matchers: str) -> str:
+    """Growth per second over the window."""
+    return f"rate({selector(metric, *matchers)}[{window}])"
+
+
+def increase(metric: Metric | str, window: str, *matchers: str) -> str:
+    """Growth over the window."""
+    return f"increase({selector(metric, *matchers)}[{window}])"
 
 
 def label(name: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ArgsKwargs
 
+from alerts.settings import AlertingSettings
 from collector.agent.config import AgentConfig
 from collector.constant_tags import TagValues
 from collector.errors import ConfigError
@@ -72,6 +73,7 @@ class Config:
         alertmanager: where the local stack sends alerts.
         top: how `vdbmon top` reaches agents that are protected.
         serve: `vdbmon serve`, once per fleet: reconciles, exports the ledger as metrics, gives Prometheus its targets.
+        alerting: who is told of alerts, and when not.
         hosts: the fleet: hosts that containers can be placed on.
         sources: databases to back up.
         pools: where containers that need an address get it from; each in a network of its own.
@@ -84,6 +86,7 @@ class Config:
     outputs: OutputSettings = field(default_factory=OutputSettings)
     prometheus: Endpoint = field(default_factory=lambda: FleetSettings().prometheus)
     alertmanager: Endpoint = field(default_factory=lambda: FleetSettings().alertmanager)
+    alerting: AlertingSettings = field(default_factory=AlertingSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     volumes: VolumeSettings = field(default_factory=VolumeSettings)
     top: AccessSettings = field(default_factory=AccessSettings)

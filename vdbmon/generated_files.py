@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from collector.errors import VdbmonError
@@ -28,20 +28,24 @@ def differences(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     return lines
 
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+def write_files(folder: Path, files: Mapping[str, bytes], private: Collection[str] = ()) -> list[Path]:
     """Write the files below `folder`, each replaced at once so that no reader sees half of it; their paths.
+
+    Those that are `private` hold secrets: only their owner can read them, at no time anybody else.
 
     Raises:
         VdbmonError: a file can't be written.
     """
-    return [_replace(folder / name, content) for name, content in files.items()]
+    return [_replace(folder / name, content, 0o600 if name in private else 0o666) for name, content in files.items()]
 
 
-def _replace(path: Path, content: bytes) -> Path:
+def _replace(path: Path, content: bytes, mode: int) -> Path:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            partial.unlink(missing_ok=True)
+            partial.touch(mode, exist_ok=False)
             partial.write_bytes(content)
             partial.replace(path)
         finally:

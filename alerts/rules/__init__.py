@@ -1,34 +1,59 @@
-"""All alert rules, one file per subject; a new subject is one file here and one line in `SUBJECTS`.
+"""All rules, one file per subject; a new subject is one file here and one line in `SUBJECTS`.
 
 Gates and the heartbeat share one fast group: while Watchdog is fresh, the gates are evaluated too. Rates in it look
-back one minute, which holds four scrapes at intervals up to 15 s.
+back one minute, which holds four scrapes at intervals up to 15 s. What a subject's alerts need computed stands before
+them in their group, so they read what this very evaluation has stored.
 """
 
 from __future__ import annotations
 
-from alerts.rule import AlertRule, RuleGroup
-from alerts.rules import agent, container, docker, host, meta
+from dataclasses import dataclass
+
+from alerts import recording
+from alerts.rule import AlertRule, RecordingRule, RuleGroup
+from alerts.rules import agent, backup, container, docker, host, meta, network, scheduler, storage
 from alerts.thresholds import GATE_GROUP
 
 _GATE_INTERVAL = 5
-_INTERVAL = 30
+# A page is to go out within a minute of its cause: scrape, evaluation and Alertmanager's group_wait add up.
+_INTERVAL = 15
 
-SUBJECTS: dict[str, tuple[AlertRule, ...]] = {
-    "host": host.RULES,
-    "container": container.RULES,
-    "docker": docker.RULES,
-    "agent": agent.RULES,
-    "meta": meta.RULES,
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The rules of one file, and what is computed for them and for panels."""
+
+    alerts: tuple[AlertRule, ...]
+    recorded: tuple[RecordingRule, ...] = ()
+
+
+SUBJECTS: dict[str, Subject] = {
+    "host": Subject(host.RULES, recording.HOST_RULES),
+    "storage": Subject(storage.RULES, recording.STORAGE_RULES),
+    "network": Subject(network.RULES, recording.NETWORK_RULES),
+    "container": Subject(container.RULES, recording.CONTAINER_RULES),
+    "docker": Subject(docker.RULES),
+    "backup": Subject(backup.RULES, recording.BACKUP_RULES),
+    "scheduler": Subject(scheduler.RULES),
+    "agent": Subject(agent.RULES),
+    "meta": Subject(meta.RULES),
 }
 
-RULES: tuple[AlertRule, ...] = tuple(rule for rules in SUBJECTS.values() for rule in rules)
+RULES: tuple[AlertRule, ...] = tuple(rule for subject in SUBJECTS.values() for rule in subject.alerts)
+RECORDED: tuple[RecordingRule, ...] = tuple(rule for subject in SUBJECTS.values() for rule in subject.recorded)
 
 
 def rule_groups() -> tuple[RuleGroup, ...]:
-    """The gate group, then one group per subject with the rest of its rules."""
+    """The gate group, then one group per subject: what is recorded, and the rest of its alerts."""
     fast = (meta.WATCHDOG, *(rule for rule in RULES if rule.closes))
-    slow = {subject: tuple(rule for rule in rules if rule not in fast) for subject, rules in SUBJECTS.items()}
     return (
         RuleGroup(GATE_GROUP, _GATE_INTERVAL, fast),
-        *(RuleGroup(f"vdbmon-{subject}", _INTERVAL, rules) for subject, rules in slow.items() if rules),
+        *(
+            RuleGroup(
+                f"vdbmon-{name}",
+                _INTERVAL,
+                (*subject.recorded, *(rule for rule in subject.alerts if rule not in fast)),
+            )
+            for name, subject in SUBJECTS.items()
+        ),
     )

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from alerts.foreign import (
+    ALERTMANAGER_CONFIG_HASH,
     ALERTMANAGER_JOB,
+    ALERTMANAGER_RELOAD_SUCCESSFUL,
     ALERTMANAGERS_DISCOVERED,
+    COMPACTIONS_FAILED,
     CONFIG_RELOAD_SUCCESSFUL,
     NOTIFICATIONS,
+    NOTIFICATIONS_DROPPED,
     NOTIFICATIONS_FAILED,
     PROMETHEUS_JOB,
     RULE_FAILURES,
+    RULE_ITERATIONS_MISSED,
+    SAMPLES_APPENDED,
+    UP,
 )
-from alerts.rule import PERCENT, AlertRule, Closes, Severity, label, selector
-from alerts.thresholds import GATE_FOR, GATE_GROUP, KEEP_FIRING_FOR, NOTIFICATIONS_FAILED_RATIO
+from alerts.rule import PERCENT, AlertRule, Closes, Severity, highest, increase, label, rate, selector
+from alerts.thresholds import (
+    GATE_FOR,
+    GATE_GROUP,
+    KEEP_FIRING_FOR,
+    NOTIFICATIONS_FAILED_RATIO,
+    NOTIFICATIONS_LOST_RATIO,
+)
 from alerts.thresholds import WATCHDOG as WATCHDOG_NAME
 
 _GATE_RULE_FAILURES = selector(RULE_FAILURES, PROMETHEUS_JOB, f'rule_group=~".*;{GATE_GROUP}"')
@@ -35,7 +48,9 @@ WATCHDOG = AlertRule(
     ),
 )
 
-RULES = (
+_FAILED_SHARE = f"{_notifications(NOTIFICATIONS_FAILED)} / {_notifications(NOTIFICATIONS)}"
+
+PROMETHEUS_RULES = (
     WATCHDOG,
     AlertRule(
         name="GateRulesFailing",
@@ -84,16 +99,122 @@ RULES = (
         ),
     ),
     AlertRule(
-        name="AlertmanagerNotificationsFailing",
-        expr=(
-            f"{_notifications(NOTIFICATIONS_FAILED)} / {_notifications(NOTIFICATIONS)} > "
-            f"{NOTIFICATIONS_FAILED_RATIO.value:g}"
+        name="PrometheusGone",
+        expr=f"max by (instance) ({highest(UP, '1m', PROMETHEUS_JOB)}) == 0",
+        for_=60,
+        severity=Severity.CRITICAL,
+        summary=f"Prometheus {_INSTANCE} can't be scraped",
+        description=(
+            "Another Prometheus says so: this one is down, and with it its alerts and the gates of `vdbmon place`. If "
+            "there is only one, the dead-man's switch is what tells of it."
         ),
+    ),
+    AlertRule(
+        name="PrometheusNotIngesting",
+        expr=f"sum by (instance) ({rate(SAMPLES_APPENDED, '5m', PROMETHEUS_JOB)}) == 0",
+        for_=5 * 60,
+        severity=Severity.CRITICAL,
+        summary=f"Prometheus {_INSTANCE} stores no samples",
+        description=(
+            "Rules are evaluated on nothing, so no alert but the heartbeat fires. Usual causes: no targets, a full "
+            "disk, a clock that jumped."
+        ),
+    ),
+    AlertRule(
+        name="PrometheusRulesTooSlow",
+        expr=f"sum by (instance, rule_group) ({increase(RULE_ITERATIONS_MISSED, '5m', PROMETHEUS_JOB)}) > 0",
+        for_=10 * 60,
+        severity=Severity.WARNING,
+        summary=f"Prometheus {_INSTANCE} leaves out evaluations of rules",
+        description=(
+            f"The rules of {label('rule_group')} take longer than their interval, so alerts come late. Give Prometheus "
+            "more CPU, or look for a rule that selects too much."
+        ),
+    ),
+    AlertRule(
+        name="PrometheusNotificationsDropped",
+        expr=f"sum by (instance) ({increase(NOTIFICATIONS_DROPPED, '5m', PROMETHEUS_JOB)}) > 0",
         for_=5 * 60,
         severity=Severity.WARNING,
+        summary=f"Prometheus {_INSTANCE} gives up alerts that Alertmanager does not take",
+        description=(
+            "Alerts fire and close hosts, but Alertmanager does not hear of all of them: it is down, slow or refuses "
+            "them. Prometheus' log has the answer it got."
+        ),
+    ),
+    AlertRule(
+        name="PrometheusCompactionsFailing",
+        expr=f"sum by (instance) ({increase(COMPACTIONS_FAILED, '3h', PROMETHEUS_JOB)}) > 0",
+        for_=3600,
+        severity=Severity.WARNING,
+        summary=f"Prometheus {_INSTANCE} can't compact its blocks",
+        description=(
+            "Its storage grows and it will run out of disk or memory. Usual causes: a full disk, a damaged block. "
+            "Prometheus' log names the block."
+        ),
+    ),
+)
+
+ALERTMANAGER_RULES = (
+    AlertRule(
+        name="AlertmanagerGone",
+        expr=f"max by (instance) ({highest(UP, '1m', ALERTMANAGER_JOB)}) == 0",
+        for_=60,
+        severity=Severity.CRITICAL,
+        summary=f"Alertmanager {_INSTANCE} can't be scraped",
+        description=(
+            "If it is the only one, nobody is told of anything and this page does not arrive either: the dead-man's "
+            "switch tells of it. Gates of `vdbmon place` do not need it."
+        ),
+    ),
+    AlertRule(
+        name="AlertmanagerConfigReloadFailed",
+        expr=f"max by (instance) ({highest(ALERTMANAGER_RELOAD_SUCCESSFUL, '5m', ALERTMANAGER_JOB)}) == 0",
+        for_=10 * 60,
+        severity=Severity.CRITICAL,
+        summary=f"Alertmanager {_INSTANCE} runs on an old configuration",
+        description=(
+            "The last reload failed: changed receivers and maintenance windows are not in effect, and the next start "
+            "will fail. Check the file with `amtool check-config`."
+        ),
+    ),
+    AlertRule(
+        name="AlertmanagersDiffer",
+        expr=(
+            f'count by (job) (count_values by (job) ("hash", '
+            f"{highest(ALERTMANAGER_CONFIG_HASH, '5m', ALERTMANAGER_JOB)})) > 1"
+        ),
+        for_=20 * 60,
+        severity=Severity.WARNING,
+        summary="The Alertmanagers have different configurations",
+        description=(
+            "Which of them sends a page is chance, so pages may go to the wrong receiver or twice. Bring the same file "
+            "to all of them."
+        ),
+    ),
+    AlertRule(
+        name="AlertmanagerPagesLost",
+        expr=f"min by (integration) ({_FAILED_SHARE}) > {NOTIFICATIONS_LOST_RATIO.value:g}",
+        for_=5 * 60,
+        severity=Severity.CRITICAL,
+        limits=(NOTIFICATIONS_LOST_RATIO,),
+        summary=f"{PERCENT} of the notifications to {_INTEGRATION} fail",
+        description=(
+            f"No Alertmanager gets through to {_INTEGRATION}: whoever is told that way is told nothing. Another "
+            "receiver carries this page. Check the key, the way there, and the receiver's own status page."
+        ),
+    ),
+    AlertRule(
+        name="AlertmanagerNotificationsFailing",
+        expr=f"{_FAILED_SHARE} > {NOTIFICATIONS_FAILED_RATIO.value:g}",
+        for_=5 * 60,
+        severity=Severity.WARNING,
+        limits=(NOTIFICATIONS_FAILED_RATIO,),
         summary=f"Alertmanager {_INSTANCE} fails to send {PERCENT} of its {_INTEGRATION} notifications",
         description=(
             f"The receiver behind {_INTEGRATION} refuses or is unreachable. Alertmanager's log has the answer it got."
         ),
     ),
 )
+
+RULES = (*PROMETHEUS_RULES, *ALERTMANAGER_RULES)

@@ -13,8 +13,8 @@ from string import Template
 
 import yaml
 
-from alerts.alertmanager import DEFAULT_WEBHOOK_URL
-from alerts.generated import ALERTMANAGER_FILE, alert_files
+from alerts.generated import alert_files
+from alerts.settings import AlertingSettings, with_webhook
 from collector.fleet_metrics import SERVE_JOB
 from collector.settings import AgentSettings, OvsSettings
 from orchestrator.serve.settings import ServeSettings
@@ -100,21 +100,13 @@ def render_prometheus(config: Config, layout: Layout) -> str:
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def render_alerts(webhook_url: str | None) -> dict[str, bytes]:
-    """Rules and Alertmanager configuration by their path below `Layout.alerts`.
-
-    Without a webhook the receivers stay empty: one where nobody listens would raise an alert about notifications.
+def render_alerts(settings: AlertingSettings, webhook_url: str | None) -> dict[str, bytes]:
+    """Rules and Alertmanager configuration by their path below `Layout.alerts`; the webhook comes besides `settings`.
 
     Raises:
-        ConfigError: the URL can't be used.
+        ConfigError: the URL can't be used, or a secret can't be read.
     """
-    files = alert_files(webhook_url or DEFAULT_WEBHOOK_URL)
-    if webhook_url is None:
-        document = yaml.safe_load(files[ALERTMANAGER_FILE])
-        for receiver in document["receivers"]:
-            receiver.pop("webhook_configs", None)
-        files[ALERTMANAGER_FILE] = yaml.safe_dump(document, sort_keys=False).encode()
-    return files
+    return alert_files(settings if webhook_url is None else with_webhook(settings, webhook_url))
 
 
 def render_supervisor(programs: Iterable[Program], layout: Layout) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from alerts.generated import private_files
 from collector.errors import VdbmonError
 from vdbmon.config import Config, load_config
 from vdbmon.generated_files import write_files
@@ -91,7 +92,7 @@ def prepare_config(layout: Layout) -> Config:
 
 def write_configuration(config: Config, layout: Layout, programs: Sequence[Program], webhook_url: str | None) -> None:
     """Render what the programs read."""
-    write_files(layout.alerts, render_alerts(webhook_url))
+    write_files(layout.alerts, render_alerts(config.alerting, webhook_url), private_files(config.alerting))
     write_if_changed(layout.prometheus_conf, render_prometheus(config, layout))
     write_if_changed(layout.supervisor_conf, render_supervisor(programs, layout))
 
