@@ -19,7 +19,7 @@ from collector.errors import VdbmonError
 
 COMMANDS = {
     "agent": "the agent on this host: run, test, config, check-config",
-    "alerts": "alert rules and Alertmanager configuration: build",
+    "alerts": "alert rules and Alertmanager configuration: build, docs",
     "audit": "compare the ledger with what every host really runs, and list each leak with its age",
     "capacity": "what every host has, gave away, uses and has left, and when the fleet is full",
     "cordon": "place nothing more on a host, with who, why and until when",

@@ -48,9 +48,12 @@ def _lost(*metrics: Metric) -> str:
 
 
 _POLICED = f"max {_BY} ({highest(ovs.POLICING_RATE, '5m')})"
-_NEIGHBOURS = (
-    f"max by (host, family) ({{entries}}) / max by (host, family) ({highest(tables.NEIGHBOUR_LIMIT, '5m', _LIMIT)})"
-)
+
+
+def _neighbours(entries: str) -> str:
+    limit = highest(tables.NEIGHBOUR_LIMIT, "5m", _LIMIT)
+    return f"max by (host, family) ({entries}) / max by (host, family) ({limit})"
+
 
 LINK_RULES = (
     AlertRule(
@@ -205,7 +208,7 @@ OVS_RULES = (
 TABLE_RULES = (
     AlertRule(
         name="NeighbourTableLow",
-        expr=_NEIGHBOURS.format(entries=lowest(tables.NEIGHBOURS, "5m")) + f" > {NEIGHBOURS_WARNING.value:g}",
+        expr=f"{_neighbours(lowest(tables.NEIGHBOURS, '5m'))} > {NEIGHBOURS_WARNING.value:g}",
         for_=5 * 60,
         severity=Severity.WARNING,
         limits=(NEIGHBOURS_WARNING,),
@@ -218,7 +221,7 @@ TABLE_RULES = (
     AlertRule(
         name="NeighbourTableFull",
         expr=(
-            _NEIGHBOURS.format(entries=selector(tables.NEIGHBOURS)) + f" > {NEIGHBOURS_CRITICAL.value:g} or "
+            f"{_neighbours(selector(tables.NEIGHBOURS))} > {NEIGHBOURS_CRITICAL.value:g} or "
             f"max by (host, family) ({increase(tables.NEIGHBOUR_FULL, '1m')}) > 0"
         ),
         for_=GATE_FOR,

@@ -7,14 +7,17 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from alerts.alertmanager import DEFAULT_WEBHOOK_URL, alertmanager_file
+from alerts.alertmanager import alertmanager_file
+from alerts.docs import alerts_page
 from alerts.generated import ALERTMANAGER_FILE, RULE_FILE, alert_files
 from alerts.rules import RULES
+from alerts.settings import DEFAULT_WEBHOOK_URL, AlertingSettings, with_webhook
 from collector.errors import ConfigError, VdbmonError
 from vdbmon.commands.alerts import app
 from vdbmon.generated_files import differences, write_files
 
 ROOT = Path(__file__).parents[2]
+DELIVERED = with_webhook(AlertingSettings(), DEFAULT_WEBHOOK_URL)
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -23,11 +26,14 @@ def run(*arguments: str) -> tuple[int, str]:
 
 
 def test_committed_files_are_what_the_generator_makes() -> None:
-    assert differences(ROOT / "deploy", alert_files(DEFAULT_WEBHOOK_URL)) == []
+    assert differences(ROOT / "deploy", alert_files(DELIVERED)) == []
 
 
 def test_bytes_do_not_depend_on_the_hash_seed() -> None:
-    code = "import sys; from alerts.generated import alert_files as f; sys.stdout.buffer.writelines(f('http://h/').values())"
+    code = (
+        "import sys; from alerts.generated import alert_files as f; from alerts.settings import AlertingSettings as S; "
+        "sys.stdout.buffer.writelines(f(S()).values())"
+    )
     made = [
         subprocess.run(
             [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
@@ -65,10 +71,15 @@ def test_a_folder_that_is_a_file_is_one_clear_error(tmp_path: Path) -> None:
         write_files(tmp_path, {RULE_FILE: b""})
 
 
-def test_the_webhook_url_reaches_both_receivers() -> None:
-    document = yaml.safe_load(alertmanager_file("https://pager.example/hook"))
+def test_the_page_of_all_alerts_is_the_generated_one() -> None:
+    assert (ROOT / "docs/alerts.md").read_text() == alerts_page(), "vdbmon alerts docs > docs/alerts.md"
+    assert all(f"| `{rule.name}` |" in alerts_page() for rule in RULES)
+
+
+def test_the_webhook_url_reaches_everybody_who_is_told() -> None:
+    document = yaml.safe_load(alertmanager_file(with_webhook(AlertingSettings(), "https://pager.example/hook")))
     urls = {item["name"]: hook["url"] for item in document["receivers"] for hook in item.get("webhook_configs", ())}
-    assert urls == {"webhook": "https://pager.example/hook", "heartbeat": "https://pager.example/hook"}
+    assert urls == dict.fromkeys(("critical", "warning", "heartbeat"), "https://pager.example/hook")
 
 
 @pytest.mark.parametrize(
@@ -76,19 +87,19 @@ def test_the_webhook_url_reaches_both_receivers() -> None:
 )
 def test_a_url_that_can_not_be_posted_to_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="can't be posted to") as caught:
-        alertmanager_file(url)
+        with_webhook(AlertingSettings(), url)
     assert caught.value.code == "alerts.webhook_url"
 
 
 def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
     with pytest.raises(ConfigError, match="carries a password") as caught:
-        alertmanager_file("https://user:hunter2@pager.example/hook")
+        with_webhook(AlertingSettings(), "https://user:hunter2@pager.example/hook")
     assert "hunter2" not in str(caught.value)
 
 
 def test_the_heartbeat_is_repeated_as_often_as_its_group_is_looked_at() -> None:
     # repeat_interval below group_interval has no effect: Alertmanager looks at a group once per group_interval.
-    route = yaml.safe_load(alertmanager_file(DEFAULT_WEBHOOK_URL))["route"]
+    route = yaml.safe_load(alertmanager_file(DELIVERED))["route"]
     heartbeat = next(child for child in route["routes"] if child["receiver"] == "heartbeat")
     seconds = {name: int(heartbeat[name].removesuffix("s")) for name in ("group_interval", "repeat_interval")}
     assert seconds["group_interval"] < seconds["repeat_interval"] < 2 * seconds["group_interval"] <= 60
@@ -96,7 +107,8 @@ def test_the_heartbeat_is_repeated_as_often_as_its_group_is_looked_at() -> None:
 
 def test_inhibitions_name_alerts_that_exist() -> None:
     names = {rule.name for rule in RULES}
-    for inhibition in yaml.safe_load(alertmanager_file(DEFAULT_WEBHOOK_URL))["inhibit_rules"]:
+    assert len(yaml.safe_load(alertmanager_file(DELIVERED))["inhibit_rules"]) > 1
+    for inhibition in yaml.safe_load(alertmanager_file(DELIVERED))["inhibit_rules"]:
         for matcher in (*inhibition["source_matchers"], *inhibition["target_matchers"]):
             key, _, value = matcher.partition("=")
             if key == "alertname":

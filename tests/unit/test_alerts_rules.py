@@ -1,22 +1,32 @@
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import promql_parser
 import pytest
+import typer
 
 from alerts import foreign
-from alerts.rule import AlertRule, Closes, Severity, duration, label, selector
-from alerts.rules import RULES, rule_groups
+from alerts.rule import AlertRule, Closes, RecordingRule, Severity, duration, label, selector
+from alerts.rules import RECORDED, RULES, rule_groups
 from alerts.thresholds import GATE_FOR, GATE_GROUP, KEEP_FIRING_FOR, WATCHDOG
-from collector.catalogue import METRICS, host
+from collector import fleet_metrics, schedule_metrics
+from collector.catalogue import METRICS as AGENT_METRICS
+from collector.catalogue import host
+from collector.metrics import declared
+from vdbmon.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
+METRICS = AGENT_METRICS | {
+    metric.name: metric for module in (fleet_metrics, schedule_metrics) for metric in declared(vars(module).values())
+}
+every_recording = pytest.mark.parametrize("recording", RECORDED, ids=[rule.name for rule in RECORDED])
 every_rule = pytest.mark.parametrize("rule", RULES, ids=[rule.name for rule in RULES])
 # Labels that Prometheus adds at the scrape, and those that every series of the agent carries.
 TARGET_LABELS = {"job", "instance", "host"}
 FOREIGN_LABELS = {"rule_group", "integration"}
-_SELECTORS = re.compile(r"(?P<name>[a-z_]+)\{(?P<matchers>[^}]*)\}")
+_SELECTORS = re.compile(r"(?<![:\w])(?P<name>[a-z_]+)\{(?P<matchers>[^}]*)\}")
 
 
 def metric_names(expression: object) -> Iterator[str]:
@@ -38,7 +48,22 @@ def test_names_are_unique() -> None:
 def test_expression_uses_only_metrics_that_exist(rule: AlertRule) -> None:
     names = set(metric_names(promql_parser.parse(rule.expr)))
     assert names or rule.name == WATCHDOG
-    assert names <= METRICS.keys() | foreign.NAMES
+    assert names <= METRICS.keys() | foreign.NAMES | {recorded.name for recorded in RECORDED}
+    if rule.closes:
+        assert names <= METRICS.keys() | foreign.NAMES, "a gate depends on nothing but its metrics"
+
+
+@every_recording
+def test_a_recording_rule_says_its_level_and_reads_what_exists(recording: RecordingRule) -> None:
+    level, metric, operation = recording.name.split(":")
+    assert metric
+    assert operation
+    names = set(metric_names(promql_parser.parse(recording.expr)))
+    before = {rule.name for rule in RECORDED[: RECORDED.index(recording)]}
+    assert names
+    assert names <= METRICS.keys() | before
+    by = re.findall(r"by \(([^)]*)\)", recording.expr)
+    assert level in {"_".join(labels.split(", ")) for labels in by}
 
 
 @every_rule
@@ -56,7 +81,8 @@ def test_texts_say_what_is_wrong_and_what_to_do(rule: AlertRule) -> None:
     assert rule.description.endswith((".", ". "))
     assert "$value" not in rule.description
     shown = set(re.findall(r"\$labels\.(\w+)", rule.summary + rule.description))
-    assert all(re.search(rf"\b{name}\b", rule.expr) for name in shown)
+    read = rule.expr + "".join(recorded.expr for recorded in RECORDED if recorded.name in rule.expr)
+    assert all(re.search(rf"\b{name}\b", read) for name in shown)
 
 
 @every_rule
@@ -77,7 +103,11 @@ def test_gates_and_watchdog_stand_in_the_fast_group_and_every_rule_in_one() -> N
     first, *others = rule_groups()
     assert first.name == GATE_GROUP
     assert {rule.name for rule in first.rules} == {rule.name for rule in RULES if rule.closes} | {WATCHDOG}
-    assert sorted(rule.name for group in (first, *others) for rule in group.rules) == sorted(r.name for r in RULES)
+    everywhere = [rule.name for group in (first, *others) for rule in group.rules]
+    assert sorted(everywhere) == sorted(rule.name for rule in (*RULES, *RECORDED))
+    for group in others:
+        kinds = [isinstance(rule, RecordingRule) for rule in group.rules]
+        assert kinds == sorted(kinds, reverse=True), "what is recorded stands before what reads it"
     assert first.interval < GATE_FOR
 
 
@@ -93,6 +123,34 @@ def test_runbook_exists_and_answers_the_four_questions(rule: AlertRule) -> None:
 
 def test_no_runbook_is_without_an_alert() -> None:
     assert {path.stem for path in (ROOT / "alerts/runbooks").iterdir()} == {rule.name for rule in RULES}
+
+
+@every_rule
+def test_commands_of_vdbmon_that_it_names_exist(rule: AlertRule) -> None:
+    text = (ROOT / rule.runbook).read_text(encoding="utf-8") + rule.description
+    for words in re.findall(r"(?:^|`)vdbmon ([^`|\n]*)", text, flags=re.MULTILINE):
+        assert is_command(words.split()), words
+
+
+def is_command(words: list[str]) -> bool:
+    """Whether `vdbmon` has this command, and a group of commands this one of them."""
+    first, *rest = words
+    if first not in COMMANDS:
+        return False
+    command = typer.main.get_command(importlib.import_module(f"vdbmon.commands.{first}").app)
+    within = getattr(command, "commands", None)
+    return within is None or (bool(rest) and rest[0] in within)
+
+
+@every_rule
+def test_what_it_compares_with_is_in_its_expression(rule: AlertRule) -> None:
+    for limit in rule.limits:
+        numbers = {f"{limit.value:g}", f"{limit.value:.0f}"} | {
+            str(rule.for_) for _ in (0,) if rule.for_ == limit.value
+        }
+        assert any(
+            re.search(rf"(?<![\d.]){re.escape(number)}(?![\d.])", f"{rule.expr} {rule.for_}") for number in numbers
+        )
 
 
 @every_rule

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from supervisor.options import ServerOptions
 
+from alerts.settings import AlertingSettings
 from collector.errors import ConfigError, VdbmonError
 from collector.outputs.settings import InfluxV2Settings, OutputSettings
 from orchestrator.serve.discovery import targets
@@ -71,8 +72,8 @@ def test_prometheus_scrapes_every_agent_under_its_hosts_name(tmp_path: Path) -> 
 
 def test_alertmanager_calls_nobody_unless_told_whom() -> None:
     conf = "alertmanager/alertmanager.yml"
-    silent = yaml.safe_load(render_alerts(None)[conf])
-    loud = yaml.safe_load(render_alerts("http://127.0.0.1:5001/hook")[conf])
+    silent = yaml.safe_load(render_alerts(AlertingSettings(), None)[conf])
+    loud = yaml.safe_load(render_alerts(AlertingSettings(), "http://127.0.0.1:5001/hook")[conf])
     assert [name for name in silent["receivers"] if "webhook_configs" in name] == []
     assert silent["route"] == loud["route"]
     assert any("http://127.0.0.1:5001/hook" in json.dumps(receiver) for receiver in loud["receivers"])
