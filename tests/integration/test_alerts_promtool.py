@@ -2,17 +2,20 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from alerts.alertmanager import alertmanager_file
 from alerts.generated import ALERTMANAGER_FILE, RULE_FILE
 from alerts.render import rule_file
 from alerts.rule import AlertRule, RuleGroup
 from alerts.rules import RECORDED, RULES
 from alerts.thresholds import WATCHDOG
+from vdbmon.config import check_config
 
 ROOT = Path(__file__).parents[2]
 CASES: dict[str, dict[str, Any]] = {
@@ -97,17 +100,73 @@ def test_the_committed_alertmanager_file_passes_amtool() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+WAYS = """
+[alerting.pagerduty]
+routing_key_file = "{secret}"
+[alerting.email]
+smarthost = "smtp.example:587"
+sender = "vdbmon@example.com"
+to = ["dba@example.com"]
+username = "vdbmon"
+password_file = "{secret}"
+[alerting.wechat]
+corp_id = "corp"
+agent_id = "7"
+secret_file = "{secret}"
+to_party = "1"
+[alerting.webhook]
+[alerting.heartbeat]
+url_file = "{secret}"
+[[alerting.maintenance]]
+name = "sunday"
+start = "02:00"
+end = "04:00"
+weekdays = ["sunday"]
+location = "Asia/Shanghai"
+[[alerting.maintenance]]
+name = "move"
+start = "20:00"
+end = "24:00"
+hosts = ["db7"]
+severities = ["critical", "warning"]
+"""
+
+
+@pytest.fixture(scope="module")
+def with_every_way(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An Alertmanager configuration that tells people in all ways, and has maintenance windows."""
+    folder = tmp_path_factory.mktemp("ways")
+    secret = folder / "secret"
+    secret.touch(0o600)
+    secret.write_text("https://alive.example/1")
+    document = {"host": {"name": "h"}} | tomllib.loads(WAYS.format(secret=secret))
+    path = folder / "alertmanager.yml"
+    path.write_bytes(alertmanager_file(check_config(document, path).alerting))
+    return path
+
+
+def test_a_configuration_with_every_way_passes_amtool(with_every_way: Path) -> None:
+    result = run("amtool", "check-config", str(with_every_way))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 @pytest.mark.parametrize(
     ("labels", "receiver"),
     [
-        (("alertname=HostMemoryLow", "severity=warning", "host=db1"), "webhook"),
-        (("alertname=AgentGone", "severity=critical", "host=db1"), "webhook"),
-        (("alertname=AllAgentsGone", "severity=critical", "scope=fleet"), "webhook"),
-        (("alertname=ContainerCPUThrottled", "severity=info", "host=db1"), "nobody"),
+        (("alertname=HostMemoryLow", "severity=warning", "host=db1"), "warning"),
+        (("alertname=AgentGone", "severity=critical", "host=db1"), "critical"),
+        (("alertname=AllAgentsGone", "severity=critical", "scope=fleet"), "critical"),
+        (("alertname=BackupTooOld", "severity=critical", "source=orders"), "critical"),
+        (("alertname=HostMemoryLow", "severity=warning", "host=db7"), "warning"),
+        (("alertname=AgentGone", "severity=critical", "host=db7"), "critical"),
+        (("alertname=ContainerCPUThrottled", "severity=info", "host=db7"), "nobody"),
         (("alertname=Watchdog", "severity=none"), "heartbeat"),
+        (("alertname=AnotherTeams",), "warning"),
     ],
 )
-def test_alerts_are_routed(labels: tuple[str, ...], receiver: str) -> None:
-    config = f"--config.file={ROOT / 'deploy' / ALERTMANAGER_FILE}"
+@pytest.mark.parametrize("ways", ["delivered", "all"])
+def test_alerts_are_routed(labels: tuple[str, ...], receiver: str, ways: str, with_every_way: Path) -> None:
+    path = ROOT / "deploy" / ALERTMANAGER_FILE if ways == "delivered" else with_every_way
+    config = f"--config.file={path}"
     result = run("amtool", "config", "routes", "test", config, f"--verify.receivers={receiver}", *labels)
     assert result.returncode == 0, result.stdout + result.stderr
