@@ -2,7 +2,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEV := $(VENV)/.dev-installed
 
-.PHONY: up down test lint bench bench-collector bench-sinks bench-place bench-backup soak
+.PHONY: up down test lint bench bench-collector bench-sinks bench-place bench-backup bench-paging soak
 
 up: ## install what is missing, start the local stack, run one backup
 	@deploy/local/bootstrap.sh
@@ -42,6 +42,10 @@ bench-place: $(DEV) ## decisions, plans, hosts used, and the command with 100 ho
 bench-backup: $(DEV) ## backups in containers and on the host, limits, the source's pace; MB=2048 PAIRS=10: half an hour
 	@deploy/local/bootstrap.sh --test
 	@$(BIN)/python -m tests.bench.backup
+
+bench-paging: $(DEV) ## from an OOM kill, a hung daemon, a failed backup to the page, as delivered; 4 minutes
+	@deploy/local/bootstrap.sh --test
+	@$(BIN)/python -m tests.bench.paging
 
 soak: $(DEV) ## the agent under churn of real containers; MINUTES=240
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),240)

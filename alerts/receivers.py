@@ -6,6 +6,7 @@ What the configuration's version has no form for ("Configuration", Alertmanager 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from alerts import messages
@@ -18,12 +19,14 @@ from alerts.settings import (
     WebhookSettings,
     WeChatSettings,
 )
+from collector.errors import ConfigError
 from collector.secretfile import check_owner_only, read_secret
 
 HEARTBEAT = "heartbeat"
 NOBODY = "nobody"
 
 _WEBHOOK_URL_FILE = (0, 26)
+_PASSWORD_TRIMMED = (0, 27)
 _WECHAT_SECRET_FILE = (0, 31)
 
 Fields = dict[str, Any]
@@ -53,11 +56,25 @@ def _check_secrets(settings: AlertingSettings) -> None:
     if settings.pagerduty:
         check_owner_only(settings.pagerduty.routing_key_file, "alerting.pagerduty.routing_key_file")
     if settings.email and settings.email.password_file:
-        check_owner_only(settings.email.password_file, "alerting.email.password_file")
+        _check_password(settings.email.password_file, "alerting.email.password_file", settings.version)
     if settings.wechat:
         check_owner_only(settings.wechat.secret_file, "alerting.wechat.secret_file")
     if settings.heartbeat:
         check_owner_only(settings.heartbeat.url_file, "alerting.heartbeat.url_file")
+
+
+def _check_password(path: Path, key: str, version: tuple[int, int]) -> None:
+    """A mail password that Alertmanager reads as it was meant.
+
+    Before 0.27 (prometheus/alertmanager#3549) it takes a newline at the end for a part of the password.
+    """
+    check_owner_only(path, key)
+    if version < _PASSWORD_TRIMMED and path.read_bytes().endswith(b"\n"):
+        raise ConfigError(
+            "alerts.password_newline",
+            f"{key} {path} ends with a newline, which Alertmanager before 0.27 takes for a part of the password",
+            f"truncate -s -1 {path}",
+        )
 
 
 def _told(settings: AlertingSettings, told: Told) -> Fields:

@@ -103,8 +103,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def _server(command: Sequence[str], port: int, ready: str, log: Path) -> Iterator[Server]:
-    with process(command, log) as started:
+def _server(
+    command: Sequence[str], port: int, ready: str, log: Path, environment: dict[str, str] | None = None
+) -> Iterator[Server]:
+    with process(command, log, environment) as started:
         url = f"http://127.0.0.1:{port}"
         wait_until(
             lambda: http_get(url + ready) is not None or started.poll() is not None,
@@ -183,8 +185,10 @@ def prometheus(folder: Path, config: str, port: int | None = None) -> Iterator[S
 
 
 @contextlib.contextmanager
-def alertmanager(folder: Path, config: str, port: int | None = None) -> Iterator[Server]:
-    """Alertmanager with this configuration, without a cluster."""
+def alertmanager(
+    folder: Path, config: str, port: int | None = None, *, trusted: Path | None = None
+) -> Iterator[Server]:
+    """Alertmanager with this configuration, without a cluster; `trusted` are the certificates that it believes."""
     port = port or free_port()
     (folder / "alertmanager.yml").write_text(config)
     command = [
@@ -194,7 +198,8 @@ def alertmanager(folder: Path, config: str, port: int | None = None) -> Iterator
         f"--web.listen-address=127.0.0.1:{port}",
         "--cluster.listen-address=",
     ]
-    with _server(command, port, "/-/ready", folder / "alertmanager.log") as server:
+    environment = {} if trusted is None else {"SSL_CERT_FILE": str(trusted)}
+    with _server(command, port, "/-/ready", folder / "alertmanager.log", environment) as server:
         yield server
 
 

@@ -50,7 +50,7 @@ def secrets(tmp_path: Path) -> Path:
     """A folder with a secret for everything."""
     for name in ("pagerduty", "smtp", "wechat"):
         (tmp_path / name).touch(0o600)
-        (tmp_path / name).write_text(f"secret-of-{name}\n")
+        (tmp_path / name).write_text(f"secret-of-{name}")
     (tmp_path / "heartbeat").touch(0o600)
     (tmp_path / "heartbeat").write_text("https://alive.example/secret-of-heartbeat\n")
     return tmp_path
@@ -103,6 +103,14 @@ def test_a_secret_that_others_can_read_is_refused(secrets: Path, name: str) -> N
     with pytest.raises(ConfigError, match="mode 0640") as caught:
         alertmanager_file(settings(EVERYTHING.format(folder=secrets)))
     assert f"secret-of-{name}" not in str(caught.value)
+
+
+def test_a_newline_that_an_old_alertmanager_takes_for_password_is_refused(secrets: Path) -> None:
+    (secrets / "smtp").write_text("secret-of-smtp\n")
+    text = EVERYTHING.format(folder=secrets)
+    with pytest.raises(ConfigError, match="ends with a newline"):
+        alertmanager_file(settings(text))
+    assert alertmanager_file(settings(f'[alerting]\nalertmanager_version = "0.27"\n{text}'))
 
 
 @pytest.mark.parametrize(

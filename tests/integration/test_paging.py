@@ -1,0 +1,121 @@
+"""What goes wrong on a real host pages, once, with the right words, by every way, and is resolved. Intervals scaled.
+
+`make bench-paging` measures the same with the delivered intervals.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from alerts.render import rule_file
+from alerts.rules import rule_groups
+from tests.support.dockerd import OwnDockerd
+from tests.support.paging import FAILED, HANG, OOM, Paging, paging
+from tests.support.receivers import Received
+from tests.support.wait import wait_until
+
+PATIENCE = 60.0
+WAYS = ("pagerduty", "email", "wechat", "webhook")
+PAGED = ("ContainerOOMKilled", "DockerDaemonNotAnswering", "DockerDaemonHung", "BackupFailed")
+
+
+def scaled_rules() -> bytes:
+    """The delivered rules, evaluated each second; those that the test fires wait no longer and look back less far."""
+    document = yaml.safe_load(rule_file(rule_groups()))
+    for group in document["groups"]:
+        group["interval"] = "1s"
+        for rule in group["rules"]:
+            if rule.get("alert") in PAGED:
+                rule |= {key: "1s" for key in ("for", "keep_firing_for") if key in rule}
+                rule["expr"] = rule["expr"].replace("15m", "10s")
+    return yaml.safe_dump(document).encode()
+
+
+def scale_routes(document: dict[str, Any]) -> None:
+    for route in document["route"]["routes"]:
+        if "group_wait" in route:
+            route |= {"group_wait": "0s", "group_interval": "1s"}
+
+
+@pytest.fixture
+def site(own_dockerd: OwnDockerd, tmp_path: Path) -> Iterator[Paging]:
+    with paging(own_dockerd, tmp_path, scaled_rules(), scrape="1s", change=scale_routes) as made:
+        yield made
+
+
+def messages(site: Paging, words: str, *, firing: bool) -> list[Received]:
+    return [one for way in WAYS for one in site.to.inbox.about(words, way, firing=firing)]
+
+
+def page(site: Paging, words: str, go_wrong: Callable[[], None]) -> float:
+    """Make something go wrong; seconds until PagerDuty has the page, and all others have it too."""
+    begun = time.monotonic()
+    go_wrong()
+    for way in WAYS:
+        wait_until(
+            lambda way=way: site.to.inbox.about(words, way, firing=True),  # type: ignore[misc]
+            deadline=PATIENCE,
+            what=f"{words}, by {way}; refused: {site.to.inbox.refused}",
+        )
+    (first, *more) = site.to.inbox.about(words, "pagerduty", firing=True)
+    assert more == []
+    return first.at - begun
+
+
+def resolved(site: Paging, words: str) -> None:
+    for way in WAYS:
+        wait_until(
+            lambda way=way: site.to.inbox.about(words, way, firing=False),  # type: ignore[misc]
+            deadline=PATIENCE,
+            what=f"the end of {words}, by {way}",
+        )
+
+
+def test_what_goes_wrong_pages_once_by_every_way_and_is_resolved(
+    site: Paging, capsys: pytest.CaptureFixture[str]
+) -> None:
+    took = {"OOM kill": page(site, OOM, site.starve), "failed backup": page(site, FAILED, site.fail_backup)}
+    site.make_up()
+    resolved(site, FAILED)
+    resolved(site, OOM)
+    took["daemon stopped"] = page(site, HANG, site.daemon.freeze)
+    site.daemon.thaw()
+    resolved(site, HANG)
+
+    assert site.to.inbox.refused == []
+    for words in (OOM, FAILED, HANG):
+        for firing in (True, False):
+            assert sorted(one.way for one in messages(site, words, firing=firing)) == sorted(WAYS), (words, firing)
+    check_words(site)
+    with capsys.disabled():
+        for name, seconds in took.items():
+            sys.stdout.write(f"\nfrom event to page, with intervals of 1 s: {name} {seconds:.1f} s")
+
+
+def check_words(site: Paging) -> None:
+    (trigger,) = site.to.inbox.about(OOM, "pagerduty", firing=True)
+    (resolve,) = site.to.inbox.about(OOM, "pagerduty", firing=False)
+    assert trigger.raw["dedup_key"] == resolve.raw["dedup_key"]
+    payload = trigger.raw["payload"]
+    assert payload["summary"] == OOM
+    assert (payload["severity"], payload["class"]) == ("critical", "ContainerOOMKilled")
+    assert (payload["group"], payload["component"]) == ("testhost", "hungry")
+    assert "Place it again with more --memory." in payload["custom_details"]["text"]
+    assert trigger.raw["links"] == [
+        {"href": "https://git.example/alerts/runbooks/ContainerOOMKilled.md", "text": "Runbook"}
+    ]
+    (mail,) = site.to.inbox.about(FAILED, "email", firing=True)
+    assert mail.raw["Subject"] == f"[CRITICAL] {FAILED}"
+    assert (mail.raw["From"], mail.raw["To"]) == ("vdbmon@example.com", "dba@example.com")
+    assert "The last backup of orders did not come to a good end" in mail.text
+    (message,) = site.to.inbox.about(HANG, "wechat", firing=True)
+    assert message.raw["toparty"] == "1|2"
+    assert message.text.startswith("[CRITICAL] DockerDaemonNotAnswering\n")
+    assert message.text.endswith("alerts/runbooks/DockerDaemonNotAnswering.md")
+    (hook,) = site.to.inbox.about(FAILED, "webhook", firing=True)
+    assert hook.raw["commonLabels"]["source"] == "orders"
