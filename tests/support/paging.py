@@ -131,6 +131,7 @@ def _backup_under_way(daemon: OwnDockerd, volumes: LoopVolumes) -> Iterator[Path
         run_container(daemon, BACKUP, "sh", "-c", command, network_mode="none", labels=owner, volumes=binds)
         yield folder / "source"
     finally:
+        daemon.thaw()
         with contextlib.suppress(docker.errors.NotFound):
             daemon.client().containers.get(BACKUP).remove(force=True)
         volumes.remove(BACKUP)
