@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from collector import fleet_metrics as fleet
+from collector import schedule_metrics as schedule
 from collector.inputs import (
     cgroup,
     containers,
@@ -42,6 +43,7 @@ __all__ = [
     "network",
     "ovs",
     "process",
+    "schedule",
     "tables",
     "volume",
 ]
@@ -81,6 +83,8 @@ METRICS = gather_declarations(INPUT_MODULES)
 """What the agent on a host emits."""
 
 FLEET_METRICS = {
-    name: metric for name, metric in gather_declarations((*INPUT_MODULES, fleet)).items() if name not in METRICS
+    name: metric
+    for name, metric in gather_declarations((*INPUT_MODULES, fleet, schedule)).items()
+    if name not in METRICS
 }
 """What `vdbmon serve` emits, once per fleet."""

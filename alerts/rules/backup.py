@@ -21,8 +21,7 @@ from alerts.thresholds import (
     LAG_CRITICAL,
     LAG_WARNING,
 )
-from collector import schedule_metrics as schedule
-from collector.catalogue import job
+from collector.catalogue import job, schedule
 
 _SOURCE = label("source")
 _JOB = label("backup_job")

@@ -10,8 +10,7 @@ from alerts.thresholds import (
     LEAK_AGE,
     SERVE_BEAT_AGE,
 )
-from collector import fleet_metrics as fleet
-from collector import schedule_metrics as schedule
+from collector.catalogue import fleet, schedule
 
 _SERVE = f'job="{fleet.SERVE_JOB}"'
 _BEGUN = 'state=~"intent|created"'

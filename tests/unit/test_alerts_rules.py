@@ -11,16 +11,12 @@ from alerts import foreign
 from alerts.rule import AlertRule, Closes, RecordingRule, Severity, duration, label, selector
 from alerts.rules import RECORDED, RULES, rule_groups
 from alerts.thresholds import GATE_FOR, GATE_GROUP, KEEP_FIRING_FOR, WATCHDOG
-from collector import fleet_metrics, schedule_metrics
+from collector.catalogue import FLEET_METRICS, host
 from collector.catalogue import METRICS as AGENT_METRICS
-from collector.catalogue import host
-from collector.metrics import declared
 from vdbmon.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-METRICS = AGENT_METRICS | {
-    metric.name: metric for module in (fleet_metrics, schedule_metrics) for metric in declared(vars(module).values())
-}
+METRICS = AGENT_METRICS | FLEET_METRICS
 every_recording = pytest.mark.parametrize("recording", RECORDED, ids=[rule.name for rule in RECORDED])
 every_rule = pytest.mark.parametrize("rule", RULES, ids=[rule.name for rule in RULES])
 # Labels that Prometheus adds at the scrape, and those that every series of the agent carries.
