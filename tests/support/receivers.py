@@ -250,8 +250,10 @@ class _Mail:
         self._inbox = inbox
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
+        content = envelope.content
+        assert isinstance(content, bytes)
         parser = BytesParser(EmailMessage, policy=email.policy.default)
-        message = parser.parsebytes(bytes(envelope.content or b""))
+        message = parser.parsebytes(content)
         body = message.get_body(("plain",))
         text = f"{message['Subject']}\n{body.get_content() if body else ''}"
         self._inbox.take("email", firing="[RESOLVED]" not in text, text=text, raw=message)

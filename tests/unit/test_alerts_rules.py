@@ -100,7 +100,7 @@ def test_gates_and_watchdog_stand_in_the_fast_group_and_every_rule_in_one() -> N
     assert first.name == GATE_GROUP
     assert {rule.name for rule in first.rules} == {rule.name for rule in RULES if rule.closes} | {WATCHDOG}
     everywhere = [rule.name for group in (first, *others) for rule in group.rules]
-    assert sorted(everywhere) == sorted(rule.name for rule in (*RULES, *RECORDED))
+    assert sorted(everywhere) == sorted([*(rule.name for rule in RULES), *(rule.name for rule in RECORDED)])
     for group in others:
         kinds = [isinstance(rule, RecordingRule) for rule in group.rules]
         assert kinds == sorted(kinds, reverse=True), "what is recorded stands before what reads it"
