@@ -65,7 +65,8 @@ def decisions(connection: Connection, *, name: str | None, before: int | None, l
 def prune(connection: Connection, *, before: float, keep: int) -> int:
     """Delete entries older than `before` (epoch seconds) and those beyond the newest `keep`; how many went.
 
-    With them go removed launches that hold nothing and have no entry any more, and cordons that ran out by then.
+    With them go removed launches that hold nothing and have no entry any more, cordons that ran out by then, and
+    backups that were removed by then.
     """
     columns = schema.event.c
     oldest_kept = select(columns.id).order_by(columns.id.desc()).offset(keep - 1).limit(1).scalar_subquery()
@@ -82,6 +83,7 @@ def prune(connection: Connection, *, before: float, keep: int) -> int:
         connection.execute(delete(schema.event).where(columns.id.in_(ids)))
     _forget_launches(connection, before)
     connection.execute(delete(schema.cordon).where(schema.cordon.c.until < before))
+    connection.execute(delete(schema.backup).where(schema.backup.c.removed_at < before))
     return len(ids)
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from orchestrator.addresses import Holding
+from orchestrator.backup.job_names import READS_BACKUPS_ALONE
 from orchestrator.resources import Amounts
 from orchestrator.snapshot import Cordon, PlacedJob
 
@@ -35,7 +36,9 @@ class LaunchState(StrEnum):
 
 
 READING = tuple(state for state in LaunchState if not state.ended)
-"""A launch in one of these reads its source, or is about to."""
+"""A launch in one of these reads its source, or is about to, unless its job is one of NOT_READING."""
+
+NOT_READING = tuple(sorted(READS_BACKUPS_ALONE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0005"
+HEAD = "0006"
 _LIVE = text("state <> 'removed'")
 _HELD = text("released_at IS NULL")
 
@@ -151,4 +151,51 @@ lease = Table(
     # Makes the token part of a key: PostgreSQL then lets renewals pass a transaction that holds the row FOR KEY SHARE,
     # and a takeover, which changes the token, not.
     UniqueConstraint("name", "token"),
+)
+
+backup = Table(
+    "backup",
+    metadata,
+    Column("id", String(255), primary_key=True),
+    Column("source", String(255), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("made", String(32), nullable=False),
+    Column("parent", String(255)),
+    Column("reason", String(1024)),
+    Column("damage", String(1024)),
+    Column("host", String(255), nullable=False),
+    Column("volume", String(255), nullable=False),
+    Column("request_id", String(32)),
+    Column("started_at", Float, nullable=False),
+    Column("finished_at", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("bytes_raw", BigInteger, nullable=False),
+    Column("bytes_stored", BigInteger, nullable=False),
+    Column("lock_seconds", Float),
+    Column("from_lsn", BigInteger),
+    Column("to_lsn", BigInteger),
+    Column("first_binlog_file", String(255)),
+    Column("binlog_file", String(255)),
+    Column("binlog_position", BigInteger),
+    Column("gtid", String(1024)),
+    Column("verified_at", Float),
+    Column("verified_by", String(255)),
+    Column("keep_why", String(1024)),
+    Column("keep_until", Float),
+    Column("condemned_at", Float),
+    Column("removed_at", Float),
+    Column("record", JSON, nullable=False),
+    Index("backup_source", "source"),
+    Index("backup_volume", "volume"),
+)
+
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("since", Float, nullable=False),
+    Column("settled_until", Float, nullable=False),
+    Column("missed", Integer, nullable=False),
+    Column("last_placed", Float),
+    Column("waiting_for", String(1024)),
 )

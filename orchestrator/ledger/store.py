@@ -10,12 +10,14 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, select, up
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.ledger import addresses, cordons, generations, journal, schema, turns
+from orchestrator.ledger.backups import BackupCatalogue
 from orchestrator.ledger.database import Database, open_database
 from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameTakenError
 from orchestrator.ledger.export import export_rows
 from orchestrator.ledger.leases import Leases
 from orchestrator.ledger.pools import PoolLedger
 from orchestrator.ledger.records import (
+    NOT_READING,
     READING,
     Event,
     Generations,
@@ -27,6 +29,7 @@ from orchestrator.ledger.records import (
 )
 from orchestrator.ledger.resizing import resize
 from orchestrator.ledger.restore import Restored, restore
+from orchestrator.ledger.schedules import ScheduleBook
 from orchestrator.ledger.sightings import Seen, see, sightings
 from orchestrator.ledger.view import read_view
 from orchestrator.resources import Amounts, InventoryRows, ResourceClass
@@ -38,11 +41,15 @@ class Ledger:
 
     Attributes:
         pools: addresses of pools.
+        backups: the catalogue of backups.
+        schedules: how far each schedule is.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.pools = PoolLedger(database)
+        self.backups = BackupCatalogue(database)
+        self.schedules = ScheduleBook(database)
 
     def view(self) -> LedgerView:
         """All that a decision needs, of one moment."""
@@ -329,7 +336,9 @@ def _check_room(connection: Connection, host: str, amounts: Amounts, inventory: 
 def _check_readers(connection: Connection, source: str, max_readers: int) -> None:
     launch = schema.launch.c
     reading = connection.execute(
-        select(func.count()).select_from(schema.launch).where(launch.source == source, launch.state.in_(READING))
+        select(func.count())
+        .select_from(schema.launch)
+        .where(launch.source == source, launch.state.in_(READING), launch.job.not_in(NOT_READING))
     ).scalar_one()
     if reading >= max_readers:
         raise ConcurrentUpdateError(f"source {source}", f"{reading} jobs read it, {max_readers} may")

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Table, select
 
 from orchestrator.ledger import schema
 from orchestrator.ledger.addresses import holdings
-from orchestrator.ledger.records import READING, LedgerView
+from orchestrator.ledger.records import NOT_READING, READING, LedgerView
 from orchestrator.resources import Amounts, ResourceClass
 from orchestrator.snapshot import Cordon, PlacedJob
 
@@ -45,7 +45,7 @@ def read_view(connection: Connection) -> LedgerView:
         allocated=_sums(rows),
         names={row.name: row.host for row in live},
         jobs=_jobs(reading, rows),
-        readers=Counter(row.source for row in reading),
+        readers=Counter(row.source for row in reading if row.job not in NOT_READING),
         source_generations=_generations(connection, schema.source),
         pool_generations=_generations(connection, schema.pool),
         holdings=holdings(connection),
