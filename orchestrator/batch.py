@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from collector.errors import ConfigError
+from orchestrator.backup.inputs import NO_OPTIONS, JobOptions
 from orchestrator.resources import Amounts
 from orchestrator.sizes import KEYS, parse_amounts
 from orchestrator.snapshot import NO_WISHES, Window, Wishes
@@ -43,6 +44,7 @@ class Wanted:
     amounts: Amounts
     wishes: Wishes = NO_WISHES
     window: Window | None = None
+    options: JobOptions = NO_OPTIONS
 
 
 def read_batch(path: Path, now: datetime) -> tuple[Wanted, ...]:

@@ -37,10 +37,11 @@ class BindMount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedMount:
-    """A named volume of the engine, as the container sees it; it can be written."""
+    """A named volume of the engine, as the container sees it."""
 
     volume: str
     target: Path
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,6 +111,8 @@ def name_filter(host: HostState, case: Case) -> Reasons:
 def reach_filter(host: HostState, case: Case) -> Reasons:
     """The source can be read from there."""
     source = case.request.source
+    if not case.request.reads_source:
+        return NONE
     if source.reach not in host.reaches:
         kinds = ", ".join(sorted(host.reaches)) or "nothing"
         text = f"source {source.name} has reach {source.reach}; only {kinds} can be placed here so far"
@@ -258,7 +260,7 @@ def _shortage(host: HostState, key: ResourceClass, amount: int) -> Reason:
 
 def _read_enough(snapshot: Snapshot, request: Request) -> Reasons:
     source, reading = request.source, snapshot.readers.get(request.source.name, 0)
-    if source.readers is None or reading < source.readers:
+    if source.readers is None or reading < source.readers or not request.reads_source:
         return NONE
     text = f"source {source.name} is read by {reading} jobs, {source.readers} at once is the limit"
     return (Reason(code=Code.SOURCE_READERS, text=text),)

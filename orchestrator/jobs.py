@@ -9,27 +9,25 @@ import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
 from collector import labels
 from collector.errors import ConfigError, VdbmonError
+from orchestrator.backup.addresses import check_access
+from orchestrator.backup.commands import VOLUME_TARGET, Invocation, VolumeOf, invocation
+from orchestrator.backup.job_names import JobName
 from orchestrator.blockdevices import BlockDevice
-from orchestrator.engine import BindMount, ContainerSpec, DeviceRate
+from orchestrator.engine import BindMount, ContainerSpec, DeviceRate, NamedMount
 from orchestrator.images import backup_tag
 from orchestrator.resources import ResourceClass
-from orchestrator.settings import Reach, SourceSettings
 from orchestrator.snapshot import Request
 from orchestrator.volumes import Volume
 
 PIDS_LIMIT = 256
-VOLUME_TARGET = Path("/backup")
-SOCKET_TARGET = Path("/run/source")
-CREDENTIALS_TARGET = Path("/run/secrets/source.cnf")
 
 SMALLEST = MappingProxyType(
     {
@@ -47,22 +45,13 @@ _GROUP_AND_OTHERS = 0o077
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A kind of work. `command` gets the source and the id under which the volume keeps the result."""
+    """A kind of work. `run` gets the request, the name of its volume, and the volumes that it reads."""
 
     image: str
-    command: Callable[[SourceSettings, str], tuple[str, ...]]
+    run: Callable[[Request, str, VolumeOf], Invocation] = invocation
 
 
-def backup_command(source: SourceSettings, backup_id: str) -> tuple[str, ...]:
-    """The backup runner's command line in its image."""
-    socket = SOCKET_TARGET / _socket(source).name
-    return (
-        *("python3", "-m", "runner", "backup", "--source", source.name, "--backup-id", backup_id),
-        *("--target", str(VOLUME_TARGET), "--socket", str(socket), "--defaults-file", str(CREDENTIALS_TARGET)),
-    )
-
-
-JOBS: Mapping[str, Job] = MappingProxyType({"backup": Job(image=backup_tag(), command=backup_command)})
+JOBS: Mapping[str, Job] = MappingProxyType({job.value: Job(image=backup_tag()) for job in JobName})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +64,14 @@ class LaunchSpec:
         volume: name of the sized volume, and the id of the result in it.
         volume_size: bytes.
         read_from: folders of the host that the job reads; the disks under them are limited.
+        network: Docker network; None for that of its pool, or none at all.
+        reads: ids of the backups that have to stay while it runs.
     """
 
     name: str
     image: str
     command: tuple[str, ...]
-    mounts: tuple[BindMount, ...]
+    mounts: tuple[BindMount | NamedMount, ...]
     volume: str
     volume_size: int
     cpu: int
@@ -92,6 +83,8 @@ class LaunchSpec:
     write_iops: int | None = None
     cpuset: str | None = None
     pool: str | None = None
+    network: str | None = None
+    reads: tuple[str, ...] = ()
     pids: int = PIDS_LIMIT
 
     def document(self) -> dict[str, Any]:
@@ -122,7 +115,7 @@ def check_request(request: Request) -> None:
     """Refuse what no host could run, before anything is asked or done.
 
     Raises:
-        ConfigError: `request.name`, `request.job`, `request.size`, `request.cpuset`, `config.invalid`.
+        ConfigError: `request.name`, `request.size`, `request.cpuset`, or as `check_access`.
     """
     if not _NAME.fullmatch(request.name):
         raise ConfigError(
@@ -137,35 +130,31 @@ def check_request(request: Request) -> None:
     cpuset = request.wishes.cpuset
     if cpuset is not None and not _CPUSET.fullmatch(cpuset):
         raise ConfigError("request.cpuset", f"{cpuset!r} is no list of processors", "write for example 0-3,6")
-    source = request.source
-    if source.reach is Reach.LOCAL and (source.host is None or source.data_dir is None):
-        raise ConfigError(
-            "config.invalid", f"source {source.name} has reach local", "give its host and its data_dir in [[sources]]"
-        )
-    if source.reach is Reach.LOCAL:
-        _socket(source)
+    check_access(request.job, request.source)
 
 
-def check_on_host(source: SourceSettings) -> None:
-    """Refuse what can be seen only on the source's host, before anything is done.
+def check_on_host(run: Invocation) -> None:
+    """Refuse what can be seen only on the host that runs the job, before anything is done.
 
     Raises:
-        VdbmonError: `source.credentials`, `source.socket`, `source.data_dir`.
+        VdbmonError: `source.credentials`, `source.socket`, `source.data_dir`, `job.file`.
     """
-    try:
-        mode = source.credentials_file.stat().st_mode
-    except OSError as error:
-        raise VdbmonError(
-            "source.credentials", f"credentials of source {source.name}: {source.credentials_file}: {error.strerror}"
-        ) from error
-    if not stat.S_ISREG(mode) or mode & _GROUP_AND_OTHERS:
-        raise VdbmonError(
-            "source.credentials", f"{source.credentials_file} can be read by others", "chmod 600 the file"
-        )
-    if not _socket(source).is_socket():
-        raise VdbmonError("source.socket", f"source {source.name}: no socket {_socket(source)}", "start the server")
-    if source.data_dir is None or not source.data_dir.is_dir():
-        raise VdbmonError("source.data_dir", f"source {source.name}: no directory {source.data_dir}")
+    for path in run.secrets:
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            raise VdbmonError("source.credentials", f"secret file {path}: {error.strerror}", "write it") from error
+        if not stat.S_ISREG(mode) or mode & _GROUP_AND_OTHERS:
+            raise VdbmonError("source.credentials", f"{path} can be read by others", "chmod 600 the file")
+    for socket in run.sockets:
+        if not socket.is_socket():
+            raise VdbmonError("source.socket", f"no socket {socket}", "start the server")
+    for folder in run.folders:
+        if not folder.is_dir():
+            raise VdbmonError("source.data_dir", f"no directory {folder}", "see its [[sources]]")
+    for mount in run.mounts:
+        if isinstance(mount, BindMount) and not mount.source.exists():
+            raise VdbmonError("job.file", f"no file {mount.source}, which the job needs", "see its [[sources]]")
 
 
 def volume_name(request: Request) -> str:
@@ -173,31 +162,27 @@ def volume_name(request: Request) -> str:
     return f"{request.name.lower()}-{request.request_id[:_ID_DIGITS]}"
 
 
-def launch_spec(request: Request, job: Job) -> LaunchSpec:
+def launch_spec(request: Request, image: str, run: Invocation) -> LaunchSpec:
     """What a checked request makes on its host."""
-    source, amounts = request.source, request.amounts
-    data_dir = source.data_dir or source.server_data_dir
-    volume = volume_name(request)
+    amounts = request.amounts
     return LaunchSpec(
         name=request.name,
-        image=job.image,
-        command=job.command(source, volume),
-        mounts=(
-            BindMount(source=data_dir, target=source.server_data_dir),
-            BindMount(source=_socket(source).parent, target=SOCKET_TARGET),
-            BindMount(source=source.credentials_file.absolute(), target=CREDENTIALS_TARGET),
-        ),
-        volume=volume,
+        image=image,
+        command=run.command,
+        mounts=run.mounts,
+        volume=volume_name(request),
         volume_size=amounts[ResourceClass.DISK],
         cpu=amounts[ResourceClass.CPU],
         memory=amounts[ResourceClass.MEMORY],
         read_bps=amounts[ResourceClass.READ_BPS],
         write_bps=amounts[ResourceClass.WRITE_BPS],
-        read_from=(data_dir,),
         read_iops=amounts.get(ResourceClass.READ_IOPS),
         write_iops=amounts.get(ResourceClass.WRITE_IOPS),
         cpuset=request.wishes.cpuset,
         pool=request.wishes.pool,
+        read_from=run.folders,
+        network=run.network,
+        reads=request.inputs.ids,
     )
 
 
@@ -231,7 +216,7 @@ def container_spec(
         pids=spec.pids,
         devices=tuple(rate for _, rate in sorted(rates.items())),
         cpuset=spec.cpuset,
-        network=network,
+        network=network or spec.network,
         address=address,
     )
 
@@ -247,14 +232,3 @@ def labels_of(request: Request, *, generation: int, spec_hash: str) -> dict[str,
         labels.GENERATION: str(generation),
         labels.SPEC_HASH: spec_hash,
     }
-
-
-def _socket(source: SourceSettings) -> Path:
-    parts = urlsplit(source.address)
-    if parts.scheme != "unix" or not PurePosixPath(parts.path).is_absolute():
-        raise ConfigError(
-            "config.invalid",
-            f"source {source.name}: address {source.address!r} is no local socket",
-            "write for example unix:///run/mysqld/mysqld.sock",
-        )
-    return Path(parts.path)

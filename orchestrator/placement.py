@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from pydantic import TypeAdapter
 
-from collector.errors import ConfigError, VdbmonError
+from collector.errors import VdbmonError
 from orchestrator.allocation import decide_and_take
+from orchestrator.backup.entries import Backup
+from orchestrator.backup.feeding import take_in_logs
+from orchestrator.backup.inputs import JobOptions, require_present
 from orchestrator.batch import Wanted
 from orchestrator.blockdevices import device_of
 from orchestrator.deadline import ask_all
@@ -23,7 +24,7 @@ from orchestrator.documents import decision_document
 from orchestrator.engine import Engine
 from orchestrator.fixed_addresses import FixedAddresses
 from orchestrator.hosts import HostParts, reached
-from orchestrator.jobs import JOBS, Job, LaunchSpec, check_on_host, check_request, labels_of, launch_spec
+from orchestrator.jobs import JOBS, Job, check_on_host, labels_of, launch_spec, volume_name
 from orchestrator.launch import Addresses, Launch, Launched, Networks, Tools, Verifier, Volumes
 from orchestrator.launch.gate import check_gate
 from orchestrator.launch.samples import Sampled, sampled_by
@@ -31,7 +32,6 @@ from orchestrator.ledger import (
     Event,
     Generations,
     LaunchRecord,
-    LaunchState,
     Ledger,
     NameTakenError,
     open_ledger,
@@ -46,7 +46,8 @@ from orchestrator.settings import FleetSettings
 from orchestrator.settle import settle
 from orchestrator.snapshot import EngineState, HostState, Request, Snapshot
 from orchestrator.survey import SURVEY_SECONDS, take_snapshot
-from orchestrator.volumes import LoopVolumes
+from orchestrator.volumes import LoopVolumes, Volume
+from orchestrator.wanted import Sizes, amounts_of, intent_of, request_of
 
 POLL_SECONDS = 0.5
 
@@ -137,30 +138,27 @@ class Scheduler:
         """A checked request.
 
         Raises:
-            ConfigError: an unknown source or job, no hosts, or what `check_request` finds.
+            ConfigError: as `request_of`.
+            VdbmonError: as `request_of`.
         """
-        settings = {item.name: item for item in self.fleet.sources}.get(wanted.source)
-        if settings is None:
-            raise ConfigError("request.source", f"no source {wanted.source!r}", f"known: {_names(self.fleet.sources)}")
-        if wanted.job not in self.jobs:
-            raise ConfigError("request.job", f"no job {wanted.job!r}", f"known: {', '.join(sorted(self.jobs))}")
-        pools = [pool.name for pool in self.fleet.pools]
-        if wanted.wishes.pool is not None and wanted.wishes.pool not in pools:
-            known = ", ".join(sorted(pools)) or "none; describe them in [[pools]]"
-            raise ConfigError("request.pool", f"no pool {wanted.wishes.pool!r}", f"known: {known}")
-        if not self.fleet.hosts:
-            raise ConfigError("config.invalid", "no hosts to place on", "describe them in [[hosts]]")
-        request = Request(
-            name=wanted.name,
-            request_id=uuid.uuid4().hex,
-            source=settings,
-            job=wanted.job,
-            amounts=wanted.amounts,
-            wishes=wanted.wishes,
-            window=wanted.window,
-        )
-        check_request(request)
-        return request
+        backups = self._backups(wanted.source, wanted.options)
+        return request_of(wanted, self.fleet, jobs=self.jobs, backups=backups, now=self.clock())
+
+    def amounts(self, sizes: Sizes, job: str, options: JobOptions, *, source: str) -> Amounts:
+        """How much a job is to have.
+
+        Raises:
+            ConfigError: as `amounts_of`.
+            VdbmonError: as `amounts_of`.
+        """
+        backups = self._backups(source, options)
+        return amounts_of(sizes, job, options, self.fleet, source=source, backups=backups, now=self.clock())
+
+    def _backups(self, source: str, options: JobOptions) -> tuple[Backup, ...]:
+        """All of a source; where a later moment is wanted, with its binary logs as far as they are now."""
+        if options.until is not None:
+            take_in_logs(self.ledger, source, lambda host: self.parts(host).volumes)
+        return self.ledger.backups.all(source=source)
 
     def require_free(self, name: str) -> None:
         """Refuse a name before anybody is asked.
@@ -293,20 +291,34 @@ class Scheduler:
                 self.ledger.record(replace(untaken, kind="override", who=request.override.who, detail=detail))
         return decision, launch
 
+    def _stored(self, host: str, volume: str) -> Volume:
+        """A volume with a backup.
+
+        Raises:
+            VdbmonError: `backup.volume_missing`.
+        """
+        found = self.parts(host).volumes.get(volume)
+        if found is None:
+            raise VdbmonError("backup.volume_missing", f"volume {volume} isn't there", "see `vdbmon backup scan`")
+        return found
+
     def _intend(self, request: Request, snapshot: Snapshot, decision: Decision, host: HostState) -> Launch:
         """Write the intent; what can be seen to fail without doing anything fails before that."""
-        if host.name == self.local_host:
-            check_on_host(request.source)
         if not isinstance(host.engine, EngineState):
             raise TypeError("a host whose engine is unknown was chosen")
-        spec = launch_spec(request, self.jobs[request.job])
-        record = _intent(request, host.name, spec, at=self.clock())
+        job = self.jobs[request.job]
+        run = job.run(request, volume_name(request), partial(self._stored, host.name))
+        if host.name == self.local_host:
+            check_on_host(run)
+        require_present(request.inputs, self.ledger.backups.all(source=request.source.name))
+        spec = launch_spec(request, job.image, run)
+        record = intent_of(request, host.name, spec, at=self.clock())
         self.ledger.allocate(
             record,
             request.amounts,
             inventory=host.inventory,
             expected=Generations(host=host.generation, source=snapshot.source_generations.get(request.source.name, 0)),
-            max_readers=request.source.readers,
+            max_readers=request.source.readers if request.reads_source else None,
             fingerprint=host.engine.fingerprint,
             decision=decision_document(decision),
             who=self.operator,
@@ -375,25 +387,3 @@ def placement_json(placement: Placement) -> str:
         "error": placement.error,
     }
     return json.dumps(document, indent=2)
-
-
-def _intent(request: Request, host: str, spec: LaunchSpec, *, at: float) -> LaunchRecord:
-    return LaunchRecord(
-        request_id=request.request_id,
-        name=request.name,
-        host=host,
-        source=request.source.name,
-        job=request.job,
-        state=LaunchState.INTENT,
-        spec=spec.document(),
-        spec_hash=spec.digest(),
-        volume=spec.volume,
-        created_at=at,
-        updated_at=at,
-        window_start=at if request.window else None,
-        window_end=at + request.window.duration if request.window else None,
-    )
-
-
-def _names(items: Any) -> str:
-    return ", ".join(sorted(item.name for item in items)) or "none"

@@ -15,9 +15,9 @@ from typing import Any
 
 from collector import labels
 from collector.errors import ConfigError, VdbmonError
+from orchestrator.backup.commands import VOLUME_TARGET
 from orchestrator.deadline import ask_all
 from orchestrator.engine import ManagedContainer
-from orchestrator.jobs import VOLUME_TARGET
 from orchestrator.launch import FoundNetwork
 from orchestrator.ledger import HeldAddress, LaunchRecord, LaunchState, NotEmptyError, Restored
 from orchestrator.placement import Scheduler

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from collector.errors import VdbmonError
+from orchestrator.backup.chains import children_of
 from orchestrator.engine import Engine
 from orchestrator.launch import Addresses, Volumes, remove_own
 from orchestrator.ledger import LaunchRecord, LaunchState, Ledger, TakenOverError
@@ -123,6 +124,19 @@ class Remover:
             volumes_kept=volumes if kept else (),
         )
 
+    def remove_volume(self, host: str, volume: str) -> None:
+        """Remove a volume whatever is in it, with all that is left of the launch that it belongs to.
+
+        Raises:
+            VdbmonError: as `remove`; nothing is half removed, and the call can be made again.
+        """
+        owners = [record for record in self._ledger.launches() if (record.host, record.volume) == (host, volume)]
+        for record in owners:
+            self._remove(record, with_volume=True, engine_lost=False)
+        if not owners:
+            self._volumes(host).remove(volume)
+            self._ledger.backups.volume_removed(volume, at=self._clock())
+
     def _remove_container(self, record: LaunchRecord, *, engine_lost: bool) -> bool:
         existed = False
         if not engine_lost:
@@ -155,10 +169,28 @@ class Remover:
             if not with_volume and holds_backup(volumes, volume):
                 self._ledger.advance(record.request_id, removed, at=self._clock(), step=None)
                 return False
+            self._refuse_needed(record, volume)
             volumes.remove(volume)
+            self._ledger.backups.volume_removed(volume, at=self._clock())
         everything = frozenset(ResourceClass)
         self._ledger.advance(record.request_id, removed, at=self._clock(), release=everything, volume=None, step=None)
         return True
+
+    def _refuse_needed(self, record: LaunchRecord, volume: str) -> None:
+        """A backup that somebody keeps, or that an increment builds on, is not removed by name either."""
+        backups = self._ledger.backups.all(source=record.source)
+        for backup in backups:
+            if backup.volume != volume or not backup.present:
+                continue
+            if backup.kept(self._clock()):
+                raise VdbmonError(
+                    "backup.kept",
+                    f"{backup.id} is kept: {backup.keep_why}",
+                    f"`vdbmon backup keep --release {backup.id}`",
+                )
+            children = children_of(backup, backups)
+            if children:
+                raise VdbmonError("backup.needed", f"{children[0].id} builds on {backup.id}", "remove that one first")
 
 
 def holds_backup(volumes: Volumes, volume: str) -> bool:

@@ -9,6 +9,7 @@ import os
 import stat
 from pathlib import Path
 
+from orchestrator.backup.entries import VOLUME_KINDS
 from orchestrator.backup.runner.record import RECORD_NAME, Record, State
 
 LARGEST = 1 << 20
@@ -42,4 +43,4 @@ def parse_result(text: str) -> Record | None:
 
 def is_good(record: Record | None) -> bool:
     """Whether there is a backup that must not be lost."""
-    return record is not None and record.state is State.DONE
+    return record is not None and record.kind in VOLUME_KINDS and record.state is not State.FAILED

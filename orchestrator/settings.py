@@ -11,10 +11,11 @@ from typing import Annotated, NamedTuple
 from pydantic import BeforeValidator, Field
 
 from collector.quantities import Bytes, Delay, Seconds
+from orchestrator.backup.settings import Retention, ScheduleSettings
 
 
 class Reach(StrEnum):
-    """How a source's bytes are reached. Only `local` can be placed so far; the others are refused by name."""
+    """How a source's bytes are reached: see docs/backup.md for which job can do with which."""
 
     LOCAL = "local"
     STREAM = "stream"
@@ -23,26 +24,96 @@ class Reach(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSettings:
-    """A database to back up.
+class SourceSshSettings:
+    """Files of an ssh client; at a source the key's forced command is `runner send`.
 
     Attributes:
-        address: `unix:///run/mysqld/mysqld.sock` for `local`, `tcp://host:port` for the others.
-        credentials_file: MySQL option file of mode 0600 on the source's host.
+        key_file: private key of mode 0600, without a passphrase.
+        known_hosts_file: with the server's host key.
+    """
+
+    key_file: Path
+    known_hosts_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceTlsSettings:
+    """How a source is reached by TLS, where `runner send --listen` answers; each side shows a certificate.
+
+    Attributes:
+        ca_file: certificates to know the source by.
+        cert_file: shown to the source.
+        key_file: of that certificate, of mode 0600.
+    """
+
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptionSettings:
+    """Backups are encrypted with age.
+
+    Attributes:
+        recipients_file: age public keys, one a line: yours, and a recovery key whose other half is kept elsewhere.
+        identity_file: age private keys, of mode 0600; only jobs that restore see it.
+    """
+
+    recipients_file: Path
+    identity_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopySettings:
+    """Where job `copy` keeps a second copy.
+
+    Attributes:
+        repository: as restic calls it: `sftp:user@host:/path`, `s3:https://...`, or a folder of the host.
+        password_file: of the repository, of mode 0600.
+    """
+
+    repository: str
+    password_file: Path
+    ssh: SourceSshSettings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """A database to back up. All files are on the host that runs the job; secrets stand in files of mode 0600.
+
+    Attributes:
+        address: `unix:///run/mysqld/mysqld.sock` for `local`, `ssh://user@host` or `tls://host:port` for `stream`,
+            `tcp://host:port` for `replica` and `sql`.
+        credentials_file: MySQL option file of mode 0600; a `stream` needs it for jobs in SQL alone.
+        sql_address: `tcp://host:port` for jobs in SQL, where `address` isn't one: a standby replicates from there.
+        ssl_ca_file: require TLS of the server, and know it by these certificates.
+        network: Docker network of jobs that need one to reach the source.
         host: the host that holds the data directory (`local` only).
         data_dir: the data directory on that host (`local` only).
         server_data_dir: the same directory as the server itself names it; mariadb-backup goes there.
         readers: how many jobs may read it at once; None for as many as fit.
+        throttle: mariadb-backup's --throttle, pairs of reads and writes per second; None for none.
+        retention: how long its backups stay; without it nothing is pruned.
     """
 
     name: str
     reach: Reach
     address: str
-    credentials_file: Path
+    credentials_file: Path | None = None
+    sql_address: str | None = None
+    ssl_ca_file: Path | None = None
+    network: str = "bridge"
     host: str | None = None
     data_dir: Path | None = None
     server_data_dir: Path = Path("/var/lib/mysql")
     readers: Annotated[int, Field(gt=0)] | None = None
+    throttle: Annotated[int, Field(gt=0)] | None = None
+    ssh: SourceSshSettings | None = None
+    tls: SourceTlsSettings | None = None
+    encryption: EncryptionSettings | None = None
+    copy: CopySettings | None = None
+    retention: Retention | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,3 +292,4 @@ class FleetSettings:
     hosts: tuple[HostSettings, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
     pools: tuple[PoolSettings, ...] = ()
+    schedules: tuple[ScheduleSettings, ...] = ()

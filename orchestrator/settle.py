@@ -1,6 +1,7 @@
 """See which jobs have ended, write down how, and give back what they no longer need.
 
-The disk space of a job that ended stays allocated as long as its volume is there.
+The disk space of a job that ended stays allocated as long as its volume is there. What the job says of itself goes into
+the catalogue of backups; it is what a container wrote, so it is taken only where it speaks of its own launch.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from orchestrator.backup.feeding import feed
+from orchestrator.backup.runner.record import Record
 from orchestrator.engine import ContainerState, Engine
 from orchestrator.ledger import LaunchRecord, LaunchState, Ledger
 from orchestrator.resources import HELD_WHILE_RUNNING
@@ -28,18 +31,20 @@ def settle(record: LaunchRecord, *, engine: Engine, ledger: Ledger, clock: Calla
     state = engine.inspect(record.container_id)
     if state is not None and not state.ended:
         return record
-    outcome = _outcome(engine, state)
+    result = None if state is None else parse_result(engine.last_line(state.id, errors=False))
+    outcome = _outcome(engine, state, result)
     ended = LaunchState.DONE if outcome["exit_code"] == 0 else LaunchState.FAILED
+    # The catalogue first: who is killed in between settles again, and the same record changes nothing.
+    feed(ledger.backups, record, result, message=outcome["message"], at=clock())
     ledger.advance(
         record.request_id, ended, at=clock(), release=HELD_WHILE_RUNNING, outcome=outcome, detail=outcome["message"]
     )
     return next(item for item in ledger.launches_named(record.name) if item.request_id == record.request_id)
 
 
-def _outcome(engine: Engine, state: ContainerState | None) -> dict[str, Any]:
+def _outcome(engine: Engine, state: ContainerState | None, result: Record | None) -> dict[str, Any]:
     if state is None:
         return {"exit_code": None, "message": "its container was removed by somebody else", "record": None}
-    result = parse_result(engine.last_line(state.id, errors=False))
     message = ""
     if state.exit_code != 0:
         said = result.reason if result and result.reason else engine.last_line(state.id, errors=True) or state.error

@@ -11,6 +11,8 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from orchestrator.addresses import Holding
+from orchestrator.backup.inputs import NO_INPUTS, JobInputs
+from orchestrator.backup.job_names import READS_BACKUPS_ALONE
 from orchestrator.resources import Amounts, InventoryRows, ResourceClass, no_amounts
 from orchestrator.settings import PoolSettings, Reach, SourceSettings
 
@@ -74,6 +76,7 @@ class Request:
         name: of the container.
         request_id: the identity of this attempt; names can come again, ids can't.
         amounts: what it needs, per class.
+        inputs: backups that it reads.
         window: None for now, and for as long as it takes.
         override: None for no reason.
     """
@@ -86,6 +89,12 @@ class Request:
     wishes: Wishes = NO_WISHES
     window: Window | None = None
     override: Override | None = None
+    inputs: JobInputs = NO_INPUTS
+
+    @property
+    def reads_source(self) -> bool:
+        """Whether it counts among its source's readers, and needs a host from which that is reached."""
+        return self.job not in READS_BACKUPS_ALONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +246,7 @@ class HostState:
     known_fingerprint: str | None = None
     telemetry: Telemetry | None
     makes_volumes: bool = True
-    reaches: frozenset[Reach] = frozenset({Reach.LOCAL})
+    reaches: frozenset[Reach] = frozenset(Reach)
     zone: str | None = None
     device_class: str | None = None
     pools: frozenset[str] = frozenset()

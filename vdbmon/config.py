@@ -24,6 +24,7 @@ from collector.errors import ConfigError
 from collector.outputs.settings import OutputSettings
 from collector.settings import AgentSettings, InputSettings
 from orchestrator.addresses import pool_faults
+from orchestrator.backup.settings import ScheduleSettings
 from orchestrator.engines.address import engine_faults
 from orchestrator.serve.settings import ServeSettings
 from orchestrator.settings import (
@@ -77,6 +78,7 @@ class Config:
         hosts: the fleet: hosts that containers can be placed on.
         sources: databases to back up.
         pools: where containers that need an address get it from; each in a network of its own.
+        schedules: jobs that come again; `vdbmon serve` places them.
     """
 
     host: HostIdentity
@@ -94,6 +96,7 @@ class Config:
     hosts: tuple[HostSettings, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
     pools: tuple[PoolSettings, ...] = ()
+    schedules: tuple[ScheduleSettings, ...] = ()
 
     def agent_config(self) -> AgentConfig:
         """What the agent reads: its own sections, and where the scheduler keeps the volumes of jobs."""
@@ -116,6 +119,7 @@ class Config:
             hosts=self.hosts,
             sources=self.sources,
             pools=self.pools,
+            schedules=self.schedules,
         )
 
 
@@ -176,6 +180,8 @@ def check_config(document: dict[str, Any], path: Path) -> Config:
     faults = [*engine_faults(config.hosts), *pool_faults(config.pools, config.hosts)]
     if faults:
         raise ConfigError("config.invalid", "\n".join(f"{path}: {fault}" for fault in faults))
+    _refuse_doubles(path, "schedules", [schedule.name for schedule in config.schedules])
+    _refuse_schedules_of_nothing(path, config)
     return config
 
 
@@ -187,6 +193,17 @@ def _refuse_short_intervals(path: Path, config: Config) -> None:
                 f"{path}: inputs.{name}.interval = {section.interval:g} s is below agent.interval = "
                 f"{config.agent.interval:g} s, and collections come no faster than that",
                 "lower agent.interval",
+            )
+
+
+def _refuse_schedules_of_nothing(path: Path, config: Config) -> None:
+    known = {source.name for source in config.sources}
+    for schedule in config.schedules:
+        if schedule.source not in known:
+            raise ConfigError(
+                "config.invalid",
+                f"{path}: schedule {schedule.name!r} is of source {schedule.source!r}, which is not in [[sources]]",
+                f"known: {', '.join(sorted(known)) or 'none'}",
             )
 
 

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.backup.job_names import JobName
 from orchestrator.scoring import Strategy
+from orchestrator.sizes import CPUS, DEFAULTS
 
 _OVERRIDE_HELP = "A code of the gate that is not to count, as alert.firing; needs --why."
 
@@ -16,13 +18,23 @@ Source = Annotated[str | None, typer.Option(help="The database, as the configura
 Batch = Annotated[
     Path | None, typer.Option(help="TOML or JSON lines: many containers, planned together.", dir_okay=False)
 ]
-Job = Annotated[str, typer.Option(help="What to do with it.")]
-Cpus = Annotated[float, typer.Option(help="CPU limit in cores.")]
+Job = Annotated[str, typer.Option(help=f"What to do with it: {', '.join(JobName)}.")]
+Backup = Annotated[str | None, typer.Option(help="restore, verify, standby, copy: this one, not the last good one.")]
+Incremental = Annotated[bool, typer.Option("--incremental", help="backup: what changed since the last good one.")]
+Until = Annotated[
+    str | None, typer.Option(help="restore: 'YYYY-MM-DD HH:MM:SS' in UTC, FILE:POSITION, or end (of the logs).")
+]
+Table = Annotated[str | None, typer.Option(help="restore: DATABASE.TABLE of a logical dump.")]
+Serve = Annotated[bool, typer.Option("--serve", help="restore: keep the restored server up.")]
+Size = Annotated[
+    str | None, typer.Option(help="auto: what earlier runs needed, with a margin, where no limit is given.")
+]
+Cpus = Annotated[float | None, typer.Option(help="CPU limit in cores.", show_default=DEFAULTS[CPUS])]
 Cpuset = Annotated[str | None, typer.Option(help="Only on these processors, as 0-3,6.")]
-Memory = Annotated[str, typer.Option(help="Memory limit, with swap.")]
-Disk = Annotated[str, typer.Option(help="Hard size of the volume.")]
-ReadBps = Annotated[str, typer.Option(help="Disk reads per second.")]
-WriteBps = Annotated[str, typer.Option(help="Disk writes per second.")]
+Memory = Annotated[str | None, typer.Option(help="Memory limit, with swap.", show_default=DEFAULTS["memory"])]
+Disk = Annotated[str | None, typer.Option(help="Hard size of the volume.", show_default=DEFAULTS["disk"])]
+ReadBps = Annotated[str | None, typer.Option(help="Disk reads per second.", show_default=DEFAULTS["read_bps"])]
+WriteBps = Annotated[str | None, typer.Option(help="Disk writes per second.", show_default=DEFAULTS["write_bps"])]
 ReadIops = Annotated[int | None, typer.Option(help="Read operations per second.")]
 WriteIops = Annotated[int | None, typer.Option(help="Write operations per second.")]
 NetworkIn = Annotated[str | None, typer.Option(help="Received per second; counted, not limited.")]

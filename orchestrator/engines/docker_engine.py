@@ -191,7 +191,7 @@ def _network(spec: ContainerSpec) -> dict[str, Any]:
 
 def _mount(item: BindMount | NamedMount) -> Mount:
     if isinstance(item, NamedMount):
-        return Mount(str(item.target), item.volume, "volume", no_copy=True)
+        return Mount(str(item.target), item.volume, "volume", item.read_only, no_copy=True)
     return Mount(str(item.target), str(item.source), "bind", item.read_only)
 
 

@@ -207,6 +207,7 @@ def test_undo_that_fails_keeps_the_allocation_until_it_is_cleared(here: Place) -
 
 
 def test_unsafe_credentials_stop_a_launch_before_its_intent(here: Place, demo: SourceSettings) -> None:
+    assert demo.credentials_file is not None
     demo.credentials_file.chmod(0o644)
     with pytest.raises(VdbmonError, match="chmod 600"):
         here.place("b1", "sleep", "600")

@@ -57,7 +57,7 @@ from tests.support.three_engines import (
     toml,
 )
 from tests.support.wait import wait_until
-from vdbmon.commands import place as place_command
+from vdbmon.placing import place_and_tell
 
 
 @pytest.fixture(scope="module")
@@ -387,7 +387,7 @@ def test_placing_on_another_host_says_that_its_volume_has_no_size(
     scheduler = replace(fleet.scheduler, jobs=fleet.jobs("sleep", "600"))
     for host, said in ((SOCKET, False), (TLS, True)):
         request = scheduler.request(f"on-{host}", source=f"of-{host}", job="backup", amounts=SMALL)
-        assert place_command._place(scheduler, request, dry_run=False, wait=False) == 0
+        assert place_and_tell(scheduler, request, dry_run=False, wait=False, as_json=False) == 0
         output = capsys.readouterr().out
         assert ("has no size: nothing holds it to 16 MiB" in output) is said
         assert ("as the engine was told" in output) is said

@@ -1,24 +1,36 @@
 """A scheduler on a test's own daemon and Prometheus, whose job the test chooses."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 import docker
 
 from collector.errors import VdbmonError
-from orchestrator.backup.runner.record import Kind, Record, State
+from orchestrator.backup.commands import Invocation, VolumeOf, invocation
+from orchestrator.backup.job_names import JobName
 from orchestrator.decision import Decision
 from orchestrator.jobs import Job
 from orchestrator.placement import Placement, Scheduler, open_scheduler
 from orchestrator.settings import FleetSettings
+from orchestrator.snapshot import Request
+from tests.support.backups import record
 from tests.support.dockerd import OwnDockerd
 from tests.support.fleet import HOST, SMALL
 from tests.support.wait import wait_until
 
 NOTHING: tuple[list[str], list[str], tuple[str, ...], dict[str, object]] = ([], [], (), {})
 """What `Place.leftovers` finds when nothing is left."""
+
+
+def own_jobs(image: str, command: Callable[[str], tuple[str, ...]]) -> Mapping[str, Job]:
+    """Every job with a command line of the test's own, told the name of its volume; its mounts are as ever."""
+
+    def run(request: Request, volume: str, volume_of: VolumeOf) -> Invocation:
+        return replace(invocation(request, volume, volume_of), command=command(volume))
+
+    return dict.fromkeys(JobName, Job(image=image, run=run))
 
 
 @dataclass
@@ -30,8 +42,7 @@ class Place:
     image: str
 
     def job(self, *command: str, image: str | None = None) -> Scheduler:
-        run = Job(image=image or self.image, command=lambda _source, _id: command)
-        return replace(self.scheduler, jobs={"backup": run})
+        return replace(self.scheduler, jobs=own_jobs(image or self.image, lambda _: command))
 
     def place(self, name: str, *command: str, image: str | None = None) -> Placement:
         scheduler = self.job(*command, image=image)
@@ -55,18 +66,7 @@ class Place:
 
 def good_record(backup_id: str) -> str:
     """What the runner leaves beside a good backup."""
-    when = "2026-11-23T05:00:00Z"
-    return Record(
-        backup_id=backup_id,
-        source="demo",
-        kind=Kind.FULL,
-        state=State.DONE,
-        started_at=when,
-        finished_at=when,
-        seconds=1.0,
-        bytes_raw=10,
-        bytes_stored=5,
-    ).to_json()
+    return record(backup_id).to_json()
 
 
 def always_sampled(_host: str, _name: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 
 from alerts.thresholds import GATE_FOR
-from orchestrator.backup.runner.record import RECORD_NAME, Kind, Record, State
+from orchestrator.backup.runner.record import RECORD_NAME
 from orchestrator.capacity import capacity
 from orchestrator.jobs import Job
 from orchestrator.ledger import LaunchState
@@ -22,7 +22,7 @@ from orchestrator.snapshot import Wishes
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.engine_hosts import SSH_PORT, namespace, plain_engine, ssh_server, tls_engine
 from tests.support.fleet import GIB, RULES, SMALL, Exporter
-from tests.support.place import always_sampled, removed
+from tests.support.place import always_sampled, good_record, own_jobs, removed
 from tests.support.servers import Server, prometheus
 from tests.support.wait import wait_until
 
@@ -73,7 +73,7 @@ class Fleet:
 
     def jobs(self, *command: str) -> Mapping[str, Job]:
         """One job, which runs this command."""
-        return {"backup": Job(image=self.engines.image, command=lambda _source, _id: command)}
+        return own_jobs(self.engines.image, lambda _: command)
 
     def place(self, name: str, host: str, *command: str, pool: str | None = None) -> Placement:
         scheduler = replace(self.scheduler, jobs=self.jobs(*command))
@@ -162,26 +162,10 @@ def opened(settings: FleetSettings, engines: Engines) -> Iterator[Fleet]:
                 wait_until(lambda name=name: removed(scheduler, name), deadline=60.0, what=f"{name} is removed")  # type: ignore[misc]
 
 
-def good(backup_id: str) -> str:
-    when = "2026-11-23T05:00:00Z"
-    record = Record(
-        backup_id=backup_id,
-        source="demo",
-        kind=Kind.FULL,
-        state=State.DONE,
-        started_at=when,
-        finished_at=when,
-        seconds=1.0,
-        bytes_raw=10,
-        bytes_stored=5,
-    )
-    return record.to_json()
-
-
 def leave_record(fleet: Fleet, host: str, name: str, *, link: bool = False) -> str:
     """Run a job that leaves a good backup's record in its volume, or a link to one; the volume's name."""
-    run = Job(image=fleet.engines.image, command=lambda _source, _id: ("sh", "-c", script(_id, link=link)))
-    scheduler = replace(fleet.scheduler, jobs={"backup": run})
+    jobs = own_jobs(fleet.engines.image, lambda volume: ("sh", "-c", script(volume, link=link)))
+    scheduler = replace(fleet.scheduler, jobs=jobs)
     request = scheduler.request(name, source=f"of-{host}", job="backup", amounts=SMALL)
     placement = scheduler.place(request, decided=lambda _: None)
     assert placement.launched is not None
@@ -192,7 +176,7 @@ def leave_record(fleet: Fleet, host: str, name: str, *, link: bool = False) -> s
 def script(volume: str, *, link: bool) -> str:
     folder = f"/backup/{volume}"
     record = f"{folder}/{'elsewhere' if link else RECORD_NAME}"
-    text = f"mkdir {folder} && echo {json.dumps(good(volume))} >{record}"
+    text = f"mkdir {folder} && echo {json.dumps(good_record(volume))} >{record}"
     return f"{text} && busybox ln -s elsewhere {folder}/{RECORD_NAME}" if link else text
 
 

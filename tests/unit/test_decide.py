@@ -88,9 +88,18 @@ def test_never_evaluated_rules_are_stale() -> None:
     assert decide(snapshot(gate=gate(groups=(never,))), request()).codes("db1") == {"rules.stale"}
 
 
-def test_reach_other_than_local_is_refused() -> None:
+def test_a_host_that_does_not_reach_the_source_is_refused_to_jobs_that_read_it() -> None:
     source = replace(SOURCE, reach=Reach.STREAM, host=None)
-    assert decide(snapshot(), request(source=source)).codes("db1") == {"source.reach_unsupported"}
+    apart = snapshot(host(reaches=frozenset({Reach.LOCAL})))
+    assert decide(apart, request(source=source)).codes("db1") == {"source.reach_unsupported"}
+    assert decide(apart, replace(request(source=source), job="verify")).accepted
+
+
+def test_a_job_that_reads_backups_alone_is_not_counted_among_the_readers_of_its_source() -> None:
+    source = replace(SOURCE, readers=1)
+    read = snapshot(readers={source.name: 1})
+    assert decide(read, request(source=source)).codes("db1") == {"source.readers"}
+    assert decide(read, replace(request(source=source), job="restore")).accepted
 
 
 def test_unknown_use_of_one_dimension_is_refused_by_name() -> None:

@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import ConfigError
+from orchestrator.backup.commands import invocation
+from orchestrator.backup.inputs import JobInputs
 from orchestrator.blockdevices import BlockDevice
-from orchestrator.engine import NamedMount
-from orchestrator.jobs import JOBS, check_request, container_spec, labels_of, launch_spec, volume_name
+from orchestrator.engine import BindMount, NamedMount
+from orchestrator.jobs import LaunchSpec, check_request, container_spec, labels_of, launch_spec, volume_name
 from orchestrator.resources import Amounts, ResourceClass
 from orchestrator.settings import Reach, SourceSettings
 from orchestrator.snapshot import Request
-from orchestrator.volumes import LoopVolumes, SizedVolume
+from orchestrator.volumes import LoopVolumes, SizedVolume, Volume
 
 NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,47}"
 AMOUNTS: Amounts = MappingProxyType(
@@ -38,14 +40,24 @@ SOURCE = SourceSettings(
 REQUEST = Request(name="b1", request_id="0123456789abcdef" * 2, source=SOURCE, job="backup", amounts=AMOUNTS)
 
 
+def no_volume(name: str) -> Volume:
+    raise AssertionError(f"no volume {name} is to be read")
+
+
+def spec_of(request: Request = REQUEST) -> LaunchSpec:
+    return launch_spec(request, "image:1", invocation(request, volume_name(request), no_volume))
+
+
 def test_backup_runs_the_runner_against_the_mounted_socket_and_credentials() -> None:
-    spec = launch_spec(REQUEST, JOBS["backup"])
+    spec = spec_of()
     assert spec.command == (
         *("python3", "-m", "runner", "backup", "--source", "demo", "--backup-id", "b1-01234567"),
         *("--target", "/backup", "--socket", "/run/source/mysqld.sock"),
         *("--defaults-file", "/run/secrets/source.cnf"),
     )
-    mounted = {str(mount.target): (str(mount.source), mount.read_only) for mount in spec.mounts}
+    mounted = {
+        str(mount.target): (str(mount.source), mount.read_only) for mount in spec.mounts if isinstance(mount, BindMount)
+    }
     assert mounted == {
         "/var/lib/mysql": ("/srv/demo/data", True),
         "/run/source": ("/srv/demo/run", True),
@@ -54,7 +66,7 @@ def test_backup_runs_the_runner_against_the_mounted_socket_and_credentials() -> 
 
 
 def test_only_the_volume_is_writable_and_each_device_is_limited_once() -> None:
-    spec = launch_spec(REQUEST, JOBS["backup"])
+    spec = spec_of()
     volume = SizedVolume(
         name="b1",
         size_bytes=2**30,
@@ -74,8 +86,8 @@ def test_only_the_volume_is_writable_and_each_device_is_limited_once() -> None:
 
 
 def test_digest_follows_the_content() -> None:
-    spec = launch_spec(REQUEST, JOBS["backup"])
-    assert spec.digest() == launch_spec(REQUEST, JOBS["backup"]).digest()
+    spec = spec_of()
+    assert spec.digest() == spec_of().digest()
     assert spec.digest() != replace(spec, memory=1).digest()
 
 
@@ -124,6 +136,15 @@ def test_local_source_must_say_where_it_is(change: dict[str, object], said: str)
         check_request(replace(REQUEST, source=source))
 
 
-def test_source_that_is_not_local_is_left_to_the_decision() -> None:
+def test_a_job_that_reads_backups_alone_asks_nothing_of_its_source() -> None:
     remote = replace(SOURCE, reach=Reach.SQL, address="tcp://db1:3306", host=None, data_dir=None)
-    check_request(replace(REQUEST, source=remote))
+    with pytest.raises(ConfigError, match="place --job logical"):
+        check_request(replace(REQUEST, source=remote))
+    check_request(replace(REQUEST, source=remote, job="verify"))
+
+
+def test_what_a_job_reads_stands_in_its_spec() -> None:
+    inputs = JobInputs(parent="f1", from_lsn=7, host="db1")
+    spec = spec_of(replace(REQUEST, inputs=inputs))
+    assert spec.reads == ("f1",)
+    assert spec.digest() != spec_of().digest()

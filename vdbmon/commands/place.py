@@ -8,30 +8,30 @@ from datetime import datetime
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
-from collector.blockdevices import BlockDevices
-from collector.errors import ConfigError, VdbmonError
-from collector.quantities import format_bytes
+from collector.errors import ConfigError
+from orchestrator.backup.inputs import JobOptions
+from orchestrator.backup.job_names import JobName
 from orchestrator.batch import DURATION, Wanted, read_batch
-from orchestrator.decision import Decision
-from orchestrator.ledger import LaunchRecord, LaunchState
-from orchestrator.placement import Placement, Scheduler, open_scheduler, placement_json
-from orchestrator.reasons import OVERRIDABLE, Code
-from orchestrator.resources import ResourceClass
+from orchestrator.placement import open_scheduler
+from orchestrator.reasons import OVERRIDABLE
+from orchestrator.resources import no_amounts
 from orchestrator.scoring import Strategy
-from orchestrator.sizes import CPUS, DEFAULTS, parse_amounts
-from orchestrator.snapshot import Override, Request, Wishes
+from orchestrator.sizes import CPUS
+from orchestrator.snapshot import Override, Wishes
+from orchestrator.wanted import Sizes
 from orchestrator.windows import parse_window
 from vdbmon import place_options as options
-from vdbmon.batches import REFUSED, place_batch
+from vdbmon.batches import place_batch
 from vdbmon.config import Config, find_config, load_config
 from vdbmon.options import ConfigOption
-from vdbmon.tables import decision_table, start_text
+from vdbmon.placing import place_and_tell
 
-app = typer.Typer(add_completion=False)
+AUTO = "auto"
 
 _SIZES = (CPUS, *("memory", "disk", "read_bps", "write_bps", "read_iops", "write_iops", "network_in", "network_out"))
+
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
@@ -40,13 +40,19 @@ def place(
     *,
     source: options.Source = None,
     batch: options.Batch = None,
-    job: options.Job = "backup",
-    cpus: options.Cpus = 1.0,
+    job: options.Job = JobName.BACKUP.value,
+    backup: options.Backup = None,
+    incremental: options.Incremental = False,
+    until: options.Until = None,
+    table: options.Table = None,
+    keep_up: options.Serve = False,
+    size: options.Size = None,
+    cpus: options.Cpus = None,
     cpuset: options.Cpuset = None,
-    memory: options.Memory = DEFAULTS["memory"],
-    disk: options.Disk = DEFAULTS["disk"],
-    read_bps: options.ReadBps = DEFAULTS["read_bps"],
-    write_bps: options.WriteBps = DEFAULTS["write_bps"],
+    memory: options.Memory = None,
+    disk: options.Disk = None,
+    read_bps: options.ReadBps = None,
+    write_bps: options.WriteBps = None,
     read_iops: options.ReadIops = None,
     write_iops: options.WriteIops = None,
     network_in: options.NetworkIn = None,
@@ -76,12 +82,20 @@ def place(
     settings = load_config(find_config(config))
     if batch is not None:
         raise typer.Exit(_place_batch(settings, batch, how, alone=name is None and source is None and not override))
-    sizes = (f"{cpus:g}", memory, disk, read_bps, write_bps, read_iops, write_iops, network_in, network_out)
+    if size not in {None, AUTO}:
+        raise ConfigError("request.size", f"--size {size!r} is no size", f"give {AUTO}, or --cpus, --memory and so on")
+    limits = (cpus, memory, disk, read_bps, write_bps, read_iops, write_iops, network_in, network_out)
+    given = {key: value for key, value in zip(_SIZES, limits, strict=True) if value is not None}
     wishes = Wishes(
         host=host, zone=zone, device_class=device_class, pool=pool, labels=_labels(label), apart=apart, cpuset=cpuset
     )
-    wanted = _wanted(name, source, job, sizes=sizes, wishes=wishes, window=(not_before, deadline, duration))
-    raise typer.Exit(_place_one(settings, wanted, how, override or (), why))
+    wanted = _wanted(name, source, job, wishes=wishes, window=(not_before, deadline, duration))
+    wanted = replace(
+        wanted,
+        options=JobOptions(backup=backup, incremental=incremental, until=until, table=table, serve=keep_up),
+    )
+    sizes = Sizes(given=given, usual=size == AUTO, named=_option)
+    raise typer.Exit(_place_one(settings, wanted, how, sizes=sizes, override=override or (), why=why))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,31 +120,32 @@ def _wanted(
     source: str | None,
     job: str,
     *,
-    sizes: Sequence[str | int | None],
     wishes: Wishes,
     window: tuple[str | None, str | None, str],
 ) -> Wanted:
     if name is None or source is None:
         raise ConfigError("request.name", "NAME or --source is missing", "give both, or --batch FILE")
-    given = {key: value for key, value in zip(_SIZES, sizes, strict=True) if value is not None}
     not_before, deadline, duration = window
     now = datetime.now().astimezone()
     return Wanted(
         name=name,
         source=source,
         job=job,
-        amounts=parse_amounts(given, _option),
+        amounts=no_amounts(),
         wishes=wishes,
         window=parse_window(not_before=not_before, deadline=deadline, duration=duration, now=now),
     )
 
 
-def _place_one(settings: Config, wanted: Wanted, how: _How, override: Sequence[str], why: str | None) -> int:
+def _place_one(
+    settings: Config, wanted: Wanted, how: _How, *, sizes: Sizes, override: Sequence[str], why: str | None
+) -> int:
     with open_scheduler(settings.fleet(), settings.host.name, strategy=how.strategy) as scheduler:
         scheduler.require_free(wanted.name)
-        request = replace(scheduler.wanted(wanted), override=_override(override, why, who=scheduler.operator))
-        act = _place_json if how.as_json else _place
-        return act(scheduler, request, dry_run=how.dry_run, wait=how.wait)
+        amounts = scheduler.amounts(sizes, wanted.job, wanted.options, source=wanted.source)
+        request = scheduler.wanted(replace(wanted, amounts=amounts))
+        request = replace(request, override=_override(override, why, who=scheduler.operator))
+        return place_and_tell(scheduler, request, dry_run=how.dry_run, wait=how.wait, as_json=how.as_json)
 
 
 def _override(codes: Sequence[str], why: str | None, *, who: str) -> Override | None:
@@ -156,79 +171,3 @@ def _labels(texts: Iterable[str] | None) -> dict[str, str]:
 
 def _option(key: str) -> str:
     return f"--{key.replace('_', '-')}"
-
-
-def _place(scheduler: Scheduler, request: Request, *, dry_run: bool, wait: bool) -> int:
-    if dry_run:
-        decision = scheduler.decide(request)
-        _show(decision)
-        return 0 if decision.accepted else REFUSED
-    placement = scheduler.place(request, decided=_show)
-    if placement.decision.start_at is not None:
-        start = start_text(placement.decision.start_at)
-        typer.echo(f"vdbmon: {request.name} was not launched: it is to start at {start}; place it then", err=True)
-    if placement.launched is None:
-        return REFUSED
-    launched, host = placement.launched, placement.decision.host
-    typer.echo(f"launched on {host}: container {launched.container_id[:12]}, volume {launched.volume}")
-    if host is not None and not scheduler.parts(host).volumes.sized:
-        size = format_bytes(request.amounts[ResourceClass.DISK])
-        typer.echo(f"volume {launched.volume} is the engine's own and has no size: nothing holds it to {size}")
-    if launched.limits is None:
-        typer.echo("it ended before its limits could be read back")
-    else:
-        shown = launched.limits.text(BlockDevices(Path("/proc")).name)
-        typer.echo(f"limits {launched.limits.told.sentence}: {shown}")
-    return _report(scheduler.await_end(request.request_id)) if wait else 0
-
-
-def _place_json(scheduler: Scheduler, request: Request, *, dry_run: bool, wait: bool) -> int:
-    """Print one document whatever happens after the decision; an error before it is a line on stderr as ever."""
-    decisions: list[Decision] = []
-    code = 0
-    try:
-        placement = (
-            Placement(decision=scheduler.decide(request))
-            if dry_run
-            else scheduler.place(request, decided=decisions.append)
-        )
-        if placement.launched is not None and wait:
-            ended = scheduler.await_end(request.request_id)
-            placement = Placement(decision=placement.decision, launched=placement.launched, ended=ended)
-            code = int(ended.state is not LaunchState.DONE)
-    except VdbmonError as error:
-        if not decisions:
-            raise
-        placement, code = Placement(decision=decisions[0], error=f"{error.code}: {error}"), error.exit_code
-    typer.echo(placement_json(placement))
-    return code if placement.decision.accepted and (dry_run or placement.launched or code) else REFUSED
-
-
-def _show(decision: Decision) -> None:
-    taken = [
-        reason.sentence
-        for verdict in decision.verdicts
-        for reason in verdict.reasons
-        if reason.code == Code.NAME_TAKEN and not decision.accepted
-    ]
-    if taken:
-        typer.echo(f"vdbmon: {taken[0]}; choose another name", err=True)
-    else:
-        Console().print(decision_table(decision))
-
-
-def _report(record: LaunchRecord) -> int:
-    outcome = record.outcome or {}
-    result = outcome.get("record")
-    if record.state is not LaunchState.DONE:
-        typer.echo(f"vdbmon: {record.name} failed: {outcome.get('message')}", err=True)
-        return 1
-    if result:
-        sha256 = result["files"][0]["sha256"]
-        typer.echo(
-            f"done in {result['seconds']:.1f} s: {format_bytes(result['bytes_raw'])} read, "
-            f"{format_bytes(result['bytes_stored'])} stored, sha256 {sha256[:16]}, to LSN {result['to_lsn']}"
-        )
-    else:
-        typer.echo("done")
-    return 0

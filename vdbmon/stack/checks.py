@@ -125,9 +125,9 @@ def check_space(folder: Path) -> Check:
 def check_credentials(sources: Sequence[SourceSettings], host: str) -> Iterable[Check]:
     """Option files of this host's sources: there, and nobody else's to read."""
     for source in sources:
-        if source.host not in {None, host}:
-            continue
         subject, path = f"credentials of {source.name}", source.credentials_file
+        if source.host not in {None, host} or path is None:
+            continue
         try:
             mode = stat.S_IMODE(path.stat().st_mode)
         except OSError as error:

@@ -10,8 +10,8 @@ from docker import DockerClient
 
 from collector import labels
 from collector.errors import VdbmonError
+from orchestrator.backup.commands import VOLUME_TARGET
 from orchestrator.images import backup_tag
-from orchestrator.jobs import VOLUME_TARGET
 from orchestrator.settings import SourceSettings
 from vdbmon.config import Config
 from vdbmon.stack.dockerd import engine
@@ -77,7 +77,8 @@ def start_server(client: DockerClient, image: str, source: SourceSettings, layou
 
 
 def _run_server(client: DockerClient, source: SourceSettings, layout: Layout) -> Any:
-    make_credentials(source.credentials_file)
+    credentials = source.credentials_file or layout.demo_credentials
+    make_credentials(credentials)
     for folder in (source.data_dir, socket_dir(source)):
         Path(folder or "").mkdir(parents=True, exist_ok=True)
     return client.containers.run(
@@ -92,7 +93,7 @@ def _run_server(client: DockerClient, source: SourceSettings, layout: Layout) ->
         volumes={
             str(source.data_dir): {"bind": str(source.server_data_dir), "mode": "rw"},
             str(socket_dir(source)): {"bind": SOCKET_DIR_INSIDE, "mode": "rw"},
-            str(source.credentials_file): {"bind": CREDENTIALS_INSIDE, "mode": "ro"},
+            str(credentials): {"bind": CREDENTIALS_INSIDE, "mode": "ro"},
         },
     )
 
