@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -12,12 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.quantities import format_bytes
+from orchestrator.backup.progress import Progress
 from orchestrator.decision import Decision, Verdict
 from orchestrator.ledger import LaunchState
 from orchestrator.placement import LaunchStatus
 from orchestrator.reasons import Reason
 from orchestrator.resources import ResourceClass
 
+_NO_PROGRESS: Mapping[str, Progress] = MappingProxyType({})
 _EVERY_HOST = "every host"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -41,7 +44,9 @@ def decision_table(decision: Decision) -> RenderableType:
     return Group(Text(head), table)
 
 
-def launch_table(statuses: Sequence[LaunchStatus], *, now: float) -> Table:
+def launch_table(
+    statuses: Sequence[LaunchStatus], *, now: float, progress: Mapping[str, Progress] = _NO_PROGRESS
+) -> Table:
     """What was placed, where, and how it is."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("name", overflow="fold")
@@ -58,7 +63,7 @@ def launch_table(statuses: Sequence[LaunchStatus], *, now: float) -> Table:
             *map(escape, (record.name, record.source, record.job, record.host, state_text(status))),
             age_text(now - record.created_at),
             _holds(status),
-            _backup(status),
+            _backup(status, progress.get(record.name)),
         )
     return table
 
@@ -77,6 +82,17 @@ def state_text(status: LaunchStatus) -> str:
             return "kept"
         case _:
             return record.state.value
+
+
+def progress_text(progress: Progress) -> str:
+    """`1.2 GiB of 3 GiB, 45 MiB/s, 40s left`."""
+    text = format_bytes(progress.done)
+    if progress.expected is not None:
+        text += f" of {format_bytes(progress.expected)}"
+    if progress.rate:
+        text += f", {format_bytes(progress.rate)}/s"
+    left = progress.seconds_left
+    return text if left is None else f"{text}, {age_text(left)} left"
 
 
 def start_text(start_at: float | None) -> str:
@@ -106,7 +122,9 @@ def _holds(status: LaunchStatus) -> str:
     return ", ".join(parts)
 
 
-def _backup(status: LaunchStatus) -> str:
+def _backup(status: LaunchStatus, progress: Progress | None) -> str:
+    if progress is not None and status.record.state is LaunchState.RUNNING:
+        return progress_text(progress)
     result = (status.record.outcome or {}).get("record") or {}
     return format_bytes(result["bytes_stored"]) if result.get("state") == LaunchState.DONE.value else ""
 

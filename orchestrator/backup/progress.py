@@ -1,0 +1,53 @@
+"""How far running jobs are: what they say of themselves, as Prometheus has it. Works for every host of the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from collector import catalogue
+from orchestrator.prometheus import PrometheusClient, PrometheusError
+
+_JOB = catalogue.job
+_RAW = 'kind="raw"'
+_RATE = "1m"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One job.
+
+    Attributes:
+        done: bytes read or written so far, before compression.
+        expected: how many it is expected to come to; None where nobody knows.
+        rate: bytes per second over the last minute.
+    """
+
+    done: int
+    expected: int | None = None
+    rate: float | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it will take at this rate; None where nobody knows."""
+        if self.expected is None or not self.rate:
+            return None
+        return max(self.expected - self.done, 0) / self.rate
+
+
+def read_progress(client: PrometheusClient) -> Mapping[str, Progress]:
+    """The progress of all running jobs by their containers' names; nothing where Prometheus doesn't answer."""
+    try:
+        done = client.by_label(f"{_JOB.PROGRESS.name}{{{_RAW}}}", "name")
+        expected = client.by_label(f"{_JOB.EXPECTED.name}{{{_RAW}}}", "name")
+        rates = client.by_label(f"deriv({_JOB.PROGRESS.name}{{{_RAW}}}[{_RATE}])", "name")
+    except PrometheusError:
+        return {}
+    return {
+        name: Progress(
+            done=int(value),
+            expected=int(expected[name]) if expected.get(name) else None,
+            rate=max(rates[name], 0.0) if name in rates else None,
+        )
+        for name, value in done.items()
+    }

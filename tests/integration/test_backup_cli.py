@@ -1,0 +1,269 @@
+"""`vdbmon backup` on a catalogue and real sized volumes; no engine is asked, for nothing runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from collector.errors import VdbmonError
+from orchestrator.backup.entries import entry_of
+from orchestrator.backup.runner.record import RECORD_NAME, Kind, Record, State
+from orchestrator.ledger import LaunchState, Ledger, open_ledger
+from orchestrator.resources import HELD_WHILE_RUNNING
+from orchestrator.volumes import SMALLEST_BYTES, LoopVolumes, SizedVolume
+from tests.support.backups import DAY, record
+from tests.support.ledger import allocate
+from tests.support.ledger import record as ledger_record
+from vdbmon.cli import app
+
+CONFIG = """
+[host]
+name = "db1"
+[prometheus]
+url = "http://127.0.0.1:9"
+[ledger]
+url = "sqlite:///{folder}/ledger.db"
+[volumes]
+dir = "{folder}/volumes"
+[[hosts]]
+name = "db1"
+docker = "unix://{folder}/nobody.sock"
+inventory = {{ cpus = 8, memory = "32GiB", disk = "1TiB", read_bps = "200MB", write_bps = "200MB" }}
+[[sources]]
+name = "demo"
+reach = "local"
+host = "db1"
+address = "unix:///run/mysqld/mysqld.sock"
+data_dir = "/var/lib/mysql"
+credentials_file = "/etc/vdbmon/demo.cnf"
+retention = {{ count = 1 }}
+"""
+
+
+class Site:
+    """`vdbmon backup` with a configuration, ledger and volumes of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.volumes = LoopVolumes(folder / "volumes")
+        self.ledger: Ledger = open_ledger(f"sqlite:///{folder}/ledger.db")
+        self._config = folder / "vdbmon.toml"
+        self._config.write_text(CONFIG.format(folder=folder))
+
+    def run(self, *words: str) -> Result:
+        words = ("backup", *words, "--config", str(self._config))
+        return CliRunner().invoke(app, words, env={"SUDO_USER": "ann", "COLUMNS": "200"})
+
+    def said(self, *words: str, code: int = 0) -> str:
+        result = self.run(*words)
+        assert result.exit_code == code, (result.output, result.exception)
+        return result.output
+
+    def refusal(self, *words: str) -> VdbmonError:
+        result = self.run(*words)
+        assert isinstance(result.exception, VdbmonError), result.output
+        return result.exception
+
+    def place_refusal(self, *words: str) -> tuple[str, int]:
+        result = CliRunner().invoke(app, ("place", "x1", "--source", "demo", *words, "--config", str(self._config)))
+        assert isinstance(result.exception, VdbmonError), result.output
+        return result.exception.code, result.exception.exit_code
+
+    def rm(self, name: str) -> Result:
+        return CliRunner().invoke(app, ("rm", name, "--volume", "--config", str(self._config)))
+
+    def rm_refusal(self, name: str) -> tuple[str, str]:
+        error = self.rm(name).exception
+        assert isinstance(error, VdbmonError)
+        return error.code, error.message
+
+    def stored(self, name: str, kind: Kind = Kind.FULL, *, age: float = 0.0, **changes: object) -> Record:
+        """A backup in a volume of its own, as its job leaves it; the catalogue doesn't know it yet."""
+        volume = self.volumes.create(name, SMALLEST_BYTES)
+        made = record(name, kind, at=time.time() - age, **changes)
+        self.leave(volume, made)
+        return made
+
+    def leave(self, volume: SizedVolume, made: Record) -> None:
+        folder = volume.mountpoint / made.backup_id
+        folder.mkdir()
+        (folder / RECORD_NAME).write_text(made.to_json())
+
+    def known(self, *records: Record) -> None:
+        for made in records:
+            self.ledger.backups.put(entry_of(made, host="db1", volume=made.backup_id))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    found = Site(tmp_path)
+    yield found
+    found.ledger.close()
+    for name in found.volumes.list():
+        found.volumes.remove(name)
+
+
+def chain(site: Site) -> tuple[Record, Record]:
+    full = site.stored("full", age=3 * DAY)
+    return full, site.stored("later", Kind.INCREMENTAL, age=2 * DAY, parent="full", from_lsn=full.to_lsn, to_lsn=2000)
+
+
+def test_nothing_is_said_of_nothing(site: Site) -> None:
+    assert site.said("list") == "no backups\n"
+    assert json.loads(site.said("list", "--json")) == []
+    assert site.said("prune", "--dry-run") == ""
+
+
+def test_a_scan_finds_what_is_in_the_volumes(site: Site) -> None:
+    chain(site)
+    assert site.said("scan").splitlines() == ["full: full of demo, done", "later: incremental of demo, done"]
+    listed = site.said("list")
+    assert "full" in listed
+    assert "2d" in listed
+    shown = site.said("show", "la")
+    assert "builds on full" in shown
+    assert "restore   full <- later" in shown
+    (document,) = json.loads(site.said("show", "full", "--json"))
+    assert (document["id"], document["made"], document["record"]["format"]) == ("full", "done", 2)
+
+
+def test_what_is_odd_in_a_volume_is_named_and_not_taken(site: Site, tmp_path: Path) -> None:
+    volume = site.volumes.create("mixed", SMALLEST_BYTES)
+    (volume.mountpoint / ".mixed.partial").mkdir()
+    site.leave(volume, replace(record("other"), source="demo"))
+    (volume.mountpoint / "other").rename(volume.mountpoint / "renamed")
+    (tmp_path / "outside.json").write_text(record("linked").to_json())
+    (volume.mountpoint / "linked").mkdir()
+    (volume.mountpoint / "linked" / RECORD_NAME).symlink_to(tmp_path / "outside.json")
+    said = site.said("scan", code=1)
+    assert "'.mixed.partial' is no whole backup" in said
+    assert "the record in 'renamed' is of other" in said
+    assert site.ledger.backups.all() == ()
+
+
+def test_a_backup_whose_volume_is_gone_is_forgotten_on_an_operators_word_alone(site: Site) -> None:
+    site.known(record("gone"))
+    assert "gone: its volume isn't there" in site.said("scan", code=1)
+    assert site.ledger.backups.get("gone").present
+    assert "forgotten" in site.said("scan", "--forget")
+    assert not site.ledger.backups.get("gone").present
+    site.stored("gone")
+    site.said("scan")
+    assert site.ledger.backups.get("gone").present, "it came back"
+
+
+def test_prune_says_why_and_removes_children_first(site: Site) -> None:
+    site.known(*chain(site))
+    said = site.said("prune", "--dry-run")
+    assert "the last good one" in said
+    assert "later needs it" in said
+    assert site.volumes.list() == ("full", "later")
+
+    site.known(site.stored("newest"))
+    verdicts = json.loads(site.said("prune", "--dry-run", "--json"))
+    assert [(item["backup"]["id"], item["held"]) for item in verdicts] == [
+        ("later", None),
+        ("newest", "last good one"),
+        ("full", None),
+    ]
+    assert site.said("prune").splitlines()[-2:] == ["removed later", "removed full"]
+    assert site.volumes.list() == ("newest",)
+    assert "removed" in site.said("list", "--all")
+    assert "later" not in site.said("list")
+
+
+def test_a_removal_that_stops_is_gone_on_with_the_next_time(site: Site) -> None:
+    site.known(*chain(site), site.stored("newest"))
+    volume = site.volumes.get("later")
+    assert isinstance(volume, SizedVolume)
+    with (volume.mountpoint / "held").open("w"):
+        assert "volume later is in use" in site.said("prune", code=1)
+        assert site.volumes.list() == ("full", "later", "newest"), "no parent goes before its child"
+        assert "being removed" in site.said("list", "--all")
+        assert site.refusal("show", "zz").code == "backup.not_found"
+    assert "restore   no: later can't be restored: later is being removed" in site.said("show", "later")
+    assert site.said("prune").splitlines()[-2:] == ["removed later", "removed full"]
+
+
+def test_a_keep_holds_a_backup_and_its_parents(site: Site) -> None:
+    site.known(*chain(site), site.stored("newest"))
+    assert site.said("keep", "later", "--why", "the audit", "--until", "2h") == "later is kept\n"
+    assert "kept: the audit" in site.said("list")
+    site.said("prune")
+    assert site.volumes.list() == ("full", "later", "newest")
+    (event,) = [item for item in site.ledger.events_named("later") if item.kind == "backup.keep"]
+    assert event.who == "ann"
+    assert site.said("keep", "later", "--release") == "later is left to the retention\n"
+    site.said("prune")
+    assert site.volumes.list() == ("newest",)
+
+
+def test_wrong_words_change_nothing(site: Site) -> None:
+    site.known(*chain(site))
+    assert site.refusal("keep", "full").code == "request.why"
+    assert site.refusal("keep", "full", "--why", "x", "--release").code == "request.why"
+    assert site.refusal("prune", "--source", "nobody").code == "request.source"
+    assert site.refusal("show", "x").code == "backup.not_found"
+    site.known(record("full2"))
+    assert site.refusal("show", "fu").code == "backup.ambiguous"
+    assert site.refusal("verify", "full2", "--name", "-odd-").code == "request.name"
+
+
+def test_a_broken_backup_is_refused_before_anything_is_asked(site: Site) -> None:
+    full, later = chain(site)
+    site.known(replace(full, state=State.FAILED, reason="the disk is gone"), later)
+    error = site.refusal("restore", "later", "r1")
+    assert error.code == "backup.chain_broken"
+    assert "full is failed: the disk is gone" in error.message
+
+
+def launched(site: Site, name: str) -> None:
+    """The ledger's row of a launch whose container is removed and whose volume is kept."""
+    launch = replace(ledger_record(name, f"r-{name}"), volume=name)
+    allocate(site.ledger, launch)
+    site.ledger.advance(launch.request_id, LaunchState.REMOVED, at=2.0, release=HELD_WHILE_RUNNING)
+
+
+def test_rm_by_name_refuses_what_an_increment_needs_or_somebody_keeps(site: Site) -> None:
+    site.known(*chain(site))
+    for name in ("full", "later"):
+        launched(site, name)
+    assert site.rm_refusal("full") == ("backup.needed", "later builds on full")
+    site.said("keep", "later", "--why", "the audit")
+    assert site.rm_refusal("later") == ("backup.kept", "later is kept: the audit")
+    assert site.volumes.list() == ("full", "later")
+    site.said("keep", "later", "--release")
+    for name in ("later", "full"):
+        assert site.rm(name).exit_code == 0
+    assert site.volumes.list() == ()
+    assert all(not item.present for item in site.ledger.backups.all())
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--job", "tape"), "request.job"),
+        (("--job", "verify", "--incremental"), "request.job_option"),
+        (("--incremental",), "backup.none_good"),
+        (("--job", "restore", "--backup", "zz"), "backup.not_found"),
+        (("--job", "standby", "--backup", "full"), "source.reach_unsupported"),
+        (("--job", "copy", "--backup", "full"), "source.copy"),
+        (("--job", "verify", "--backup", "full", "--host", "db2"), "backup.elsewhere"),
+        (("--size", "huge"), "request.size"),
+        (("--size", "auto", "--memory", "1MiB"), "request.size"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_job_that_cannot_end_well_is_refused_before_anybody_is_asked(
+    site: Site, words: tuple[str, ...], code: str
+) -> None:
+    if "full" in words:
+        site.known(record("full"))
+    found, exit_code = site.place_refusal(*words)
+    assert found == code
+    assert exit_code in {1, 2}
