@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from collector.errors import VdbmonError
 from collector.quantities import Seconds
+from orchestrator.backup.due import place_due, schedule_samples, standings
 from orchestrator.capacity import capacity
 from orchestrator.forecast import read_history
 from orchestrator.placement import Scheduler
@@ -23,6 +24,9 @@ from orchestrator.snapshot import EngineState
 RECONCILE_EVERY = 30.0
 """Its times are minutes (`SILENT_AFTER`, `GRACE_SECONDS`); what has ended is settled by every survey."""
 
+SCHEDULES_EVERY = 15.0
+"""A refused run is tried again so often."""
+
 PRUNE_EVERY = 60.0
 HISTORY_EVERY = 3600.0
 HISTORY_SECONDS = 20.0
@@ -30,6 +34,7 @@ HISTORY_SECONDS = 20.0
 
 _STALE_BEATS = 3
 _SLACK = 10.0
+_SCHEDULES_DEADLINE = 600.0  # launches come one after the other, each with deadlines of its own
 _RECONCILE_DEADLINE = RECONCILE_SECONDS + _SLACK
 
 Key = TypeVar("Key", bound=Hashable)
@@ -49,6 +54,7 @@ def periodic_tasks(findings: Findings) -> tuple[Task, ...]:
     return (
         Task(name="survey", run=partial(survey, findings)),
         Task(name="reconcile", every=RECONCILE_EVERY, deadline=_RECONCILE_DEADLINE, run=partial(reconcile, findings)),
+        Task(name="schedules", every=SCHEDULES_EVERY, deadline=_SCHEDULES_DEADLINE, run=partial(schedules, findings)),
         Task(name="launches", run=partial(count_launches, findings)),
         Task(name="record", run=count_record(findings)),
         Task(name="prune", every=PRUNE_EVERY, run=partial(prune, findings)),
@@ -82,6 +88,19 @@ def reconcile(findings: Findings, scheduler: Scheduler) -> None:
     if done.errors:
         sentences = "; ".join(f"{host}: {sentence}" for host, sentence in done.errors)
         raise VdbmonError("reconcile.incomplete", sentences)
+
+
+def schedules(findings: Findings, scheduler: Scheduler) -> None:
+    """Place what is due, and tell what is promised.
+
+    Raises:
+        LedgerError: the ledger doesn't answer, or the lease is lost.
+    """
+    now = scheduler.clock()
+    # Before as well: while launches are waited for, what is promised must not be missing in /metrics.
+    known = standings(scheduler.ledger, scheduler.fleet.schedules, now=now)
+    findings.tell("schedules", tuple(schedule_samples(known, now=now)))
+    findings.tell("schedules", tuple(schedule_samples(place_due(scheduler), now=scheduler.clock())))
 
 
 def count_launches(findings: Findings, scheduler: Scheduler) -> None:

@@ -1,0 +1,213 @@
+"""Schedules on a real engine: a run is placed once, a refused one waits, a missed one is seen."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from alerts.thresholds import GATE_FOR
+from collector.schedule_metrics import MAX_AGE, MISSED, NEXT, SINCE
+from orchestrator.backup.due import place_due
+from orchestrator.backup.runner.record import Kind, State
+from orchestrator.backup.schedules import run_id, verification_id
+from orchestrator.backup.settings import ScheduleSettings
+from orchestrator.ledger import LaunchState
+from orchestrator.placement import Scheduler
+from orchestrator.serve.periodic import new_findings, schedules
+from orchestrator.settings import SourceSettings
+from orchestrator.snapshot import Cordon
+from tests.support.backups import HOUR, record
+from tests.support.dockerd import OwnDockerd
+from tests.support.fleet import HOST, Exporter, exporter, fleet, gate_prometheus, source
+from tests.support.place import Place, opened, own_jobs
+from tests.support.servers import Server
+from tests.support.wait import wait_until
+
+WARM = GATE_FOR + 30.0
+SIZE: dict[str, str | float] = {
+    "cpus": 0.3,
+    "memory": "64MiB",
+    "disk": "16MiB",
+    "read_bps": "20MB",
+    "write_bps": "10MB",
+}
+HOURLY = ScheduleSettings(name="hourly", source="demo", cron="0 * * * *", size=SIZE)
+
+
+@pytest.fixture(scope="module")
+def metrics() -> Iterator[Exporter]:
+    with exporter() as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def monitoring(tmp_path_factory: pytest.TempPathFactory, metrics: Exporter) -> Iterator[Server]:
+    with gate_prometheus(tmp_path_factory.mktemp("prometheus"), metrics) as server:
+        yield server
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[SourceSettings]:
+    with source(tmp_path / "source") as settings:
+        yield settings
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path, shared_dockerd: OwnDockerd, busybox: str, monitoring: Server, demo: SourceSettings
+) -> Iterator[Place]:
+    settings = fleet(tmp_path, docker=shared_dockerd.address, prometheus_url=monitoring.url, demo=demo)
+    with opened(settings, shared_dockerd, busybox) as place:
+        wait_until(lambda: place.decide().accepted, deadline=WARM, what="the gate is open", every=0.5)
+        yield place
+
+
+def job(volume: str, kind: Kind, **changes: object) -> tuple[str, ...]:
+    """A job that leaves its record in its volume and says it."""
+    said = record(volume, kind, at=time.time(), **changes).to_json()
+    folder = f"/backup/{volume}"
+    return ("sh", "-c", f"mkdir {folder} && echo {json.dumps(said)} >{folder}/record.json && cat {folder}/record.json")
+
+
+def scheduler_at(here: Place, at: float, *schedules: ScheduleSettings) -> Scheduler:
+    """A scheduler that has just been started, when the clock says so; jobs end well at once."""
+
+    def command(volume: str) -> tuple[str, ...]:
+        if "-v-" not in volume:
+            return job(volume, Kind.FULL)
+        (verified,) = [item.id for item in here.scheduler.ledger.backups.all() if item.kind is Kind.FULL]
+        return job(volume, Kind.VERIFY, parent=verified)
+
+    return replace(
+        here.scheduler,
+        fleet=replace(here.scheduler.fleet, schedules=schedules or (HOURLY,)),
+        jobs=own_jobs(here.image, command),
+        clock=lambda: at,
+    )
+
+
+def begun(here: Place) -> float:
+    """A full hour, at which the schedule is seen for the first time."""
+    hour = time.time() // HOUR * HOUR
+    place_due(scheduler_at(here, hour))
+    return hour
+
+
+def ended(here: Place, request_id: str) -> LaunchState:
+    here.scheduler.await_end(request_id)
+    found = here.scheduler.ledger.launch(request_id)
+    assert found is not None
+    return found.state
+
+
+def test_a_run_is_placed_when_it_is_due_and_once_whatever_restarts(here: Place) -> None:
+    hour = begun(here)
+    assert here.scheduler.ledger.launches() == (), "what was due before it was first seen is not made up for"
+    due = hour + HOUR
+    for later in (0, 1, 60):
+        place_due(scheduler_at(here, due + later))
+    (launch,) = here.scheduler.ledger.launches()
+    assert launch.request_id == run_id("hourly", due)
+    assert ended(here, launch.request_id) is LaunchState.DONE
+    (progress,) = here.scheduler.ledger.schedules.all()
+    assert (progress.missed, progress.last_placed, progress.waiting_for) == (0, due, None)
+    (backup,) = here.scheduler.ledger.backups.all()
+    assert (backup.state, backup.request_id) == (State.DONE, launch.request_id)
+
+    place_due(scheduler_at(here, due + 120))
+    assert here.client.containers.list(all=True) == [], "a container that is done goes"
+    assert here.scheduler.volumes.list() == (launch.volume,), "its backup stays"
+
+
+def test_who_is_killed_after_the_launch_settles_it_later_and_launches_nothing_more(here: Place) -> None:
+    hour = begun(here)
+    scheduler = scheduler_at(here, hour + HOUR)
+
+    class KilledError(Exception):
+        """What a signal does."""
+
+    def killed(*_: object, **__: object) -> None:
+        raise KilledError
+
+    scheduler.ledger.schedules.settle = killed  # type: ignore[method-assign]
+    with pytest.raises(KilledError):
+        place_due(scheduler)
+    del scheduler.ledger.schedules.settle
+    place_due(scheduler_at(here, hour + HOUR + 30))
+    assert len(here.client.containers.list(all=True)) <= 1
+    decisions = [
+        event for event in here.scheduler.ledger.events(run_id("hourly", hour + HOUR)) if event.kind == "intent"
+    ]
+    assert len(decisions) == 1
+    (progress,) = here.scheduler.ledger.schedules.all()
+    assert (progress.missed, progress.last_placed) == (0, hour + HOUR)
+
+
+def test_a_run_that_no_host_takes_waits_and_is_missed_in_the_end(here: Place) -> None:
+    hour = begun(here)
+    due = hour + HOUR
+    cordon = Cordon(host=HOST, who="ann", why="new disk", until=None, since=hour)
+    here.scheduler.ledger.cordon(cordon, hosts=[HOST])
+    place_due(scheduler_at(here, due))
+    place_due(scheduler_at(here, due + 60))
+    (progress,) = here.scheduler.ledger.schedules.all()
+    assert progress.waiting_for is not None
+    assert "cordoned by ann" in progress.waiting_for
+    assert progress.settled_until == hour
+    assert here.scheduler.ledger.events(run_id("hourly", due)) == (), "waiting doesn't fill the record"
+
+    patient = replace(HOURLY, start_within=600.0)
+    place_due(scheduler_at(here, due + 601, patient))
+    (progress,) = here.scheduler.ledger.schedules.all()
+    assert (progress.missed, progress.settled_until, progress.waiting_for) == (1, due, None)
+    (event,) = [event for event in here.scheduler.ledger.events_named("hourly") if event.kind == "schedule.missed"]
+    assert "cordoned by ann" in event.detail["why"]
+
+    here.scheduler.ledger.uncordon(HOST, who="ann", at=due)
+    place_due(scheduler_at(here, due + HOUR, patient))
+    assert [launch.request_id for launch in here.scheduler.ledger.launches()] == [run_id("hourly", due + HOUR)]
+
+
+def test_a_launch_that_fails_is_a_missed_run(here: Place) -> None:
+    hour = begun(here)
+    broken = replace(
+        scheduler_at(here, hour + HOUR), jobs=own_jobs(here.image, lambda _: ("sh", "-c", "echo boom >&2; exit 3"))
+    )
+    place_due(broken)
+    (progress,) = here.scheduler.ledger.schedules.all()
+    assert progress.missed == 1
+    (event,) = [event for event in here.scheduler.ledger.events_named("hourly") if event.kind == "schedule.missed"]
+    assert "boom" in event.detail["why"]
+
+
+def test_each_new_backup_is_verified_once(here: Place) -> None:
+    checked = replace(HOURLY, verify=8 * 24 * HOUR)
+    hour = begun(here)
+    place_due(scheduler_at(here, hour + HOUR, checked))
+    run = run_id("hourly", hour + HOUR)
+    assert ended(here, run) is LaunchState.DONE
+    (backup,) = here.scheduler.ledger.backups.all()
+    place_due(scheduler_at(here, hour + HOUR + 60, checked))
+    assert ended(here, verification_id(backup.id)) is LaunchState.DONE
+    found = here.scheduler.ledger.backups.get(backup.id)
+    assert found.state is State.VERIFIED
+    for later in (120, 180):
+        place_due(scheduler_at(here, hour + HOUR + later, checked))
+    kinds = [item.kind for item in here.scheduler.ledger.backups.all()]
+    assert sorted(kinds) == [Kind.FULL, Kind.VERIFY]
+    assert here.scheduler.volumes.list() == (backup.volume,), "the verification's own volume goes"
+
+
+def test_serve_places_what_is_due_and_tells_what_is_promised(here: Place) -> None:
+    hour = begun(here)
+    promised = replace(HOURLY, fresh=2 * HOUR)
+    findings = new_findings(10.0)
+    schedules(findings, scheduler_at(here, hour + HOUR, promised))
+    assert here.scheduler.ledger.launch(run_id("hourly", hour + HOUR)) is not None
+    told = {metric: value for metric, labels, value in findings.told() if labels == ("demo", "backup")}
+    assert told == {MAX_AGE: 2 * HOUR, SINCE: hour, NEXT: hour + 2 * HOUR, MISSED: 0}
