@@ -22,6 +22,7 @@ _DEAD_IN_PANEL = frozenset(
     {"color", "columns", "editable", "error", "fontSize", "height", "hideTimeOverride", "mappings", "minSpan", "span"}
 )
 _DEAD_IN_TARGET = frozenset({"hide", "intervalFactor", "metric", "query", "step", "target"})
+_DEAD_IN_INFLUX_TARGET = frozenset({"measurement"})
 _DEAD_IN_VARIABLE = frozenset({"auto", "auto_count", "auto_min", "tagValuesQuery", "tagsQuery", "useTags"})
 _KEPT_IN_ROW = frozenset({"collapsed", "gridPos", "id", "panels", "title", "type"})
 _KEPT_IN_TEXT = frozenset({"description", "gridPos", "id", "options", "title", "transparent", "type"})
@@ -56,6 +57,8 @@ def _clean_panel(panel: dict[str, Any]) -> dict[str, Any]:
 
 def _clean_target(target: dict[str, Any]) -> dict[str, Any]:
     """Add what grafanalib lacks: without `range` an instant query would be asked for twice."""
+    if "resultFormat" in target:
+        return _without(target, _DEAD_IN_INFLUX_TARGET)
     return _without(target, _DEAD_IN_TARGET) | {"editorMode": "code", "range": not target["instant"]}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from dashboards import container, fleet, host
+from dashboards import influxdb, prometheus
 from dashboards.render import render
 from dashboards.spec import Dashboard
 
@@ -13,8 +13,8 @@ _OURS = "vdbmon-*.json"
 
 
 def all_dashboards() -> tuple[Dashboard, ...]:
-    """Every dashboard; a new one is one file and one line here."""
-    return (fleet.dashboard(), host.dashboard(), container.dashboard())
+    """Every dashboard, in the order in which a reader meets them."""
+    return (*prometheus.dashboards(), *influxdb.dashboards())
 
 
 def dashboard_files() -> dict[str, bytes]:

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from dashboards.colours import PLAIN, Step
 
 GRID_COLUMNS = 24
 
 
+class Source(StrEnum):
+    """Where a dashboard's figures come from, in Grafana's word for the type of data source."""
+
+    PROMETHEUS = "prometheus"
+    INFLUXDB = "influxdb"
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One PromQL expression and the name of its series (`{{label}}` is filled in by Grafana).
+    """One expression in the language of the dashboard's source (PromQL, InfluxQL), and the name of its series.
 
-    A limit is drawn dashed, unfilled and outside the stack.
+    Grafana fills in `{{label}}` (PromQL) and `$tag_name` (InfluxQL). A limit is drawn dashed, unfilled and outside the
+    stack.
     """
 
     expr: str
@@ -52,6 +61,10 @@ class Panel:
     width: int = 8
     height: int = 8
 
+    def expressions(self) -> tuple[Query, ...]:
+        """All that the panel asks its data source, in order."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeSeries(Panel):
@@ -67,6 +80,10 @@ class TimeSeries(Panel):
     steps: tuple[Step, ...] = PLAIN
     stacked: bool = False
 
+    def expressions(self) -> tuple[Query, ...]:
+        """All lines."""
+        return self.queries
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stat(Panel):
@@ -78,6 +95,22 @@ class Stat(Panel):
     mappings: tuple[Mapping, ...] = ()
     width: int = 4
     height: int = 4
+
+    def expressions(self) -> tuple[Query, ...]:
+        """The one number."""
+        return (self.query,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateTimeline(Panel):
+    """Which state each series was in, as a band per series; the mappings name and colour the states."""
+
+    query: Query
+    mappings: tuple[Mapping, ...]
+
+    def expressions(self) -> tuple[Query, ...]:
+        """The states, as numbers."""
+        return (self.query,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +151,10 @@ class Table(Panel):
     links: tuple[KeyLink, ...] = ()
     width: int = 24
 
+    def expressions(self) -> tuple[Query, ...]:
+        """One for each column."""
+        return tuple(Query(column.expr, column.title) for column in self.columns)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text(Panel):
@@ -141,7 +178,7 @@ class Variable:
     """A choice at the top of the dashboard, filled from the labels in the data source.
 
     Attributes:
-        query: Grafana's `label_values(selector, label)`.
+        query: Grafana's `label_values(selector, label)`, or InfluxQL's SHOW TAG VALUES.
         all_value: regular expression for "All" of a variable with several values; None for one that takes one value.
     """
 
@@ -152,6 +189,34 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
+class Annotation:
+    """Moments or spans that are marked in every graph of the dashboard.
+
+    Attributes:
+        expr: PromQL, a span wherever it has a value; or InfluxQL that selects `text`.
+        title: of the mark; PromQL's `{{label}}` is filled in.
+        tags: labels shown with it.
+        is_moment: the value is the time of the mark in milliseconds; Prometheus only.
+        color: Grafana colour name.
+    """
+
+    name: str
+    expr: str
+    title: str
+    tags: tuple[str, ...]
+    color: str
+    is_moment: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A dashboard that is one click away, with time range and variables kept."""
+
+    title: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dashboard:
     """One dashboard; `uid` is its address and never changes."""
 
@@ -160,6 +225,9 @@ class Dashboard:
     description: str
     variables: tuple[Variable, ...]
     rows: tuple[Row, ...]
+    source: Source = Source.PROMETHEUS
+    neighbours: tuple[Neighbour, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
 
     def panels(self) -> Iterator[Panel]:
         """Every panel, in reading order."""

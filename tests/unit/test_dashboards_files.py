@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from dashboards.generated import dashboard_files
-from dashboards.variables import PROMETHEUS_UID
+from dashboards.spec import Source
+from dashboards.targets import PROVISIONED
 from vdbmon.stack.render import SCRAPE_INTERVAL
 
 GRAFANA = Path(__file__).parents[2] / "deploy/grafana"
@@ -85,7 +86,7 @@ def test_a_folder_that_cannot_be_is_one_line_and_not_a_traceback(tmp_path: Path)
 def test_provisioned_data_sources_have_fixed_uids_and_know_the_scrape_interval() -> None:
     document = yaml.safe_load((GRAFANA / "provisioning/datasources/vdbmon.yaml").read_text())
     prometheus, victoria = document["datasources"]
-    assert (prometheus["uid"], prometheus["isDefault"]) == (PROMETHEUS_UID, True)
+    assert (prometheus["uid"], prometheus["isDefault"]) == (PROVISIONED[Source.PROMETHEUS], True)
     assert prometheus["jsonData"]["timeInterval"] == SCRAPE_INTERVAL
     assert victoria["uid"] != prometheus["uid"]
     assert "jsonData" in victoria

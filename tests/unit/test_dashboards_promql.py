@@ -10,7 +10,7 @@ from collector import catalogue
 from collector.catalogue import METRICS
 from collector.metrics import Kind
 from dashboards.generated import all_dashboards
-from dashboards.promql import Scope
+from dashboards.prometheus.promql import Scope
 from dashboards.spec import Query, Stat, Table, TimeSeries
 
 FOREIGN = {"up", "ALERTS", "ALERTS_FOR_STATE"}

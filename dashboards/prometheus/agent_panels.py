@@ -16,7 +16,7 @@ from alerts import thresholds
 from collector import catalogue
 from dashboards.colours import CRITICAL, GOOD, above
 from dashboards.panels import lines
-from dashboards.promql import Scope
+from dashboards.prometheus.promql import Scope
 from dashboards.spec import Column, Mapping, Panel, Query, Table
 
 _internal = catalogue.internal

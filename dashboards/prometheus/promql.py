@@ -54,6 +54,22 @@ class Scope:
         """
         return f"increase({self._counter(metric, matchers)}[$__range])"
 
+    def over_time(self, function: str, metric: Metric, window: str, matchers: str = "") -> str:
+        """A gauge's history in one number: `avg_over_time`, `deriv` or the like over a window.
+
+        Raises:
+            ValueError: the metric is a counter.
+        """
+        return f"{function}({self.gauge(metric, matchers)}[{window}])"
+
+    def trend(self, metric: Metric, window: str, ahead_seconds: float, matchers: str = "") -> str:
+        """Where a gauge will be, drawn on from its course over the window.
+
+        Raises:
+            ValueError: the metric is a counter.
+        """
+        return f"predict_linear({self.gauge(metric, matchers)}[{window}], {ahead_seconds:.0f})"
+
     def _counter(self, metric: Metric, matchers: str) -> str:
         if metric.kind is not Kind.COUNTER:
             raise ValueError(f"{metric.name} is a {metric.kind}: it has no rate")

@@ -9,7 +9,7 @@ from collector import catalogue
 from collector.metrics import Metric
 from dashboards.colours import CRITICAL, GOOD, below
 from dashboards.panels import lines
-from dashboards.promql import Scope
+from dashboards.prometheus.promql import Scope
 from dashboards.spec import Column, Mapping, Panel, Query, Table
 
 _host = catalogue.host

@@ -5,9 +5,9 @@ from __future__ import annotations
 from grafanalib.formatunits import DURATION_SECONDS
 
 from dashboards.addresses import HOST_UID
-from dashboards.promql import closing_alerts
+from dashboards.prometheus.promql import closing_alerts
 from dashboards.spec import Column, KeyLink, Table
-from dashboards.variables import HOST_OR_FLEET
+from dashboards.prometheus.variables import HOST_OR_FLEET
 
 _AGE_TITLE = "Active for"
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from alerts.foreign import UP
 from collector import catalogue
-from dashboards.promql import Scope
+from dashboards.prometheus.promql import Scope
 from dashboards.spec import Variable
 
-DATASOURCE_VARIABLE = "datasource"
-PROMETHEUS_UID = "vdbmon-prometheus"
-"""Uid of the provisioned data source, chosen first: VictoriaMetrics is of the same type and holds telegraf's names."""
-
 _JOB_MATCHER = 'job=~"$job"'
+_SOURCE_MATCHER = 'source=~"$source"'
 
 JOB = Variable("job", "Job", f"label_values({catalogue.internal.BUILD_INFO.name}, job)", all_value=".+")
 HOSTS = Variable("host", "Host", f"label_values({UP}{{{_JOB_MATCHER}}}, host)", all_value=".+")
@@ -25,10 +22,17 @@ NAME = Variable(
     "Container",
     f'label_values({catalogue.cgroup.LAST_SEEN.name}{{{_JOB_MATCHER}, host="$host"}}, name)',
 )
+SOURCES = Variable(
+    "source",
+    "Source",
+    f'label_values({catalogue.job.START.name}{{{_JOB_MATCHER}, host=~"$host"}}, source)',
+    all_value=".+",
+)
 
 EVERY_HOST = Scope(f'{_JOB_MATCHER}, host=~"$host"')
 ONE_HOST = Scope(f'{_JOB_MATCHER}, host="$host"')
 ONE_CONTAINER = Scope(ONE_HOST.target, 'name="$name"')
+EVERY_SOURCE = Scope(EVERY_HOST.target, _SOURCE_MATCHER)
 
 # An alert without a host closes the fleet, so it concerns every host that is looked at.
 HOST_OR_FLEET = 'host=~"$host|"'

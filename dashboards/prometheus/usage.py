@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collector import catalogue
 from dashboards.colours import CRITICAL, GOOD
-from dashboards.promql import Scope
+from dashboards.prometheus.promql import Scope
 from dashboards.spec import Mapping
 
 ANSWERS = (Mapping(0, "no answer", CRITICAL), Mapping(1, "answers", GOOD))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from grafanalib.formatunits import DURATION_SECONDS, NUMBER_FORMAT, SECONDS
 
 from collector import catalogue
-from dashboards import usage
+from dashboards.prometheus import usage
 from dashboards.panels import lines
-from dashboards.promql import Scope
+from dashboards.prometheus.promql import Scope
 from dashboards.spec import Column, Panel, Query, Table, Text
 
 _docker = catalogue.docker

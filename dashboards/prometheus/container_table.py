@@ -8,7 +8,7 @@ from alerts.thresholds import CONTAINER_MEMORY_RATIO, THROTTLED_RATIO
 from collector import catalogue
 from dashboards.addresses import CONTAINER_UID, HOST_UID
 from dashboards.colours import above
-from dashboards.promql import Scope
+from dashboards.prometheus.promql import Scope
 from dashboards.spec import Column, KeyLink, Table
 
 _cgroup = catalogue.cgroup
