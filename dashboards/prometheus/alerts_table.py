@@ -6,8 +6,8 @@ from grafanalib.formatunits import DURATION_SECONDS
 
 from dashboards.addresses import HOST_UID
 from dashboards.prometheus.promql import closing_alerts
-from dashboards.spec import Column, KeyLink, Table
 from dashboards.prometheus.variables import HOST_OR_FLEET
+from dashboards.spec import Column, KeyLink, Table
 
 _AGE_TITLE = "Active for"
 

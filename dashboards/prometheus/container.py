@@ -20,8 +20,8 @@ from collector.metrics import Metric
 from dashboards.addresses import CONTAINER_UID
 from dashboards.colours import NONE_IS_GOOD, above
 from dashboards.panels import glance, lines
-from dashboards.spec import Dashboard, Panel, Query, Row
 from dashboards.prometheus.variables import HOST, JOB, NAME, ONE_CONTAINER
+from dashboards.spec import Dashboard, Panel, Query, Row
 
 _SCOPE = ONE_CONTAINER
 _cgroup = catalogue.cgroup

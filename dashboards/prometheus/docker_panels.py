@@ -1,14 +1,14 @@
-"""The Docker daemon of a host, endpoint by endpoint: a hung one often still answers some of them."""
+"""The Docker daemon, endpoint by endpoint: a hung one often still answers some of them."""
 
 from __future__ import annotations
 
-from grafanalib.formatunits import DURATION_SECONDS, NUMBER_FORMAT, SECONDS
+from grafanalib.formatunits import SECONDS
 
 from collector import catalogue
-from dashboards.prometheus import usage
 from dashboards.panels import lines
+from dashboards.prometheus import usage
 from dashboards.prometheus.promql import Scope
-from dashboards.spec import Column, Panel, Query, Table, Text
+from dashboards.spec import Panel, Query, StateTimeline, Text
 
 _docker = catalogue.docker
 
@@ -25,36 +25,39 @@ plugin that hangs. The containers run on and their figures stay right. Get the d
 """
 
 
+def probe_ladder(scope: Scope, by: str, legend: str, width: int) -> StateTimeline:
+    """Which endpoint answered when."""
+    return StateTimeline(
+        slug="docker-endpoints",
+        title="Endpoints",
+        description="Each endpoint has its own probe and deadline. Compare the pattern with the text beside it.",
+        query=Query(f"min by ({by}) ({scope.gauge(_docker.PROBE_SUCCESS)})", legend),
+        mappings=usage.ANSWERS,
+        width=width,
+    )
+
+
+def how_to_read(width: int = 8) -> Text:
+    """What each pattern of answers means, and what to do."""
+    return Text(
+        slug="docker-patterns",
+        title="How to read the pattern",
+        description="What each pattern of answers means, and what to do.",
+        content=_HOW_TO_READ,
+        width=width,
+    )
+
+
 def docker_panels(scope: Scope) -> tuple[Panel, ...]:
-    """Which endpoint answers, how fast, and how to read the pattern."""
-    success = f"min by (endpoint) ({scope.gauge(_docker.PROBE_SUCCESS)})"
-    duration = f"max by (endpoint) ({scope.gauge(_docker.PROBE_DURATION)})"
-    age = f"time() - max by (endpoint) ({scope.gauge(_docker.PROBE_LAST_SUCCESS)})"
+    """Which endpoint of one host's daemon answers, how fast, and how to read the pattern."""
     return (
-        Table(
-            slug="docker-endpoints",
-            title="Endpoints",
-            description="Each endpoint has its own probe and deadline. Compare the pattern with the text on the right.",
-            keys=("endpoint",),
-            sort_by="Last answer",
-            columns=(
-                Column("State", success, NUMBER_FORMAT, mappings=usage.ANSWERS),
-                Column("Took", duration, SECONDS),
-                Column("Last answer", age, DURATION_SECONDS),
-            ),
-            width=8,
-        ),
+        probe_ladder(scope, "endpoint", "{{endpoint}}", width=8),
         lines(
             "docker-duration",
             "Time of a call",
             "A call that hangs counts up. Slow calls under load come before a hang: see the disk first.",
-            Query(duration, "{{endpoint}}"),
+            Query(f"max by (endpoint) ({scope.gauge(_docker.PROBE_DURATION)})", "{{endpoint}}"),
             unit=SECONDS,
         ),
-        Text(
-            slug="docker-patterns",
-            title="How to read the pattern",
-            description="What each pattern of answers means, and what to do.",
-            content=_HOW_TO_READ,
-        ),
+        how_to_read(),
     )

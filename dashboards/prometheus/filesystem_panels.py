@@ -14,6 +14,8 @@ from dashboards.spec import Column, Mapping, Panel, Query, Table
 
 _host = catalogue.host
 _BY_MOUNT = "max by (mountpoint, device)"
+_REAL = 'device!~"/dev/loop.+", fstype!~"tmpfs|devtmpfs|ramfs|overlay|squashfs"'
+_TREND = "6h"
 _SIZED_VOLUME = 'device=~"/dev/loop.+"'
 _WRITABLE = (Mapping(0, "yes", GOOD), Mapping(1, "read-only", CRITICAL))
 _ANSWERS = (Mapping(0, "yes", GOOD), Mapping(1, "hangs", CRITICAL))
@@ -41,6 +43,39 @@ def filesystem_panels(scope: Scope) -> tuple[Panel, ...]:
             width=12,
         ),
         _filesystem_table(scope),
+    )
+
+
+def fleet_filesystems(scope: Scope) -> tuple[Panel, ...]:
+    """The fullest filesystems of many hosts, and where their course leads."""
+    by = "max by (host, mountpoint)"
+    avail = f"{scope.gauge(_host.FS_AVAIL, _REAL)} / ({scope.gauge(_host.FS_SIZE, _REAL)} > 0)"
+    inodes = f"{scope.gauge(_host.FS_FILES_FREE, _REAL)} / ({scope.gauge(_host.FS_FILES, _REAL)} > 0)"
+    ahead = scope.trend(_host.FS_AVAIL, _TREND, thresholds.DISK_TREND_HORIZON.value, _REAL)
+    return (
+        lines(
+            "filesystem-available",
+            "Space available",
+            "Available to size. Below the lines: remove backups past their retention, or the next write fails.",
+            Query(f"{by} ({avail})", "{{host}} {{mountpoint}}"),
+            unit=PERCENT_UNIT,
+            steps=below(thresholds.DISK_AVAIL_CRITICAL, warning=thresholds.DISK_AVAIL_WARNING),
+        ),
+        lines(
+            "filesystem-tomorrow",
+            "Available in a day",
+            "Drawn on from the last six hours. At zero it fills within a day, unless a backup's sawtooth misleads.",
+            Query(f"clamp_min({by} ({ahead}), 0)", "{{host}} {{mountpoint}}"),
+            unit=BYTES_IEC,
+        ),
+        lines(
+            "filesystem-inodes",
+            "Inodes free",
+            "Without inodes no file is made, however much space is left. Look for a folder with very many files.",
+            Query(f"{by} ({inodes})", "{{host}} {{mountpoint}}"),
+            unit=PERCENT_UNIT,
+            steps=below(thresholds.INODES_FREE_WARNING),
+        ),
     )
 
 

@@ -6,15 +6,15 @@ from grafanalib.formatunits import BYTES_SEC, NUMBER_FORMAT, PERCENT_UNIT, SECON
 
 from alerts import thresholds
 from collector import catalogue
-from dashboards.prometheus import usage
 from dashboards.addresses import FLEET_UID, HOST_UID
-from dashboards.prometheus.alerts_table import closing_alerts_table
 from dashboards.colours import NONE_IS_GOOD, PLAIN, Step, above, below
-from dashboards.prometheus.container_table import busiest_containers
 from dashboards.panels import glance, lines
+from dashboards.prometheus import usage
+from dashboards.prometheus.alerts_table import closing_alerts_table
+from dashboards.prometheus.container_table import busiest_containers
 from dashboards.prometheus.promql import closing_alerts
-from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Stat, Table, TimeSeries
 from dashboards.prometheus.variables import EVERY_HOST, HOST_OR_FLEET, HOSTS, JOB
+from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Stat, Table, TimeSeries
 
 _SCOPE = EVERY_HOST
 

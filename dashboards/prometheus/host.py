@@ -18,17 +18,17 @@ from grafanalib.formatunits import (
 from alerts import thresholds
 from collector import catalogue
 from collector.metrics import Metric
-from dashboards.prometheus import usage
 from dashboards.addresses import HOST_UID
+from dashboards.colours import above, below
+from dashboards.panels import glance, lines
+from dashboards.prometheus import usage
 from dashboards.prometheus.agent_panels import agent_panels
 from dashboards.prometheus.alerts_table import closing_alerts_table
-from dashboards.colours import above, below
 from dashboards.prometheus.container_table import busiest_containers
 from dashboards.prometheus.docker_panels import docker_panels
 from dashboards.prometheus.filesystem_panels import filesystem_panels
-from dashboards.panels import glance, lines
-from dashboards.spec import Dashboard, Panel, Query, Row
 from dashboards.prometheus.variables import HOST, JOB, ONE_HOST
+from dashboards.spec import Dashboard, Panel, Query, Row
 
 _SCOPE = ONE_HOST
 _host = catalogue.host

@@ -87,3 +87,8 @@ def closing_alerts(host_matcher: str) -> str:
     """
     gate = f'{GATE_LABEL}="{GATE_PLACE}", {host_matcher}'
     return f'(ALERTS_FOR_STATE{{{gate}}} * ignoring(alertstate) ALERTS{{alertstate="firing", {gate}}})'
+
+
+def firing_alerts(host_matcher: str) -> str:
+    """Alerts that fire, of all severities but the heartbeat's."""
+    return f'ALERTS{{alertstate="firing", severity!="none", {host_matcher}}}'

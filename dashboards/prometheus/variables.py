@@ -32,6 +32,8 @@ SOURCES = Variable(
 EVERY_HOST = Scope(f'{_JOB_MATCHER}, host=~"$host"')
 ONE_HOST = Scope(f'{_JOB_MATCHER}, host="$host"')
 ONE_CONTAINER = Scope(ONE_HOST.target, 'name="$name"')
+SERVE = Scope('job="vdbmon-serve"')
+SCHEDULES = Scope(SERVE.target, _SOURCE_MATCHER)
 EVERY_SOURCE = Scope(EVERY_HOST.target, _SOURCE_MATCHER)
 
 # An alert without a host closes the fleet, so it concerns every host that is looked at.
