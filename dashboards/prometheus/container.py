@@ -17,10 +17,12 @@ from grafanalib.formatunits import (
 from alerts import thresholds
 from collector import catalogue
 from collector.metrics import Metric
-from dashboards.addresses import CONTAINER_UID
+from dashboards.addresses import CONTAINER_UID, HOST_UID, JOBS_UID, NETWORK_UID, STORAGE_UID, neighbours
 from dashboards.colours import NONE_IS_GOOD, above
 from dashboards.panels import glance, lines
+from dashboards.prometheus.marks import CONTAINER_MARKS
 from dashboards.prometheus.variables import HOST, JOB, NAME, ONE_CONTAINER
+from dashboards.prometheus.volume_panels import volume_and_job_panels
 from dashboards.spec import Dashboard, Panel, Query, Row
 
 _SCOPE = ONE_CONTAINER
@@ -50,7 +52,10 @@ def dashboard() -> Dashboard:
             Row("network", "Network", _network()),
             Row("pressure", "Pressure", _pressure()),
             Row("processes", "Processes by group", _processes()),
+            Row("volumes", "Volumes and job", volume_and_job_panels(_SCOPE)),
         ),
+        neighbours=neighbours(HOST_UID, JOBS_UID, STORAGE_UID, NETWORK_UID),
+        annotations=CONTAINER_MARKS,
     )
 
 
@@ -89,10 +94,10 @@ def _at_a_glance() -> tuple[Panel, ...]:
         ),
         glance(
             "tasks-now",
-            "Tasks",
-            "Processes and threads. Steady growth is a leak in the container; its end is the limit of tasks.",
-            f"max by (name) ({_SCOPE.gauge(_cgroup.THREADS)})",
-            unit=SHORT,
+            "Tasks of limit",
+            "Processes and threads of those allowed. Steady growth is a leak; at 100 % nothing can be started in it.",
+            f"max by (name) ({_SCOPE.gauge(_cgroup.THREADS)} / ({_SCOPE.gauge(_cgroup.THREADS_MAX)} > 0))",
+            unit=PERCENT_UNIT,
         ),
         glance(
             "running-for",

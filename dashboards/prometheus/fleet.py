@@ -6,17 +6,29 @@ from grafanalib.formatunits import BYTES_SEC, NUMBER_FORMAT, PERCENT_UNIT, SECON
 
 from alerts import thresholds
 from collector import catalogue
-from dashboards.addresses import FLEET_UID, HOST_UID
+from collector.metrics import Metric
+from dashboards.addresses import (
+    CAPACITY_UID,
+    DOCKER_UID,
+    FLEET_UID,
+    HOST_UID,
+    JOBS_UID,
+    NETWORK_UID,
+    STORAGE_UID,
+    neighbours,
+)
 from dashboards.colours import NONE_IS_GOOD, PLAIN, Step, above, below
 from dashboards.panels import glance, lines
 from dashboards.prometheus import usage
 from dashboards.prometheus.alerts_table import closing_alerts_table
 from dashboards.prometheus.container_table import busiest_containers
+from dashboards.prometheus.marks import FLEET_MARKS
 from dashboards.prometheus.promql import closing_alerts
 from dashboards.prometheus.variables import EVERY_HOST, HOST_OR_FLEET, HOSTS, JOB
 from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Stat, Table, TimeSeries
 
 _SCOPE = EVERY_HOST
+_IS_CONTAINER = 'image!=""'
 
 
 def dashboard() -> Dashboard:
@@ -29,9 +41,11 @@ def dashboard() -> Dashboard:
         rows=(
             Row("now", "Now", (*_counts(), _headroom_table(), closing_alerts_table())),
             Row("headroom", "Headroom", _headroom()),
-            Row("containers", "Containers", (busiest_containers(_SCOPE), _containers_per_host())),
+            Row("containers", "Top talkers", (busiest_containers(_SCOPE), *_top_talkers(), _containers_per_host())),
             Row("docker", "Docker and agents", _docker_and_agents()),
         ),
+        neighbours=neighbours(JOBS_UID, CAPACITY_UID, NETWORK_UID, STORAGE_UID, DOCKER_UID),
+        annotations=FLEET_MARKS,
     )
 
 
@@ -186,6 +200,37 @@ def _headroom() -> tuple[Panel, ...]:
             Query(usage.network_sent(_SCOPE), "{{host}} sent"),
             unit=BYTES_SEC,
             width=6,
+        ),
+    )
+
+
+def _top_talkers() -> tuple[Panel, ...]:
+    def top(*metrics: Metric) -> Query:
+        rates = " + ".join(f"sum by (host, name) ({_SCOPE.rate(metric, _IS_CONTAINER)})" for metric in metrics)
+        return Query(f"topk(5, {rates})", "{{host}} {{name}}")
+
+    cgroup, network = catalogue.cgroup, catalogue.network
+    return (
+        lines(
+            "top-cpu",
+            "Most CPU, cores",
+            "The five busiest containers. One that stays on top after its job should have ended: see its processes.",
+            top(cgroup.CPU_USAGE),
+            unit=SHORT,
+        ),
+        lines(
+            "top-disk",
+            "Most disk I/O",
+            "Read and written together. One without a limit starves its host's disk: set one while it runs.",
+            top(cgroup.FS_READ_BYTES, cgroup.FS_WRITE_BYTES),
+            unit=BYTES_SEC,
+        ),
+        lines(
+            "top-network",
+            "Most network",
+            "Received and sent together. Two on one host near the link's speed: start such jobs apart.",
+            top(network.RECEIVE_BYTES, network.TRANSMIT_BYTES),
+            unit=BYTES_SEC,
         ),
     )
 

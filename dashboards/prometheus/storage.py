@@ -157,7 +157,7 @@ def _volumes() -> tuple[Panel, ...]:
         lines(
             "volume-used",
             "Used share of volumes",
-            "At 100 % the job's next write fails. A line that climbs faster than its job's progress: too little --disk.",
+            "At 100 % the job's next write fails. Faster than its job: too little --disk.",
             Query(_used_share(), legend),
             unit=PERCENT_UNIT,
         ),

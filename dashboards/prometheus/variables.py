@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from alerts.foreign import UP
 from collector import catalogue
+from collector.fleet_metrics import SERVE_JOB
 from dashboards.prometheus.promql import Scope
 from dashboards.spec import Variable
 
@@ -32,7 +33,8 @@ SOURCES = Variable(
 EVERY_HOST = Scope(f'{_JOB_MATCHER}, host=~"$host"')
 ONE_HOST = Scope(f'{_JOB_MATCHER}, host="$host"')
 ONE_CONTAINER = Scope(ONE_HOST.target, 'name="$name"')
-SERVE = Scope('job="vdbmon-serve"')
+SERVE = Scope(f'job="{SERVE_JOB}"')
+SERVE_HOSTS = Scope(SERVE.target, 'host=~"$host"')
 SCHEDULES = Scope(SERVE.target, _SOURCE_MATCHER)
 EVERY_SOURCE = Scope(EVERY_HOST.target, _SOURCE_MATCHER)
 

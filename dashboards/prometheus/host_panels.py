@@ -1,0 +1,242 @@
+"""The four resources of a host by Gregg's USE method: use on the left, saturation on the right, then the rest."""
+
+from __future__ import annotations
+
+from grafanalib.formatunits import (
+    BYTES_IEC,
+    BYTES_SEC,
+    COUNTS_PER_SEC,
+    IO_OPS_PER_SEC,
+    PACKETS_SEC,
+    PERCENT_UNIT,
+    SECONDS,
+    SHORT,
+)
+
+from alerts import thresholds
+from collector import catalogue
+from collector.metrics import Metric
+from dashboards.colours import above
+from dashboards.panels import lines
+from dashboards.prometheus import usage
+from dashboards.prometheus.promql import Scope
+from dashboards.spec import Panel, Query
+
+_host = catalogue.host
+_DISK = "max by (device)"
+_NOT_LOOPBACK = 'device!="lo"'
+
+
+def cpu_panels(scope: Scope) -> tuple[Panel, ...]:
+    """Share and modes of the CPUs, and what waits for them."""
+    by_mode = scope.rate(_host.CPU_SECONDS, 'mode!="idle"')
+    return (
+        lines(
+            "cpu-used",
+            "CPU used",
+            (
+                "Use: neither idle nor waiting for I/O. High alone is normal while backups compress; compare the "
+                "right side."
+            ),
+            Query(usage.cpu_used(scope), "used"),
+            unit=PERCENT_UNIT,
+            width=12,
+        ),
+        lines(
+            "cpu-waiting",
+            "CPU pressure",
+            "Share of time in which a task waited for a CPU. Above the line: place no more here, lower a CPU limit.",
+            Query(usage.pressure(scope, "cpu", "some"), "some waited"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.CPU_WAITING_RATIO),
+            width=12,
+        ),
+        lines(
+            "cpu-by-mode",
+            "CPU by mode, cores",
+            "Where CPU time goes. Much steal: the hypervisor is overbooked. Much iowait: see the row `Disk I/O`.",
+            Query(f"sum by (mode) ({by_mode})", "{{mode}}"),
+            Query(f"max by (host) ({scope.gauge(_host.CPU_CORES)})", "cores", is_limit=True),
+            unit=SHORT,
+            stacked=True,
+            width=12,
+        ),
+        lines(
+            "cpu-queue",
+            "Runnable and blocked tasks",
+            "Runnable above the cores: tasks queue for a CPU. Blocked: they wait for I/O.",
+            Query(f"max by (host) ({scope.gauge(_host.PROCS_RUNNING)})", "runnable"),
+            Query(f"max by (host) ({scope.gauge(_host.PROCS_BLOCKED)})", "blocked"),
+            Query(f"max by (host) ({scope.gauge(_host.LOAD1)})", "load 1 min"),
+            Query(f"max by (host) ({scope.gauge(_host.CPU_CORES)})", "cores", is_limit=True),
+            unit=SHORT,
+            width=12,
+        ),
+    )
+
+
+def memory_panels(scope: Scope) -> tuple[Panel, ...]:
+    """What is used and for what, and whether tasks wait for it."""
+    parts = {"AnonPages": "anonymous", "Cached": "page cache", "Buffers": "buffers", "Slab": "slab", "MemFree": "free"}
+    swap = f"{scope.gauge(_host.MEMORY['SwapTotal'])} - {scope.gauge(_host.MEMORY['SwapFree'])}"
+    return (
+        lines(
+            "memory-used",
+            "Memory used",
+            "What a new process could not have. Above the line one more container means an OOM kill: move or end one.",
+            Query(usage.memory_used(scope), "used"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.MEMORY_USED_RATIO),
+            width=12,
+        ),
+        lines(
+            "memory-pressure",
+            "Memory pressure",
+            "Share of time in which tasks waited for memory. `All waited` above the line: it pages; end something.",
+            Query(usage.pressure(scope, "memory", "some"), "some waited"),
+            Query(usage.pressure(scope, "memory", "full"), "all waited"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.MEMORY_STALLED_RATIO),
+            width=12,
+        ),
+        lines(
+            "memory-parts",
+            "Memory by use",
+            "Page cache goes when needed, anonymous memory doesn't. Buffer pools of databases are anonymous.",
+            *(Query(f"max by (host) ({scope.gauge(_host.MEMORY[key])})", text) for key, text in parts.items()),
+            unit=BYTES_IEC,
+            stacked=True,
+        ),
+        lines(
+            "memory-dirty",
+            "Dirty pages and write-back",
+            "Written, but not on disk yet. A high plateau: the disk can't keep up with buffered writes.",
+            Query(f"max by (host) ({scope.gauge(_host.MEMORY['Dirty'])})", "dirty"),
+            Query(f"max by (host) ({scope.gauge(_host.MEMORY['Writeback'])})", "being written"),
+            unit=BYTES_IEC,
+        ),
+        lines(
+            "swap",
+            "Swap used",
+            "A database that swaps is slow to restore. If it grows, lower buffer pools or place less here.",
+            Query(f"max by (host) ({swap})", "used"),
+            unit=BYTES_IEC,
+        ),
+        lines(
+            "oom-kills",
+            "OOM kills per second",
+            "Processes killed for want of memory, on the host or in a container. Each one is a failed job: find it.",
+            Query(f"max by (host) ({scope.rate(_host.OOM_KILL)})", "kills"),
+            unit=COUNTS_PER_SEC,
+            width=24,
+        ),
+    )
+
+
+def disk_panels(scope: Scope) -> tuple[Panel, ...]:
+    """How busy the disks are, and who waits."""
+    read_latency = f"{scope.rate(_host.DISK_READ_TIME)} / ({scope.rate(_host.DISK_READS)} > 0)"
+    write_latency = f"{scope.rate(_host.DISK_WRITE_TIME)} / ({scope.rate(_host.DISK_WRITES)} > 0)"
+    return (
+        lines(
+            "disk-busy",
+            "Disk busy",
+            "Share of time with I/O in flight. Above the line the disk is the bottleneck; an SSD may still have room.",
+            Query(f"{_DISK} ({scope.rate(_host.DISK_IO_TIME)})", "{{device}}"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.DISK_BUSY_RATIO),
+            width=12,
+        ),
+        lines(
+            "io-pressure",
+            "I/O pressure",
+            "Share of time in which tasks waited for I/O. High with an idle disk: a device limit holds them: fine.",
+            Query(usage.pressure(scope, "io", "some"), "some waited"),
+            Query(usage.pressure(scope, "io", "full"), "all waited"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.IO_STALLED_RATIO),
+            width=12,
+        ),
+        lines(
+            "disk-queue",
+            "Queue of disks",
+            "Saturation: requests in flight on average. Long at full throughput: more jobs than the disk serves.",
+            Query(f"{_DISK} ({scope.rate(_host.DISK_IO_TIME_WEIGHTED)})", "{{device}}"),
+            unit=SHORT,
+        ),
+        lines(
+            "disk-latency",
+            "Time per operation",
+            "Mean time of a read and a write. Rising at equal throughput: saturated or failing; check SMART.",
+            Query(f"{_DISK} ({read_latency})", "{{device}} read"),
+            Query(f"{_DISK} ({write_latency})", "{{device}} write"),
+            unit=SECONDS,
+        ),
+        lines(
+            "disk-bytes",
+            "Disk throughput",
+            "Bytes by device. At the device's known maximum, backups slow each other down: lower their limits.",
+            Query(f"{_DISK} ({scope.rate(_host.DISK_READ_BYTES)})", "{{device}} read"),
+            Query(f"{_DISK} ({scope.rate(_host.DISK_WRITTEN_BYTES)})", "{{device}} written"),
+            unit=BYTES_SEC,
+        ),
+        lines(
+            "disk-operations",
+            "Disk operations",
+            "Reads and writes completed. Many with little throughput: small random I/O, as in a prepare.",
+            Query(f"{_DISK} ({scope.rate(_host.DISK_READS)})", "{{device}} reads"),
+            Query(f"{_DISK} ({scope.rate(_host.DISK_WRITES)})", "{{device}} writes"),
+            unit=IO_OPS_PER_SEC,
+            width=24,
+        ),
+    )
+
+
+def network_panels(scope: Scope) -> tuple[Panel, ...]:
+    """How full the links are, and what is lost on them."""
+
+    def by_device(metric: Metric) -> str:
+        return f"max by (device) ({scope.rate(metric, _NOT_LOOPBACK)})"
+
+    def of_speed(metric: Metric) -> str:
+        speed = f"max by (device) ({scope.gauge(_host.NET_SPEED)} > 0)"
+        return f"{by_device(metric)} / {speed}"
+
+    return (
+        lines(
+            "network-of-speed",
+            "Use of links",
+            "Throughput of the link's speed; interfaces without a speed are left out. Near 100 %: start backups apart.",
+            Query(of_speed(_host.NET_RECEIVE_BYTES), "{{device}} received"),
+            Query(of_speed(_host.NET_TRANSMIT_BYTES), "{{device}} sent"),
+            unit=PERCENT_UNIT,
+            width=12,
+        ),
+        lines(
+            "network-drops",
+            "Dropped packets",
+            "Above zero for long: a queue overflows or a rate limit drops. Compare with the containers on the host.",
+            Query(by_device(_host.NET_RECEIVE_DROP), "{{device}} received"),
+            Query(by_device(_host.NET_TRANSMIT_DROP), "{{device}} sent"),
+            unit=PACKETS_SEC,
+            width=12,
+        ),
+        lines(
+            "network-bytes",
+            "Network throughput",
+            "Bytes by interface. Near the link's speed backups slow each other down: start them apart.",
+            Query(by_device(_host.NET_RECEIVE_BYTES), "{{device}} received"),
+            Query(by_device(_host.NET_TRANSMIT_BYTES), "{{device}} sent"),
+            unit=BYTES_SEC,
+            width=12,
+        ),
+        lines(
+            "network-errors",
+            "Network errors",
+            "Anything above zero is a cable, a port or a driver: move the host's jobs and have it looked at.",
+            Query(by_device(_host.NET_RECEIVE_ERRS), "{{device}} received"),
+            Query(by_device(_host.NET_TRANSMIT_ERRS), "{{device}} sent"),
+            unit=PACKETS_SEC,
+            width=12,
+        ),
+    )
