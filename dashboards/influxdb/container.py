@@ -1,0 +1,267 @@
+"""Container: each resource against its limit, and which processes inside use it, from what telegraf's names hold."""
+
+from __future__ import annotations
+
+from grafanalib.formatunits import (
+    BYTES_IEC,
+    BYTES_SEC,
+    COUNTS_PER_SEC,
+    DURATION_SECONDS,
+    IO_OPS_PER_SEC,
+    NUMBER_FORMAT,
+    PACKETS_SEC,
+    PERCENT_UNIT,
+    SHORT,
+)
+
+from alerts import thresholds
+from collector import catalogue
+from collector.metrics import Metric
+from dashboards.addresses import (
+    INFLUX_CONTAINER_UID,
+    INFLUX_FLEET_UID,
+    INFLUX_HOST_UID,
+    INFLUX_NETWORK_UID,
+    neighbours,
+)
+from dashboards.colours import above
+from dashboards.influxdb import values as v
+from dashboards.influxdb.influxql import computed, stored
+from dashboards.influxdb.marks import marks
+from dashboards.panels import glance, lines
+from dashboards.spec import Dashboard, Panel, Query, Row, Source
+
+_SCOPE, _OURS = v.CONTAINER_SCOPE, v.PROMETHEUS_CONTAINER_SCOPE
+_cgroup, _net, _process = catalogue.cgroup, catalogue.network, catalogue.process
+_USED = _SCOPE.gauge(v.CONTAINER_CPU, where=v.TOTAL_CPU, divide=v.PERCENT)
+_QUOTA = _OURS.ratio(stored(_cgroup.SPEC_CPU_QUOTA), stored(_cgroup.SPEC_CPU_PERIOD))
+_THROTTLED = _SCOPE.ratio_of_rates(v.THROTTLED, v.PERIODS, where=v.TOTAL_CPU)
+_OF_LIMIT = _SCOPE.gauge(v.CONTAINER_MEMORY_OF_LIMIT, divide=v.PERCENT)
+
+
+def dashboard() -> Dashboard:
+    """Everything about one container that InfluxDB holds."""
+    return Dashboard(
+        uid=INFLUX_CONTAINER_UID,
+        title="vdbmon / InfluxDB / Container",
+        description="One container against its limits. The figures come from the kernel: they don't need the daemon.",
+        source=Source.INFLUXDB,
+        variables=(v.HOST, v.NAME),
+        rows=(
+            Row("now", "Now", _at_a_glance()),
+            Row("cpu", "CPU", _cpu()),
+            Row("memory", "Memory", _memory()),
+            Row("disk", "Disk I/O", _disk()),
+            Row("network", "Network", _network()),
+            Row("processes", "Processes by group", _processes()),
+        ),
+        neighbours=neighbours(INFLUX_FLEET_UID, INFLUX_HOST_UID, INFLUX_NETWORK_UID),
+        annotations=marks(_SCOPE),
+    )
+
+
+def _at_a_glance() -> tuple[Panel, ...]:
+    return (
+        glance(
+            "cpu-now",
+            "CPU of a core",
+            "100 % is one core. At the quota of the next row the quota sets the pace; raise it if the job is late.",
+            _USED,
+            unit=PERCENT_UNIT,
+            width=6,
+        ),
+        glance(
+            "throttled-now",
+            "CPU throttled",
+            "Share of periods in which the quota ran out. Red: the job would be done sooner with a higher CPU limit.",
+            _THROTTLED,
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.THROTTLED_RATIO),
+            width=6,
+        ),
+        glance(
+            "memory-of-limit-now",
+            "Memory of limit",
+            "Without page cache. Red: an OOM kill is near; raise the limit or lower the buffer pool.",
+            _OF_LIMIT,
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.CONTAINER_MEMORY_RATIO),
+            width=6,
+        ),
+        glance(
+            "running-for",
+            "Running for",
+            "Since its first process started. Shorter than expected: it died and was started again.",
+            _SCOPE.gauge(computed(_cgroup.START_TIME, "uptime_ns"), function="last", divide=10**9),
+            unit=DURATION_SECONDS,
+            width=6,
+        ),
+    )
+
+
+def _cpu() -> tuple[Panel, ...]:
+    return (
+        lines(
+            "cpu-against-quota",
+            "CPU against quota, cores",
+            "Used CPU and the quota. On the line: the quota sets the pace; raise it if the job is late.",
+            Query(_USED, "used"),
+            Query(_QUOTA, "quota", is_limit=True),
+            unit=SHORT,
+        ),
+        lines(
+            "cpu-by-mode",
+            "CPU by mode, cores",
+            "Compression is user time. Much system time: many small reads and writes, or page faults.",
+            Query(_SCOPE.rate(stored(_cgroup.CPU_USER)), "user"),
+            Query(_SCOPE.rate(stored(_cgroup.CPU_SYSTEM)), "system"),
+            unit=SHORT,
+            stacked=True,
+        ),
+        lines(
+            "cpu-throttled",
+            "CPU throttled",
+            "Share of periods in which the quota ran out. Above the line the CPU limit, not the disk, sets the pace.",
+            Query(_THROTTLED, "throttled periods"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.THROTTLED_RATIO),
+        ),
+    )
+
+
+def _memory() -> tuple[Panel, ...]:
+    def gauge(metric: Metric, legend: str) -> Query:
+        return Query(_SCOPE.gauge(stored(metric)), legend)
+
+    return (
+        lines(
+            "memory-against-limit",
+            "Memory against limit",
+            "Usage without page cache may not reach the limit: an OOM kill is next. Raise the limit then.",
+            Query(_SCOPE.gauge(v.CONTAINER_MEMORY), "usage"),
+            Query(_SCOPE.gauge(computed(_cgroup.SPEC_MEMORY_LIMIT, "limit")), "limit", is_limit=True),
+            unit=BYTES_IEC,
+        ),
+        lines(
+            "memory-parts",
+            "Memory by kind",
+            "Anonymous memory (buffer pools) can't be given back, page cache can. Compare both with the limit.",
+            gauge(_cgroup.MEMORY_RSS, "anonymous"),
+            gauge(_cgroup.MEMORY_CACHE, "page cache"),
+            gauge(_cgroup.MEMORY_MAPPED_FILE, "mapped files"),
+            unit=BYTES_IEC,
+        ),
+        lines(
+            "memory-limit-hits",
+            "Limit hits",
+            "Times the kernel had to reclaim at the limit. Steady with a slow job: it needs more memory.",
+            Query(_SCOPE.rate(stored(_cgroup.MEMORY_FAILCNT)), "limit hits"),
+            unit=COUNTS_PER_SEC,
+        ),
+    )
+
+
+def _disk() -> tuple[Panel, ...]:
+    def limit(metric: Metric) -> Query:
+        return Query(_OURS.gauge(stored(metric), "device"), "$tag_device limit", is_limit=True)
+
+    return (
+        lines(
+            "read-against-limit",
+            "Read against limit",
+            "Bytes read by device. Steady on the limit is what a limit is for; raise it only if the job is late.",
+            Query(_SCOPE.rate(v.CONTAINER_READ, "device", where=v.ONE_DEVICE), "$tag_device"),
+            limit(_cgroup.IO_LIMIT_READ_BPS),
+            unit=BYTES_SEC,
+        ),
+        lines(
+            "write-against-limit",
+            "Written against limit",
+            "Bytes written by device. On cgroup v1 buffered writes pass the limit and count for the host instead.",
+            Query(_SCOPE.rate(v.CONTAINER_WRITTEN, "device", where=v.ONE_DEVICE), "$tag_device"),
+            limit(_cgroup.IO_LIMIT_WRITE_BPS),
+            unit=BYTES_SEC,
+        ),
+        lines(
+            "io-operations",
+            "Disk operations",
+            "Many with little throughput: small random I/O, as in a prepare or a logical dump.",
+            Query(_SCOPE.rate(stored(_cgroup.FS_READS), "device", where=v.ONE_DEVICE), "$tag_device reads"),
+            Query(_SCOPE.rate(stored(_cgroup.FS_WRITES), "device", where=v.ONE_DEVICE), "$tag_device writes"),
+            unit=IO_OPS_PER_SEC,
+        ),
+    )
+
+
+def _network() -> tuple[Panel, ...]:
+    def rate(metric: Metric, word: str) -> Query:
+        return Query(_SCOPE.rate(stored(metric), "network", where=v.ONE_NETWORK), f"$tag_network {word}")
+
+    return (
+        lines(
+            "network-bytes",
+            "Network throughput",
+            "Seen from the container. Empty for one that shares the host's network: then see the host.",
+            rate(_net.RECEIVE_BYTES, "received"),
+            rate(_net.TRANSMIT_BYTES, "sent"),
+            unit=BYTES_SEC,
+            width=12,
+        ),
+        lines(
+            "network-drops",
+            "Dropped packets and errors",
+            "Drops under load: a rate limit polices this container. Errors: look at the host's network.",
+            rate(_net.RECEIVE_DROPPED, "dropped on receive"),
+            rate(_net.TRANSMIT_DROPPED, "dropped on send"),
+            rate(_net.RECEIVE_ERRORS, "receive errors"),
+            rate(_net.TRANSMIT_ERRORS, "send errors"),
+            unit=PACKETS_SEC,
+            width=12,
+        ),
+    )
+
+
+def _processes() -> tuple[Panel, ...]:
+    group = "process_name"
+    legend = f"$tag_{group}"
+    return (
+        lines(
+            "process-cpu",
+            "CPU by group, cores",
+            "What uses the CPU: the server, the backup tool, the compressor or the transport.",
+            Query(_SCOPE.gauge(computed(_process.RESIDENT, "cpu_usage"), group, divide=v.PERCENT), legend),
+            unit=SHORT,
+            stacked=True,
+        ),
+        lines(
+            "process-memory",
+            "Resident memory by group",
+            "Shared pages are counted in each. The group that grows is the one an OOM kill will take.",
+            Query(_SCOPE.gauge(stored(_process.RESIDENT), group), legend),
+            unit=BYTES_IEC,
+        ),
+        lines(
+            "process-io",
+            "Disk I/O by group",
+            "Bytes fetched from and sent to storage. No write from the compressor: the stream is stuck before it.",
+            Query(_SCOPE.rate(stored(_process.READ_BYTES), group), f"{legend} read"),
+            Query(_SCOPE.rate(stored(_process.WRITE_BYTES), group), f"{legend} written"),
+            unit=BYTES_SEC,
+        ),
+        lines(
+            "process-count",
+            "Processes by group",
+            "A group that is missing has ended or died: compare with the job's state in `vdbmon ps`.",
+            Query(_SCOPE.gauge(stored(_process.COUNT), group, function="last"), legend),
+            unit=NUMBER_FORMAT,
+            width=12,
+        ),
+        lines(
+            "process-descriptors",
+            "Open descriptors by group",
+            "Steady growth is a leak; at the limit of the process, files and connections fail to open.",
+            Query(_SCOPE.gauge(stored(_process.OPEN_FDS), group), legend),
+            unit=SHORT,
+            width=12,
+        ),
+    )

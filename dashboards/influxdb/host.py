@@ -1,0 +1,335 @@
+"""Host: use on the left, saturation on the right (Gregg's USE method), from what telegraf's names hold."""
+
+from __future__ import annotations
+
+from grafanalib.formatunits import (
+    BYTES_IEC,
+    BYTES_SEC,
+    DURATION_SECONDS,
+    IO_OPS_PER_SEC,
+    MILLI_SECONDS,
+    NUMBER_FORMAT,
+    PACKETS_SEC,
+    PERCENT_UNIT,
+    SECONDS,
+    SHORT,
+)
+
+from alerts import thresholds
+from collector import catalogue
+from collector.metrics import Metric
+from dashboards.addresses import (
+    INFLUX_CONTAINER_UID,
+    INFLUX_FLEET_UID,
+    INFLUX_HOST_UID,
+    INFLUX_NETWORK_UID,
+    neighbours,
+)
+from dashboards.colours import above, below
+from dashboards.influxdb import values as v
+from dashboards.influxdb.influxql import computed, stored
+from dashboards.influxdb.marks import marks
+from dashboards.influxdb.usage import busiest_disk, least_disk_space, memory_used, pressure
+from dashboards.panels import glance, lines
+from dashboards.spec import Column, Dashboard, Panel, Query, Row, Source, Table
+
+_SCOPE = v.HOSTS_SCOPE
+_host = catalogue.host
+_MODES = ("user", "system", "iowait", "steal", "nice", "softirq", "irq")
+_DISK, _INTERFACE = "$tag_name", "$tag_interface"
+
+
+def dashboard() -> Dashboard:
+    """Everything about one machine that InfluxDB holds."""
+    return Dashboard(
+        uid=INFLUX_HOST_UID,
+        title="vdbmon / InfluxDB / Host",
+        description="One host as InfluxDB has it: what is used, what is saturated, whether its Docker daemon answers.",
+        source=Source.INFLUXDB,
+        variables=(v.HOST,),
+        rows=(
+            Row("now", "Now", _at_a_glance()),
+            Row("cpu", "CPU", _cpu()),
+            Row("memory", "Memory", _memory()),
+            Row("disk", "Disk I/O", _disk()),
+            Row("filesystems", "Filesystems", _filesystems()),
+            Row("network", "Network", _network()),
+            Row("docker", "Docker daemon and agent", _docker()),
+        ),
+        neighbours=neighbours(INFLUX_FLEET_UID, INFLUX_CONTAINER_UID, INFLUX_NETWORK_UID),
+        annotations=marks(),
+    )
+
+
+def _at_a_glance() -> tuple[Panel, ...]:
+    return (
+        glance(
+            "cpu-used-now",
+            "CPU used",
+            "Neither idle nor waiting for I/O. High alone is normal for backups; the CPU pressure says if it hurts.",
+            _SCOPE.gauge(v.CPU_ACTIVE, where=v.TOTAL_CPU, divide=v.PERCENT),
+            unit=PERCENT_UNIT,
+        ),
+        glance(
+            "memory-used-now",
+            "Memory used",
+            "What a new process could not have. Red: end or move a container before the kernel kills one.",
+            memory_used(_SCOPE),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.MEMORY_USED_RATIO),
+        ),
+        glance(
+            "disk-space-now",
+            "Least disk space",
+            "Available to size of the fullest filesystem. Red: the row `Filesystems` names it; make room.",
+            least_disk_space(_SCOPE),
+            unit=PERCENT_UNIT,
+            steps=below(thresholds.DISK_AVAIL_CRITICAL, warning=thresholds.DISK_AVAIL_WARNING),
+        ),
+        glance(
+            "disk-busy-now",
+            "Busiest disk",
+            "Share of time with I/O in flight. Red: the disk is the bottleneck; lower device limits.",
+            busiest_disk(_SCOPE),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.DISK_BUSY_RATIO),
+        ),
+        glance(
+            "containers-running",
+            "Containers running",
+            "As the daemon's files or the kernel say. None though jobs should run: see the row `Docker daemon`.",
+            _SCOPE.gauge(v.CONTAINERS, function="last"),
+            unit=NUMBER_FORMAT,
+        ),
+        glance(
+            "uptime",
+            "Up for",
+            "Time since the machine booted. Short and unexpected: look for a crash, then run `vdbmon ps`.",
+            _SCOPE.gauge(v.UPTIME, function="last"),
+            unit=DURATION_SECONDS,
+        ),
+    )
+
+
+def _cpu() -> tuple[Panel, ...]:
+    def usage(mode: str) -> Query:
+        value = computed(_host.CPU_SECONDS, f"usage_{mode}")
+        return Query(_SCOPE.gauge(value, where=v.TOTAL_CPU, divide=v.PERCENT), mode)
+
+    return (
+        lines(
+            "cpu-by-mode",
+            "CPU by mode",
+            "Use, by where the time goes. Much steal: the hypervisor is overbooked. Much iowait: see `Disk I/O`.",
+            *map(usage, _MODES),
+            unit=PERCENT_UNIT,
+            stacked=True,
+            width=12,
+        ),
+        lines(
+            "cpu-waiting",
+            "CPU pressure",
+            "Saturation: share of time in which a task waited for a CPU. Above the line: place no more here.",
+            Query(pressure(_SCOPE, "cpu", "some"), "some waited"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.CPU_WAITING_RATIO),
+            width=12,
+        ),
+        lines(
+            "load",
+            "Load",
+            "Tasks that run or wait. Far above the CPUs: they queue; the pressure says whether that hurts.",
+            Query(_SCOPE.gauge(stored(_host.LOAD1)), "1 min"),
+            Query(_SCOPE.gauge(stored(_host.LOAD5)), "5 min"),
+            Query(_SCOPE.gauge(stored(_host.CPU_CORES, "system")), "CPUs", is_limit=True),
+            unit=SHORT,
+            width=24,
+        ),
+    )
+
+
+def _memory() -> tuple[Panel, ...]:
+    def part(value: str, text: str) -> Query:
+        return Query(_SCOPE.gauge(computed(_host.MEMORY["MemTotal"], value, "mem")), text)
+
+    return (
+        lines(
+            "memory-used",
+            "Memory used",
+            "Use: what a new process could not have. Above the line one more container means an OOM kill.",
+            Query(memory_used(_SCOPE), "used"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.MEMORY_USED_RATIO),
+            width=12,
+        ),
+        lines(
+            "memory-pressure",
+            "Memory pressure",
+            "Saturation: share of time in which tasks waited for memory. `All waited` above the line: it pages.",
+            Query(pressure(_SCOPE, "memory", "some"), "some waited"),
+            Query(pressure(_SCOPE, "memory", "full"), "all waited"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.MEMORY_STALLED_RATIO),
+            width=12,
+        ),
+        lines(
+            "memory-parts",
+            "Memory by use",
+            "Page cache goes when needed, used memory doesn't. Buffer pools of databases are used memory.",
+            part("used", "used"),
+            part("cached", "page cache"),
+            part("buffered", "buffers"),
+            part("free", "free"),
+            unit=BYTES_IEC,
+            stacked=True,
+        ),
+        lines(
+            "memory-dirty",
+            "Dirty pages and write-back",
+            "Written, but not on disk yet. A high plateau: the disk can't keep up with buffered writes.",
+            Query(_SCOPE.gauge(stored(_host.MEMORY["Dirty"])), "dirty"),
+            Query(_SCOPE.gauge(stored(_host.MEMORY["Writeback"])), "being written"),
+            unit=BYTES_IEC,
+        ),
+        lines(
+            "swap",
+            "Swap used",
+            "A database that swaps is slow to restore. If it grows, lower buffer pools or place less here.",
+            Query(_SCOPE.gauge(computed(_host.MEMORY["SwapTotal"], "used", "swap")), "used"),
+            unit=BYTES_IEC,
+        ),
+    )
+
+
+def _disk() -> tuple[Panel, ...]:
+    def rate(metric: Metric, word: str) -> Query:
+        return Query(_SCOPE.rate(stored(metric), "name"), f"{_DISK} {word}")
+
+    return (
+        lines(
+            "disk-busy",
+            "Disk busy",
+            "Use: share of time with I/O in flight. Above the line the disk is the bottleneck.",
+            Query(_SCOPE.gauge(v.DISK_UTIL, "name", divide=v.PERCENT), _DISK),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.DISK_BUSY_RATIO),
+            width=12,
+        ),
+        lines(
+            "io-pressure",
+            "I/O pressure",
+            "Saturation: share of time in which tasks waited for I/O. High with an idle disk: a limit holds them.",
+            Query(pressure(_SCOPE, "io", "some"), "some waited"),
+            Query(pressure(_SCOPE, "io", "full"), "all waited"),
+            unit=PERCENT_UNIT,
+            steps=above(thresholds.IO_STALLED_RATIO),
+            width=12,
+        ),
+        lines(
+            "disk-bytes",
+            "Disk throughput",
+            "Bytes by device. At the device's known maximum, backups slow each other down: lower their limits.",
+            rate(_host.DISK_READ_BYTES, "read"),
+            rate(_host.DISK_WRITTEN_BYTES, "written"),
+            unit=BYTES_SEC,
+        ),
+        lines(
+            "disk-operations",
+            "Disk operations",
+            "Reads and writes completed. Many with little throughput: small random I/O, as in a prepare.",
+            rate(_host.DISK_READS, "reads"),
+            rate(_host.DISK_WRITES, "writes"),
+            unit=IO_OPS_PER_SEC,
+        ),
+        lines(
+            "disk-latency",
+            "Time per operation",
+            "Mean of reads and writes. Rising at equal throughput: saturated or failing; check SMART.",
+            Query(_SCOPE.gauge(v.DISK_AWAIT, "name"), _DISK),
+            unit=MILLI_SECONDS,
+        ),
+    )
+
+
+def _filesystems() -> tuple[Panel, ...]:
+    by = ("path", "device")
+    return (
+        lines(
+            "space-available",
+            "Space available",
+            "Available to size. Below the lines: remove old backups, or the engine's next write fails.",
+            Query(_SCOPE.ratio(v.DISK_FREE, v.DISK_TOTAL, "path"), "$tag_path"),
+            unit=PERCENT_UNIT,
+            steps=below(thresholds.DISK_AVAIL_CRITICAL, warning=thresholds.DISK_AVAIL_WARNING),
+            width=12,
+        ),
+        Table(
+            slug="filesystems",
+            title="Filesystems",
+            description="All mounted filesystems. One that vanished hangs or was unmounted: read the kernel log.",
+            keys=by,
+            sort_by="Available",
+            descending=False,
+            columns=(
+                Column("Size", _SCOPE.latest(v.DISK_TOTAL, "Size", *by), BYTES_IEC),
+                Column("Available", _SCOPE.latest(v.DISK_FREE, "Available", *by), BYTES_IEC),
+                Column("Inodes free", _SCOPE.latest(stored(_host.FS_FILES_FREE), "Inodes free", *by), NUMBER_FORMAT),
+            ),
+            width=12,
+        ),
+    )
+
+
+def _network() -> tuple[Panel, ...]:
+    def rate(metric: Metric, word: str) -> Query:
+        return Query(_SCOPE.rate(stored(metric), "interface", where=v.NO_LOOPBACK), f"{_INTERFACE} {word}")
+
+    return (
+        lines(
+            "network-bytes",
+            "Network throughput",
+            "Use. Near the link's speed backups slow each other down: start them apart.",
+            rate(_host.NET_RECEIVE_BYTES, "received"),
+            rate(_host.NET_TRANSMIT_BYTES, "sent"),
+            unit=BYTES_SEC,
+            width=12,
+        ),
+        lines(
+            "network-drops",
+            "Dropped packets",
+            "Saturation. Above zero for long: a queue overflows or a rate limit drops.",
+            rate(_host.NET_RECEIVE_DROP, "received"),
+            rate(_host.NET_TRANSMIT_DROP, "sent"),
+            unit=PACKETS_SEC,
+            width=12,
+        ),
+    )
+
+
+def _docker() -> tuple[Panel, ...]:
+    return (
+        lines(
+            "docker-duration",
+            "Time of a Docker call",
+            (
+                "A call that hangs counts up. Compare endpoints: if only `containers` and `info` climb, one "
+                "container hangs."
+            ),
+            Query(_SCOPE.gauge(v.PROBE_DURATION, "endpoint", function="max"), "$tag_endpoint"),
+            unit=SECONDS,
+        ),
+        lines(
+            "docker-answers",
+            "Docker endpoints that answer",
+            "1 answers, 0 misses its deadline. Containers run on; nothing is placed here until all answer.",
+            Query(_SCOPE.gauge(v.PROBE_SUCCESS, "endpoint", function="min"), "$tag_endpoint"),
+            unit=NUMBER_FORMAT,
+        ),
+        lines(
+            "input-duration",
+            "Time of a collection",
+            "By input. One that climbs is stuck in the kernel or in a command; only its own figures age.",
+            Query(_SCOPE.gauge(stored(catalogue.internal.INPUT_DURATION), "input", function="max"), "$tag_input"),
+            unit=SECONDS,
+        ),
+    )
