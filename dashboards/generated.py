@@ -6,9 +6,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from dashboards import influxdb, prometheus
+from dashboards.linter.findings import lint_file
 from dashboards.render import render
 from dashboards.spec import Dashboard
 
+LINT_FILE = ".lint"
 _OURS = "vdbmon-*.json"
 
 
@@ -18,8 +20,13 @@ def all_dashboards() -> tuple[Dashboard, ...]:
 
 
 def dashboard_files() -> dict[str, bytes]:
-    """The files by name; the same bytes at each call."""
+    """The dashboards by file name; the same bytes at each call."""
     return {f"{dashboard.uid}.json": render(dashboard).encode() for dashboard in all_dashboards()}
+
+
+def folder_files() -> dict[str, bytes]:
+    """All that belongs into the folder: the dashboards, and what dashboard-linter is told about them."""
+    return dashboard_files() | {LINT_FILE: lint_file()}
 
 
 def left_over(folder: Path, names: Collection[str]) -> list[str]:

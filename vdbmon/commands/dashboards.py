@@ -1,4 +1,4 @@
-"""`vdbmon dashboards`: Grafana dashboards as files."""
+"""`vdbmon dashboards`: Grafana dashboards as files, into a running Grafana, and checked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-from dashboards.generated import dashboard_files, left_over
+from collector.secretfile import read_secret
+from dashboards.generated import all_dashboards, dashboard_files, folder_files, left_over
+from dashboards.linter import lint
+from dashboards.linter.folder import read_folder
+from dashboards.page import dashboards_page
+from dashboards.publish import Grafana, push
 from vdbmon.generated_files import differences, write_files
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -28,7 +33,7 @@ def build(
     ] = False,
 ) -> None:
     """Write one JSON file per dashboard, or check that they are up to date."""
-    files = dashboard_files()
+    files = folder_files()
     if not check:
         for path in write_files(output, files):
             typer.echo(path)
@@ -39,3 +44,39 @@ def build(
         typer.echo(line, err=True)
     if changed or surplus:
         raise typer.Exit(1)
+
+
+@app.command("push")
+def push_command(
+    url: Annotated[str, typer.Option("--url", help="Grafana's address, such as https://grafana.example.com.")],
+    token_file: Annotated[
+        Path, typer.Option("--token-file", help="File of mode 0600 with a service account's token.", dir_okay=False)
+    ],
+) -> None:
+    """Save all dashboards in the folder `vdbmon` of a running Grafana, over what is there."""
+    grafana = Grafana(url.rstrip("/"), read_secret(token_file, "--token-file"))
+    for address in push(grafana, dashboard_files()):
+        typer.echo(address)
+
+
+@app.command()
+def check(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder with dashboards as JSON; else those of vdbmon.", file_okay=False, exists=True),
+    ] = None,
+) -> None:
+    """Check dashboards by the rules of Grafana's linter and our own; exit with 1 if there are findings."""
+    files = dashboard_files() if folder is None else read_folder(folder)
+    findings = lint(files)
+    for finding in findings:
+        typer.echo(finding, err=True)
+    if findings:
+        raise typer.Exit(1)
+    typer.echo(f"{len(files)} dashboards, no findings")
+
+
+@app.command("list")
+def list_command() -> None:
+    """Print every panel of every dashboard in one line each, as Markdown: docs/dashboards.md."""
+    typer.echo(dashboards_page(all_dashboards()), nl=False)

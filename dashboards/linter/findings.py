@@ -1,0 +1,74 @@
+"""Runs all rules over a folder of dashboards, and knows which findings are meant and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from dashboards.linter import dashboard_rules, panel_rules, target_rules
+from dashboards.linter.document import Document
+
+Json = dict[str, Any]
+
+EXCLUDED: Mapping[str, str] = {
+    "template-instance-rule": "A host is keyed by `host`, which outlives a change of the agent's address.",
+    "target-instance-rule": "A host is keyed by `host`, which outlives a change of the agent's address.",
+}
+"""Rules of dashboard-linter that are not followed, with the reason; `.lint` beside the dashboards says so to it."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """What is wrong where; `rule` is dashboard-linter's name where it has one."""
+
+    file: str
+    place: str
+    rule: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.place}: {self.message} ({self.rule})"
+
+
+def lint(files: Mapping[str, bytes]) -> list[Finding]:
+    """All findings in a folder's dashboards by file name, in order."""
+    contents = {name: _parse(content) for name, content in files.items()}
+    documents = {name: Document(content) for name, content in contents.items() if content is not None}
+    broken = [
+        Finding(name, "file", "valid-json", "is no JSON object")
+        for name, content in contents.items()
+        if content is None
+    ]
+    found = (
+        Finding(name, place, rule, message)
+        for name, document in documents.items()
+        for rule, place, message in _findings(document, documents)
+        if rule not in EXCLUDED
+    )
+    return sorted([*broken, *found])
+
+
+def lint_file() -> bytes:
+    """`.lint`, from which dashboard-linter learns what is excluded and why."""
+    rules = {rule: {"reason": reason} for rule, reason in EXCLUDED.items()}
+    return yaml.safe_dump({"exclusions": rules}, width=1000).encode()
+
+
+def _parse(content: bytes) -> Json | None:
+    try:
+        parsed = json.loads(content)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _findings(document: Document, documents: Mapping[str, Document]) -> Iterator[tuple[str, str, str]]:
+    yield from dashboard_rules.findings(document, documents.values())
+    for panel in document.panels():
+        yield from panel_rules.findings(document, panel)
+        for target in panel.get("targets", []):
+            yield from target_rules.findings(document, panel, target)
