@@ -27,10 +27,12 @@ NONE_IS_GOOD = (Step(GOOD, None), Step(CRITICAL, 1))
 """A count of failures: the first one matters."""
 
 
-def above(critical: Threshold | int) -> tuple[Step, ...]:
+def above(critical: Threshold | int, *, warning: Threshold | None = None) -> tuple[Step, ...]:
     """Values above the limits are bad; a plain number is a limit in seconds."""
     limit = critical if isinstance(critical, int) else critical.value
-    return (Step(GOOD, None), Step(CRITICAL, limit))
+    if warning is None:
+        return (Step(GOOD, None), Step(CRITICAL, limit))
+    return (Step(GOOD, None), Step(WARNING, warning.value), Step(CRITICAL, limit))
 
 
 def below(critical: Threshold, *, warning: Threshold | None = None) -> tuple[Step, ...]:

@@ -126,6 +126,7 @@ def _headroom() -> tuple[Panel, ...]:
             "Neither idle nor waiting for I/O. High alone is normal while backups compress; see the CPU pressure.",
             Query(_SCOPE.gauge(v.CPU_ACTIVE, "host", where=v.TOTAL_CPU, divide=v.PERCENT), _HOST),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.CPU_BUSY_RATIO),
             width=6,
         ),
         lines(
@@ -245,6 +246,7 @@ def _docker_and_agents() -> tuple[Panel, ...]:
             "A call that hangs counts up. A steady climb is a hung daemon: open the host for the pattern.",
             Query(_SCOPE.gauge(v.PROBE_DURATION, "host", function="max"), _HOST),
             unit=SECONDS,
+            steps=above(thresholds.DOCKER_SLOW_SECONDS),
         ),
         lines(
             "gather-time",

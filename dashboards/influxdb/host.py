@@ -69,6 +69,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             "Neither idle nor waiting for I/O. High alone is normal for backups; the CPU pressure says if it hurts.",
             _SCOPE.gauge(v.CPU_ACTIVE, where=v.TOTAL_CPU, divide=v.PERCENT),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.CPU_BUSY_RATIO),
         ),
         glance(
             "memory-used-now",
@@ -317,6 +318,7 @@ def _docker() -> tuple[Panel, ...]:
             ),
             Query(_SCOPE.gauge(v.PROBE_DURATION, "endpoint", function="max"), "$tag_endpoint"),
             unit=SECONDS,
+            steps=above(thresholds.DOCKER_SLOW_SECONDS),
         ),
         lines(
             "docker-answers",

@@ -40,6 +40,7 @@ def agent_panels(scope: Scope) -> tuple[Panel, ...]:
             "Share of one core. Above a few per cent: find the slow input, or lengthen the interval.",
             Query(f"max by (host) ({scope.rate(_internal.CPU_SECONDS)})", "CPU"),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.AGENT_CPU),
         ),
         lines(
             "agent-memory",
@@ -47,6 +48,7 @@ def agent_panels(scope: Scope) -> tuple[Panel, ...]:
             "Resident memory. Steady growth is a leak: restart the agent and report it.",
             Query(f"max by (host) ({scope.gauge(_internal.RESIDENT)})", "resident"),
             unit=BYTES_IEC,
+            steps=above(thresholds.AGENT_RESIDENT),
         ),
         lines(
             "agent-descriptors",

@@ -8,7 +8,7 @@ from alerts import thresholds
 from collector import fleet_metrics as fleet
 from collector.metrics import Metric
 from dashboards.addresses import CAPACITY_UID, FLEET_UID, HOST_UID, ITSELF_UID, JOBS_UID, neighbours
-from dashboards.colours import CRITICAL, GOOD, NONE_IS_GOOD, above
+from dashboards.colours import CRITICAL, GOOD, NONE_IS_GOOD, above, below
 from dashboards.panels import glance, lines
 from dashboards.prometheus import usage
 from dashboards.prometheus.alerts_table import closing_alerts_table
@@ -214,6 +214,7 @@ def _fleet() -> tuple[Panel, ...]:
             "At the growth of the last weeks, by class. Shorter than it takes to buy a host: order one now.",
             Query(f"clamp_min(max by (class) ({SERVE.gauge(fleet.FULL_AT)}) - time(), 0)", "{{class}}"),
             unit=DURATION_SECONDS,
+            steps=below(thresholds.FLEET_FULL_HORIZON),
             width=6,
         ),
         lines(
@@ -312,6 +313,7 @@ def _ledger() -> tuple[Panel, ...]:
             ),
             Query(oldest, "{{state}}"),
             unit=DURATION_SECONDS,
+            steps=above(thresholds.LAUNCH_STUCK),
             width=6,
         ),
         lines(

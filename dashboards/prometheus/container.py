@@ -18,7 +18,7 @@ from alerts import thresholds
 from collector import catalogue
 from collector.metrics import Metric
 from dashboards.addresses import CONTAINER_UID, HOST_UID, JOBS_UID, NETWORK_UID, STORAGE_UID, neighbours
-from dashboards.colours import NONE_IS_GOOD, above
+from dashboards.colours import NONE_IS_GOOD, PLAIN, above
 from dashboards.panels import glance, lines
 from dashboards.prometheus.marks import CONTAINER_MARKS
 from dashboards.prometheus.variables import HOST, JOB, NAME, ONE_CONTAINER
@@ -98,6 +98,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             "Processes and threads of those allowed. Steady growth is a leak; at 100 % nothing can be started in it.",
             f"max by (name) ({_SCOPE.gauge(_cgroup.THREADS)} / ({_SCOPE.gauge(_cgroup.THREADS_MAX)} > 0))",
             unit=PERCENT_UNIT,
+            steps=above(thresholds.CONTAINER_THREADS_RATIO),
         ),
         glance(
             "running-for",
@@ -268,6 +269,7 @@ def _pressure() -> tuple[Panel, ...]:
             Query(f"max by (name) ({_SCOPE.rate(_cgroup.PRESSURE[resource, 'some'])})", "some waited"),
             Query(f"max by (name) ({_SCOPE.rate(_cgroup.PRESSURE[resource, 'full'])})", "all waited"),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.CONTAINER_STALLED_RATIO) if resource == "memory" else PLAIN,
         )
         for resource, (name, text) in advice.items()
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from grafanalib.formatunits import COUNTS_PER_SEC, DURATION_SECONDS, NUMBER_FORMAT, PERCENT_UNIT, SECONDS, SHORT
 
+from alerts import thresholds
 from collector import catalogue
 from collector.metrics import Metric
 from dashboards.addresses import CONTAINER_UID, DOCKER_UID, FLEET_UID, HOST_UID, ITSELF_UID, neighbours
-from dashboards.colours import CRITICAL, GOOD, NEUTRAL, NONE_IS_GOOD
+from dashboards.colours import CRITICAL, GOOD, NEUTRAL, NONE_IS_GOOD, above
 from dashboards.panels import glance, lines
 from dashboards.prometheus import usage
 from dashboards.prometheus.docker_panels import how_to_read, probe_ladder
@@ -73,6 +74,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             "Of all daemons, a hung call counted up. Above a second for long: look for a busy disk, then for leaks.",
             f"max({usage.docker_slowest_probe(_SCOPE)})",
             unit=SECONDS,
+            steps=above(thresholds.DOCKER_SLOW_SECONDS),
         ),
         glance(
             "descriptors",
@@ -80,6 +82,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             "Open to allowed descriptors of the fullest daemon. Above four fifths: plan a restart with live-restore.",
             f"max({_of_limit()})",
             unit=PERCENT_UNIT,
+            steps=above(thresholds.DESCRIPTORS_CRITICAL, warning=thresholds.DESCRIPTORS_WARNING),
         ),
         glance(
             "unnamed",
@@ -128,6 +131,7 @@ def _latency() -> tuple[Panel, ...]:
             "What `docker ps` would take. It takes each container's lock: a climb here alone points at one container.",
             Query(endpoint("containers"), "{{host}}"),
             unit=SECONDS,
+            steps=above(thresholds.DOCKER_SLOW_SECONDS),
         ),
         lines(
             "ping-duration",
@@ -135,6 +139,7 @@ def _latency() -> tuple[Panel, ...]:
             "Takes no lock. Slow: the daemon or the host is starved of CPU; see the host's pressure.",
             Query(endpoint("ping"), "{{host}}"),
             unit=SECONDS,
+            steps=above(thresholds.DOCKER_SLOW_SECONDS),
         ),
     )
 
@@ -158,6 +163,7 @@ def _leaks() -> tuple[Panel, ...]:
             "At 100 % the daemon starts, stops and answers nothing. Raise LimitNOFILE or restart it before.",
             Query(_of_limit(), "{{host}} {{process}}"),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.DESCRIPTORS_CRITICAL, warning=thresholds.DESCRIPTORS_WARNING),
             width=6,
         ),
         lines(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from grafanalib.formatunits import SECONDS
 
+from alerts import thresholds
 from collector import catalogue
+from dashboards.colours import above
 from dashboards.panels import lines
 from dashboards.prometheus import usage
 from dashboards.prometheus.promql import Scope
@@ -58,6 +60,7 @@ def docker_panels(scope: Scope) -> tuple[Panel, ...]:
             "A call that hangs counts up. Slow calls under load come before a hang: see the disk first.",
             Query(f"max by (endpoint) ({scope.gauge(_docker.PROBE_DURATION)})", "{{endpoint}}"),
             unit=SECONDS,
+            steps=above(thresholds.DOCKER_SLOW_SECONDS),
         ),
         how_to_read(),
     )

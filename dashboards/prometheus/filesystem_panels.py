@@ -74,7 +74,7 @@ def fleet_filesystems(scope: Scope) -> tuple[Panel, ...]:
             "Without inodes no file is made, however much space is left. Look for a folder with very many files.",
             Query(f"{by} ({inodes})", "{{host}} {{mountpoint}}"),
             unit=PERCENT_UNIT,
-            steps=below(thresholds.INODES_FREE_WARNING),
+            steps=below(thresholds.INODES_FREE_CRITICAL, warning=thresholds.INODES_FREE_WARNING),
         ),
     )
 
@@ -106,7 +106,7 @@ def _filesystem_table(scope: Scope) -> Table:
                 "Inodes free",
                 _ratio(scope, _host.FS_FILES_FREE, _host.FS_FILES),
                 PERCENT_UNIT,
-                below(thresholds.INODES_FREE_WARNING),
+                below(thresholds.INODES_FREE_CRITICAL, warning=thresholds.INODES_FREE_WARNING),
             ),
             Column("Writable", by_mount(_host.FS_READONLY), NUMBER_FORMAT, mappings=_WRITABLE),
             Column("Answers", by_mount(_host.FS_DEVICE_ERROR), NUMBER_FORMAT, mappings=_ANSWERS),

@@ -81,6 +81,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             "Neither idle nor waiting for I/O. High alone is normal for backups; the CPU pressure says if it hurts.",
             usage.cpu_used(_SCOPE),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.CPU_BUSY_RATIO),
             width=3,
         ),
         glance(

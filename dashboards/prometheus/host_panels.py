@@ -40,6 +40,7 @@ def cpu_panels(scope: Scope) -> tuple[Panel, ...]:
             ),
             Query(usage.cpu_used(scope), "used"),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.CPU_BUSY_RATIO),
             width=12,
         ),
         lines(
@@ -163,6 +164,7 @@ def disk_panels(scope: Scope) -> tuple[Panel, ...]:
             "Saturation: requests in flight on average. Long at full throughput: more jobs than the disk serves.",
             Query(f"{_DISK} ({scope.rate(_host.DISK_IO_TIME_WEIGHTED)})", "{{device}}"),
             unit=SHORT,
+            steps=above(thresholds.DISK_QUEUE_LENGTH),
         ),
         lines(
             "disk-latency",
@@ -171,6 +173,7 @@ def disk_panels(scope: Scope) -> tuple[Panel, ...]:
             Query(f"{_DISK} ({read_latency})", "{{device}} read"),
             Query(f"{_DISK} ({write_latency})", "{{device}} write"),
             unit=SECONDS,
+            steps=above(thresholds.DISK_WAIT_SECONDS),
         ),
         lines(
             "disk-bytes",
@@ -210,6 +213,7 @@ def network_panels(scope: Scope) -> tuple[Panel, ...]:
             Query(of_speed(_host.NET_RECEIVE_BYTES), "{{device}} received"),
             Query(of_speed(_host.NET_TRANSMIT_BYTES), "{{device}} sent"),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.NIC_BUSY_RATIO),
             width=12,
         ),
         lines(

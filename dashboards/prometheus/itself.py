@@ -103,6 +103,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             ),
             f"time() - max({SERVE.gauge(fleet.LAST_BEAT)})",
             unit=DURATION_SECONDS,
+            steps=above(thresholds.SERVE_BEAT_AGE),
         ),
         glance(
             "gates-age",
@@ -169,6 +170,7 @@ def _agents() -> tuple[Panel, ...]:
             "Share of one core. Above a few per cent: look at the input durations on the host's dashboard.",
             Query(f"max by (host) ({_SCOPE.rate(_internal.CPU_SECONDS)})", "{{host}}"),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.AGENT_CPU),
         ),
         lines(
             "slowest-input",
@@ -236,6 +238,7 @@ def _outputs() -> tuple[Panel, ...]:
             "How far the far end is behind. It drains by itself once the far end takes more than comes in.",
             Query(f"{by} ({_SCOPE.gauge(_internal.OUTPUT_QUEUED_AGE)})", legend),
             unit=DURATION_SECONDS,
+            steps=above(thresholds.OUTPUT_BEHIND),
         ),
         lines(
             "output-queue",

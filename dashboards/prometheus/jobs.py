@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from grafanalib.formatunits import BYTES_IEC, BYTES_SEC, DURATION_SECONDS, NUMBER_FORMAT, PERCENT_UNIT
 
+from alerts import recording, thresholds
 from collector import catalogue, schedule_metrics
 from collector.metrics import Metric
 from dashboards.addresses import CAPACITY_UID, CONTAINER_UID, FLEET_UID, HOST_UID, JOBS_UID, STORAGE_UID, neighbours
-from dashboards.colours import CRITICAL, GOOD, NEUTRAL, NONE_IS_GOOD, PLAIN, Step
+from dashboards.colours import CRITICAL, GOOD, NEUTRAL, NONE_IS_GOOD, PLAIN, Step, above, below
 from dashboards.panels import glance, lines
 from dashboards.prometheus.marks import FLEET_MARKS
-from dashboards.prometheus.variables import EVERY_HOST, EVERY_SOURCE, HOSTS, JOB, SCHEDULES, SOURCES
+from dashboards.prometheus.promql import recorded
+from dashboards.prometheus.variables import (
+    EVERY_HOST,
+    EVERY_SOURCE,
+    HOSTS,
+    JOB,
+    SCHEDULES,
+    SOURCE_MATCHER,
+    SOURCES,
+)
 from dashboards.spec import Column, Dashboard, KeyLink, Mapping, Panel, Query, Row, StateTimeline, Table
 
 _SCOPE = EVERY_SOURCE
@@ -102,6 +112,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             "Age of the last good backup of the source that has waited longest: what a loss today would cost.",
             f"max({_age(_job.LAST_SUCCESS)})",
             unit=DURATION_SECONDS,
+            steps=above(thresholds.BACKUP_MAX_AGE),
         ),
         glance(
             "oldest-verified",
@@ -109,6 +120,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             "A backup counts when a restore of it was checked. Old: run `vdbmon place NAME --job verify`.",
             f"max({_age(_job.LAST_VERIFIED)})",
             unit=DURATION_SECONDS,
+            steps=above(thresholds.BACKUP_VERIFIED_MAX_AGE),
         ),
         glance(
             "largest-lag",
@@ -116,6 +128,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             "How far the slowest standby is behind its source. Growing: its disk or CPU limit sets the pace.",
             f"max({_SCOPE.gauge(_job.LAG)})",
             unit=DURATION_SECONDS,
+            steps=above(thresholds.LAG_CRITICAL, warning=thresholds.LAG_WARNING),
         ),
     )
 
@@ -132,10 +145,15 @@ def _sources_table() -> Table:
         keys=("source", "backup_job"),
         sort_by="Last good",
         columns=(
-            Column("Last good", _age(_job.LAST_SUCCESS), DURATION_SECONDS),
+            Column("Last good", _age(_job.LAST_SUCCESS), DURATION_SECONDS, above(thresholds.BACKUP_MAX_AGE)),
             Column("Of promised age", _of_promised_age(), PERCENT_UNIT, _LATE),
-            Column("Last verified", _age(_job.LAST_VERIFIED), DURATION_SECONDS),
-            Column("Last copied", _age(_job.LAST_COPY), DURATION_SECONDS),
+            Column(
+                "Last verified",
+                _age(_job.LAST_VERIFIED),
+                DURATION_SECONDS,
+                above(thresholds.BACKUP_VERIFIED_MAX_AGE),
+            ),
+            Column("Last copied", _age(_job.LAST_COPY), DURATION_SECONDS, above(thresholds.BACKUP_COPY_MAX_AGE)),
             Column("Took", f"{_OF_SOURCE} ({_SCOPE.gauge(_job.DURATION)})", DURATION_SECONDS),
             Column("Raw", f"{_OF_SOURCE} ({_SCOPE.gauge(_job.BYTES, _RAW)})", BYTES_IEC),
             Column("Stored", f"{_OF_SOURCE} ({_SCOPE.gauge(_job.BYTES, _STORED)})", BYTES_IEC),
@@ -199,6 +217,7 @@ def _ages() -> tuple[Panel, ...]:
                 f"max by (source, backup_job) ({SCHEDULES.gauge(schedule_metrics.MAX_AGE)})", f"{_LEGEND} at most", True
             ),
             unit=DURATION_SECONDS,
+            steps=above(thresholds.BACKUP_MAX_AGE),
             width=12,
         ),
         lines(
@@ -207,6 +226,7 @@ def _ages() -> tuple[Panel, ...]:
             "Climbs until a backup is restored and checked. Past a week: nobody knows whether the backups restore.",
             Query(_age(_job.LAST_VERIFIED), _LEGEND),
             unit=DURATION_SECONDS,
+            steps=above(thresholds.BACKUP_VERIFIED_MAX_AGE),
             width=12,
         ),
         lines(
@@ -215,6 +235,7 @@ def _ages() -> tuple[Panel, ...]:
             "Without a second copy the loss of one host loses its backups: start the copy job, check its target.",
             Query(_age(_job.LAST_COPY), _LEGEND),
             unit=DURATION_SECONDS,
+            steps=above(thresholds.BACKUP_COPY_MAX_AGE),
             width=12,
         ),
         lines(
@@ -223,29 +244,36 @@ def _ages() -> tuple[Panel, ...]:
             "Seconds behind the source. A steady climb: it replays slower than the source writes; raise its limits.",
             Query(f"{_OF_SOURCE} ({_SCOPE.gauge(_job.LAG)})", "{{source}}"),
             unit=DURATION_SECONDS,
+            steps=above(thresholds.LAG_CRITICAL, warning=thresholds.LAG_WARNING),
             width=12,
         ),
     )
 
 
 def _history() -> tuple[Panel, ...]:
-    usual = _SCOPE.over_time("avg_over_time", _job.DURATION, _HISTORY)
     stored = _SCOPE.gauge(_job.BYTES, _STORED)
-    usual_size = _SCOPE.over_time("avg_over_time", _job.BYTES, _HISTORY, _STORED)
+    duration = f"{_OF_SOURCE} ({_SCOPE.gauge(_job.DURATION)})"
+    newest = recorded(recording.NEWEST_BYTES, SOURCE_MATCHER)
+    usual_size = f"avg_over_time({newest}[{_HISTORY}])"
     return (
         lines(
             "duration-of-usual",
             "Duration against the last week",
-            "Last good run to the mean of seven days. Far above 100 %: less CPU, disk or network than before.",
-            Query(f"{_OF_SOURCE} ({_SCOPE.gauge(_job.DURATION)} / {usual})", _LEGEND),
+            (
+                "Last good run to the 90th percentile of seven days. Far above 100 %: less CPU, disk or network than "
+                "before."
+            ),
+            Query(f"{duration} / {recorded(recording.USUAL_DURATION, SOURCE_MATCHER)}", _LEGEND),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.BACKUP_SLOWNESS),
         ),
         lines(
             "size-of-usual",
-            "Stored size against the last week",
+            "Size against the last week",
             "A sudden fall means that data is missing, whatever the exit code: verify before older backups are pruned.",
-            Query(f"{_OF_SOURCE} ({stored} / {usual_size})", _LEGEND),
+            Query(f"{newest} / {usual_size}", _LEGEND),
             unit=PERCENT_UNIT,
+            steps=below(thresholds.BACKUP_SHRUNK),
         ),
         lines(
             "compression",
@@ -258,7 +286,7 @@ def _history() -> tuple[Panel, ...]:
             "duration",
             "Duration of good runs",
             "How long they took. One that grows week by week outgrows its window: move it or give it more.",
-            Query(f"{_OF_SOURCE} ({_SCOPE.gauge(_job.DURATION)})", _LEGEND),
+            Query(duration, _LEGEND),
             unit=DURATION_SECONDS,
             width=12,
         ),

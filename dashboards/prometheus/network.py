@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from grafanalib.formatunits import BITS_SEC, BYTES_SEC, NUMBER_FORMAT, PACKETS_SEC, PERCENT_UNIT, SHORT
 
+from alerts import thresholds
 from collector import catalogue
 from collector.metrics import Metric
 from dashboards.addresses import CAPACITY_UID, CONTAINER_UID, HOST_UID, NETWORK_UID, neighbours
-from dashboards.colours import CRITICAL, GOOD, NEUTRAL, NONE_IS_GOOD, PLAIN
+from dashboards.colours import CRITICAL, GOOD, NEUTRAL, NONE_IS_GOOD, PLAIN, above
 from dashboards.panels import glance, lines
 from dashboards.prometheus import usage
 from dashboards.prometheus.marks import FLEET_MARKS
@@ -107,6 +108,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             ),
             f"max({_of_speed(_host.NET_RECEIVE_BYTES)} or {_of_speed(_host.NET_TRANSMIT_BYTES)}) or vector(0)",
             unit=PERCENT_UNIT,
+            steps=above(thresholds.NIC_BUSY_RATIO),
         ),
     )
 
@@ -129,6 +131,7 @@ def _links() -> tuple[Panel, ...]:
             Query(_of_speed(_host.NET_RECEIVE_BYTES), f"{_DEVICE} received"),
             Query(_of_speed(_host.NET_TRANSMIT_BYTES), f"{_DEVICE} sent"),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.NIC_BUSY_RATIO),
             width=12,
         ),
         lines(
@@ -236,6 +239,7 @@ def _limits() -> tuple[Panel, ...]:
             ),
             Query(_by_port(policed), _PORT),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.POLICING_RATIO),
         ),
         lines(
             "shaped",
@@ -243,6 +247,7 @@ def _limits() -> tuple[Panel, ...]:
             "At 100 % the QoS of the port sets the pace of what the container receives, as in a restore.",
             Query(shaped, _PORT),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.POLICING_RATIO),
         ),
         lines(
             "queues",
@@ -300,6 +305,7 @@ def _address_tables() -> tuple[Panel, ...]:
             "Beyond 100 % no new address can be reached: raise net.ipv4.neigh.default.gc_thresh3.",
             Query(f"max by (host, family) ({_SCOPE.gauge(_tables.NEIGHBOURS)}) / {limit}", "{{host}} {{family}}"),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.NEIGHBOURS_CRITICAL, warning=thresholds.NEIGHBOURS_WARNING),
         ),
         lines(
             "neighbours-refused",
@@ -321,6 +327,7 @@ def _address_tables() -> tuple[Panel, ...]:
             "At 100 % new connections are dropped: raise nf_conntrack_max or take backup traffic out of tracking.",
             Query(of_connections, "{{host}}"),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.CONNTRACK_CRITICAL, warning=thresholds.CONNTRACK_WARNING),
         ),
         lines(
             "datapath-flows",
@@ -328,6 +335,7 @@ def _address_tables() -> tuple[Panel, ...]:
             "Near 100 % Open vSwitch throws flows away and asks user space for each packet: CPU up, throughput down.",
             Query(f"{flows} ({cached} / ({most} > 0))", "{{host}} {{datapath}}"),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.OVS_FLOWS_RATIO),
         ),
         lines(
             "bridge-flows",

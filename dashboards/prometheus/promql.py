@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alerts.foreign import UP
+from alerts.rule import RecordingRule
 from alerts.thresholds import GATE_LABEL, GATE_PLACE
 from collector.metrics import Kind, Metric
 
@@ -77,6 +78,11 @@ class Scope:
 
     def _selector(self, metric: Metric, matchers: str) -> str:
         return f"{metric.name}{{{', '.join(part for part in (self.target, self.narrower, matchers) if part)}}}"
+
+
+def recorded(rule: RecordingRule, *matchers: str) -> str:
+    """What a recording rule has stored; it has lost the labels of the scrape, such as `job`."""
+    return f"{rule.name}{{{', '.join(matchers)}}}"
 
 
 def closing_alerts(host_matcher: str) -> str:

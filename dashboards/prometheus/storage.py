@@ -141,7 +141,12 @@ def _volumes_table() -> Table:
             Column("Used", _by_volume(_volume.USED), BYTES_IEC),
             Column("Available", _by_volume(_volume.AVAIL), BYTES_IEC),
             Column("Used share", _used_share(), PERCENT_UNIT),
-            Column("Inodes free", inodes, PERCENT_UNIT, below(thresholds.INODES_FREE_WARNING)),
+            Column(
+                "Inodes free",
+                inodes,
+                PERCENT_UNIT,
+                below(thresholds.INODES_FREE_CRITICAL, warning=thresholds.INODES_FREE_WARNING),
+            ),
             Column("Answers", _by_volume(_volume.HEALTHY), NUMBER_FORMAT, mappings=_WELL),
             Column("Writable", _by_volume(_volume.READONLY), NUMBER_FORMAT, mappings=_READONLY),
             Column("Shared", _by_volume(_volume.SHARED), NUMBER_FORMAT),
@@ -197,6 +202,7 @@ def _devices() -> tuple[Panel, ...]:
             "Requests in flight on average. Long at full throughput: more jobs than the disk serves; start them apart.",
             Query(f"{_BY_DEVICE} ({_SCOPE.rate(_host.DISK_IO_TIME_WEIGHTED)})", _DEVICE),
             unit=SHORT,
+            steps=above(thresholds.DISK_QUEUE_LENGTH),
             width=12,
         ),
         lines(
@@ -222,6 +228,7 @@ def _devices() -> tuple[Panel, ...]:
             Query(f"{_BY_DEVICE} ({read_latency})", f"{_DEVICE} read"),
             Query(f"{_BY_DEVICE} ({write_latency})", f"{_DEVICE} write"),
             unit=SECONDS,
+            steps=above(thresholds.DISK_WAIT_SECONDS),
         ),
     )
 
@@ -269,6 +276,7 @@ def _thin_pools() -> tuple[Panel, ...]:
             "Used blocks to all, data and metadata apart. Full, a pool takes no writes: extend it before.",
             Query(used, "{{host}} {{pool}} {{kind}}"),
             unit=PERCENT_UNIT,
+            steps=above(thresholds.THIN_POOL_CRITICAL, warning=thresholds.THIN_POOL_WARNING),
         ),
         lines(
             "volume-du",

@@ -5,9 +5,11 @@ All are ratios 0..1; pressure is the share of time in which tasks waited (Docume
 
 from __future__ import annotations
 
+from alerts import recording
 from collector import catalogue
 from dashboards.colours import CRITICAL, GOOD
-from dashboards.prometheus.promql import Scope
+from dashboards.prometheus.promql import Scope, recorded
+from dashboards.prometheus.variables import HOST_MATCHER
 from dashboards.spec import Mapping
 
 ANSWERS = (Mapping(0, "no answer", CRITICAL), Mapping(1, "answers", GOOD))
@@ -69,3 +71,23 @@ def network_sent(scope: Scope) -> str:
 
 
 _NOT_LOOPBACK = 'device!="lo"'
+
+
+def recorded_cpu_used() -> str:
+    """As `cpu_used`, over five minutes."""
+    return recorded(recording.CPU_BUSY, HOST_MATCHER)
+
+
+def recorded_memory_used() -> str:
+    """As `memory_used`."""
+    return recorded(recording.MEMORY_USED, HOST_MATCHER)
+
+
+def recorded_pressure(resource: str, kind: str) -> str:
+    """As `pressure`, over five minutes."""
+    return recorded(recording.PRESSURE[resource, kind], HOST_MATCHER)
+
+
+def recorded_busiest_disk() -> str:
+    """As `busiest_disk`, over five minutes, of real disks only."""
+    return f"max by (host) ({recorded(recording.DISK_IO_TIME, HOST_MATCHER)})"

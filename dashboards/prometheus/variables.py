@@ -13,7 +13,7 @@ from dashboards.prometheus.promql import Scope
 from dashboards.spec import Variable
 
 _JOB_MATCHER = 'job=~"$job"'
-_SOURCE_MATCHER = 'source=~"$source"'
+SOURCE_MATCHER = 'source=~"$source"'
 
 JOB = Variable("job", "Job", f"label_values({catalogue.internal.BUILD_INFO.name}, job)", all_value=".+")
 HOSTS = Variable("host", "Host", f"label_values({UP}{{{_JOB_MATCHER}}}, host)", all_value=".+")
@@ -30,13 +30,14 @@ SOURCES = Variable(
     all_value=".+",
 )
 
+HOST_MATCHER = 'host=~"$host"'
 EVERY_HOST = Scope(f'{_JOB_MATCHER}, host=~"$host"')
 ONE_HOST = Scope(f'{_JOB_MATCHER}, host="$host"')
 ONE_CONTAINER = Scope(ONE_HOST.target, 'name="$name"')
 SERVE = Scope(f'job="{SERVE_JOB}"')
 SERVE_HOSTS = Scope(SERVE.target, 'host=~"$host"')
-SCHEDULES = Scope(SERVE.target, _SOURCE_MATCHER)
-EVERY_SOURCE = Scope(EVERY_HOST.target, _SOURCE_MATCHER)
+SCHEDULES = Scope(SERVE.target, SOURCE_MATCHER)
+EVERY_SOURCE = Scope(EVERY_HOST.target, SOURCE_MATCHER)
 
 # An alert without a host closes the fleet, so it concerns every host that is looked at.
 HOST_OR_FLEET = 'host=~"$host|"'
