@@ -49,7 +49,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
     oom_kills = stored(catalogue.cgroup.OOM_EVENTS)
     return (
         glance(
-            "hosts",
+            "hosts-heard-of",
             "Hosts heard of",
             "Hosts that wrote in the time shown. Fewer than there are: an agent or its way to InfluxDB is down.",
             _SCOPE.count(v.UPTIME, "host"),

@@ -15,8 +15,8 @@ Found = tuple[str, str, str]  # rule, place, message
 _RATES = frozenset({"rate", "irate", "increase"})
 _RANGE_OF_RATE = re.compile(r"\b(rate|irate|increase)\([^[]*\[([^]:]*)\]")
 _GRAFANAS_RANGES = frozenset({"$__rate_interval", "$__range"})
-_NO_TARGETS_LABELS = re.compile(r"ALERTS(_FOR_STATE)?")
-"""Alerts keep what their rule keeps, and rules drop the job."""
+_NO_TARGETS_LABELS = re.compile(r"ALERTS(_FOR_STATE)?|.*:.*")
+"""Alerts and recorded series keep what their rule keeps, and rules drop the job."""
 
 
 def findings(document: Document, panel: Json, target: Json) -> Iterator[Found]:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dashboards.generated import dashboard_files
+from collector.settings import AgentSettings
+from dashboards.generated import all_dashboards, dashboard_files, folder_files
+from dashboards.page import dashboards_page
 from dashboards.spec import Source
 from dashboards.targets import PROVISIONED
 from vdbmon.stack.render import SCRAPE_INTERVAL
@@ -18,7 +20,11 @@ GRAFANA = Path(__file__).parents[2] / "deploy/grafana"
 
 
 def vdbmon(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from vdbmon.cli import main; main()", "dashboards", "build", *arguments]
+    return dashboards("build", *arguments)
+
+
+def dashboards(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from vdbmon.cli import main; main()", "dashboards", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -56,7 +62,7 @@ def test_files_end_with_a_newline_and_hold_keys_in_order() -> None:
 
 
 def test_build_writes_what_check_accepts(built: Path) -> None:
-    assert sorted(path.name for path in built.iterdir()) == sorted(dashboard_files())
+    assert sorted(path.name for path in built.iterdir()) == sorted(folder_files())
     assert vdbmon("-o", str(built), "--check").returncode == 0
 
 
@@ -85,14 +91,49 @@ def test_a_folder_that_cannot_be_is_one_line_and_not_a_traceback(tmp_path: Path)
 
 def test_provisioned_data_sources_have_fixed_uids_and_know_the_scrape_interval() -> None:
     document = yaml.safe_load((GRAFANA / "provisioning/datasources/vdbmon.yaml").read_text())
-    prometheus, victoria = document["datasources"]
+    prometheus, victoria, influxdb = document["datasources"]
     assert (prometheus["uid"], prometheus["isDefault"]) == (PROVISIONED[Source.PROMETHEUS], True)
     assert prometheus["jsonData"]["timeInterval"] == SCRAPE_INTERVAL
     assert victoria["uid"] != prometheus["uid"]
     assert "jsonData" in victoria
+    assert (influxdb["uid"], influxdb["type"]) == (PROVISIONED[Source.INFLUXDB], "influxdb")
+    assert influxdb["jsonData"]["version"] == "InfluxQL"
+    assert influxdb["jsonData"]["timeInterval"] == f"{AgentSettings().interval:g}s"
 
 
 def test_one_provider_serves_the_dashboards_and_keeps_them_from_being_edited() -> None:
     document = yaml.safe_load((GRAFANA / "provisioning/dashboards/vdbmon.yaml").read_text())
     (provider,) = document["providers"]
     assert (provider["type"], provider["allowUiUpdates"]) == ("file", False)
+
+
+def test_check_has_no_findings_in_what_is_delivered() -> None:
+    for words in ((), (str(GRAFANA / "dashboards"),)):
+        result = dashboards("check", *words)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout == f"{len(dashboard_files())} dashboards, no findings\n"
+
+
+def test_check_names_each_finding_in_a_line_and_fails(built: Path) -> None:
+    path = built / "vdbmon-host.json"
+    path.write_text(path.read_text().replace("node_load1{", "node_load1_total{"))
+    result = dashboards("check", str(built))
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("vdbmon-host.json: panel Runnable and blocked tasks, query C: node_load1_total is a counter")
+
+
+def test_check_of_an_empty_folder_is_one_line_and_not_a_traceback(tmp_path: Path) -> None:
+    result = dashboards("check", str(tmp_path))
+    assert result.returncode == 1
+    assert "holds no *.json" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_committed_page_has_a_line_for_every_panel() -> None:
+    page = (GRAFANA.parents[1] / "docs/dashboards.md").read_text()
+    assert page == dashboards_page(all_dashboards())
+    assert page == dashboards("list").stdout
+    panels = sum(1 for dashboard in all_dashboards() for _ in dashboard.panels())
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    assert len(rows) == panels + len(all_dashboards())  # each table has a head
