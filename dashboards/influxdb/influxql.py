@@ -65,14 +65,25 @@ class Scope:
 
     condition: str
 
-    def gauge(self, value: Stored, *by: str, where: str = "", function: str = "mean", divide: float = 0) -> str:
+    def gauge(
+        self,
+        value: Stored,
+        *by: str,
+        where: str = "",
+        function: str = "mean",
+        divide: float = 0,
+        rest_of_one: bool = False,
+    ) -> str:
         """A value over time, one series per combination of the tags `by`; in our units unless `divide` says others.
+
+        `rest_of_one` gives what a share leaves of the whole.
 
         Raises:
             ValueError: it is a counter, or has no such tag.
         """
         _check(value, by, counter=False)
         shown = f'{function}("{value.field}"){_divided(divide or value.scale)}'
+        shown = f"1 - {shown}" if rest_of_one else shown
         return _over_time(shown, self._source(value, where), by)
 
     def rate(self, value: Stored, *by: str, where: str = "") -> str:

@@ -9,8 +9,7 @@ from dashboards.influxdb.influxql import Scope, stored
 
 def memory_used(scope: Scope, *by: str) -> str:
     """Share of the memory that a new process could not have."""
-    available = scope.gauge(v.MEMORY_AVAILABLE, *by, divide=v.PERCENT)
-    return available.replace("SELECT ", "SELECT 1 - ", 1)
+    return scope.gauge(v.MEMORY_AVAILABLE, *by, divide=v.PERCENT, rest_of_one=True)
 
 
 def pressure(scope: Scope, resource: str, kind: str, *by: str) -> str:

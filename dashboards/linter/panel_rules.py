@@ -15,7 +15,7 @@ Found = tuple[str, str, str]  # rule, place, message
 LEGACY = frozenset(
     {
         *("ae3e-plotly-panel", "graph", "grafana-piechart-panel", "grafana-singlestat-panel", "grafana-worldmap-panel"),
-        *("heatmap-new", "natel-discrete-panel", "natel-plotly-panel", "singlestat", "table-old"),
+        *("natel-discrete-panel", "natel-plotly-panel", "singlestat", "table-old"),
     }
 )
 """Angular panels and their kin, which Grafana 12 no longer draws."""

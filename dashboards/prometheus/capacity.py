@@ -8,15 +8,14 @@ from alerts import thresholds
 from collector import fleet_metrics as fleet
 from collector.metrics import Metric
 from dashboards.addresses import CAPACITY_UID, FLEET_UID, HOST_UID, ITSELF_UID, JOBS_UID, neighbours
-from dashboards.colours import CRITICAL, GOOD, NONE_IS_GOOD, above, below
+from dashboards.colours import NONE_IS_GOOD, above, below
 from dashboards.panels import glance, lines
 from dashboards.prometheus import usage
-from dashboards.prometheus.alerts_table import closing_alerts_table
+from dashboards.prometheus.alerts_table import OPEN, closed_hosts_table, closing_alerts_table
 from dashboards.prometheus.marks import FLEET_MARKS
 from dashboards.prometheus.variables import HOSTS, JOB, SERVE, SERVE_HOSTS
-from dashboards.spec import Column, Dashboard, KeyLink, Mapping, Panel, Query, Row, Stat, Table, Text
+from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Stat, Table, Text
 
-_OPEN = (Mapping(0, "closed", CRITICAL), Mapping(1, "open", GOOD))
 _HOST = (KeyLink("host", HOST_UID, carried=("host",)),)
 _BY_CLASS = "sum by (class)"
 
@@ -42,7 +41,9 @@ def dashboard() -> Dashboard:
         variables=(JOB, HOSTS),
         rows=(
             Row(
-                "now", "Now", (*_at_a_glance(), _hosts_table(), closing_alerts_table(), _closed_table(), _how_to_read())
+                "now",
+                "Now",
+                (*_at_a_glance(), _hosts_table(), closing_alerts_table(), *_closed()),
             ),
             Row("capacity", "Capacity of the fleet", _fleet()),
             Row("hosts", "Capacity by host", _hosts()),
@@ -54,8 +55,8 @@ def dashboard() -> Dashboard:
     )
 
 
-def _how_to_read() -> Text:
-    return Text(
+def _closed() -> tuple[Panel, ...]:
+    text = Text(
         slug="how-to-read",
         title="How to read it",
         description="What free means, and what to do where it is gone.",
@@ -63,6 +64,7 @@ def _how_to_read() -> Text:
         width=12,
         height=6,
     )
+    return (closed_hosts_table(), text)
 
 
 def _count(slug: str, title: str, description: str, expr: str) -> Stat:
@@ -143,7 +145,7 @@ def _hosts_table() -> Table:
         descending=False,
         links=_HOST,
         columns=(
-            Column("Placement", f"max by (host) ({SERVE_HOSTS.gauge(fleet.HOST_OPEN)})", NUMBER_FORMAT, mappings=_OPEN),
+            Column("Placement", f"max by (host) ({SERVE_HOSTS.gauge(fleet.HOST_OPEN)})", NUMBER_FORMAT, mappings=OPEN),
             Column("Engine", _engine_up(), NUMBER_FORMAT, mappings=usage.ANSWERS),
             Column("Slots", _of_class(fleet.FREE, "slots"), NUMBER_FORMAT),
             Column("CPU", _free_share("cpu"), PERCENT_UNIT),
@@ -160,23 +162,6 @@ def _hosts_table() -> Table:
 
 def _engine_up() -> str:
     return f"max by (host) ({SERVE_HOSTS.gauge(fleet.ENGINE_UP)})"
-
-
-def _closed_table() -> Table:
-    return Table(
-        slug="closed",
-        title="Why hosts are closed",
-        description="Each code that closes a host now; docs/placement.md says what each means and what opens the host.",
-        height=6,
-        keys=("host", "code"),
-        sort_by="host",
-        descending=False,
-        links=_HOST,
-        columns=(
-            Column("Closes", f"max by (host, code) ({SERVE_HOSTS.gauge(fleet.HOST_CLOSED)} == 1)", NUMBER_FORMAT),
-        ),
-        width=12,
-    )
 
 
 def _fleet() -> tuple[Panel, ...]:

@@ -6,6 +6,7 @@ from grafanalib.formatunits import BYTES_SEC, NUMBER_FORMAT, PERCENT_UNIT, SECON
 
 from alerts import thresholds
 from collector import catalogue
+from collector.fleet_metrics import HOST_OPEN
 from collector.metrics import Metric
 from dashboards.addresses import (
     CAPACITY_UID,
@@ -20,11 +21,11 @@ from dashboards.addresses import (
 from dashboards.colours import NONE_IS_GOOD, PLAIN, Step, above, below
 from dashboards.panels import glance, lines
 from dashboards.prometheus import usage
-from dashboards.prometheus.alerts_table import closing_alerts_table
+from dashboards.prometheus.alerts_table import OPEN, closed_hosts_table, closing_alerts_table
 from dashboards.prometheus.container_table import busiest_containers
 from dashboards.prometheus.marks import FLEET_MARKS
 from dashboards.prometheus.promql import closing_alerts
-from dashboards.prometheus.variables import EVERY_HOST, HOST_OR_FLEET, HOSTS, JOB
+from dashboards.prometheus.variables import EVERY_HOST, HOST_OR_FLEET, HOSTS, JOB, SERVE_HOSTS
 from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Stat, Table, TimeSeries
 
 _SCOPE = EVERY_HOST
@@ -39,7 +40,7 @@ def dashboard() -> Dashboard:
         description="All hosts that run backup and restore containers: who answers, who has room, who is closed.",
         variables=(JOB, HOSTS),
         rows=(
-            Row("now", "Now", (*_counts(), _headroom_table(), closing_alerts_table())),
+            Row("now", "Now", (*_counts(), _headroom_table(), closing_alerts_table(12), closed_hosts_table())),
             Row("headroom", "Headroom", _headroom()),
             Row("containers", "Top talkers", (busiest_containers(_SCOPE), *_top_talkers(), _containers_per_host())),
             Row("docker", "Docker and agents", _docker_and_agents()),
@@ -114,6 +115,7 @@ def _headroom_table() -> Table:
         columns=(
             Column("Agent", usage.agent_up(_SCOPE), NUMBER_FORMAT, mappings=usage.ANSWERS),
             Column("Docker", usage.docker_answers(_SCOPE), NUMBER_FORMAT, mappings=usage.ANSWERS),
+            Column("Placement", f"max by (host) ({SERVE_HOSTS.gauge(HOST_OPEN)})", NUMBER_FORMAT, mappings=OPEN),
             Column("CPU used", usage.cpu_used(_SCOPE), PERCENT_UNIT),
             Column("Memory used", usage.memory_used(_SCOPE), PERCENT_UNIT, above(thresholds.MEMORY_USED_RATIO)),
             Column("Least disk space", usage.least_disk_space(_SCOPE), PERCENT_UNIT, disk),

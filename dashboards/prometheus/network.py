@@ -5,14 +5,14 @@ from __future__ import annotations
 from grafanalib.formatunits import BITS_SEC, BYTES_SEC, NUMBER_FORMAT, PACKETS_SEC, PERCENT_UNIT, SHORT
 
 from alerts import thresholds
-from collector import catalogue
+from collector import catalogue, fleet_metrics
 from collector.metrics import Metric
 from dashboards.addresses import CAPACITY_UID, CONTAINER_UID, HOST_UID, NETWORK_UID, neighbours
 from dashboards.colours import CRITICAL, GOOD, NEUTRAL, NONE_IS_GOOD, PLAIN, above
 from dashboards.panels import glance, lines
 from dashboards.prometheus import usage
 from dashboards.prometheus.marks import FLEET_MARKS
-from dashboards.prometheus.variables import EVERY_HOST, HOSTS, JOB
+from dashboards.prometheus.variables import EVERY_HOST, HOSTS, JOB, SERVE_HOSTS
 from dashboards.spec import Column, Dashboard, KeyLink, Mapping, Panel, Query, Row, Table
 
 _SCOPE = EVERY_HOST
@@ -22,6 +22,7 @@ _IS_CONTAINER = 'image!=""'
 _DEVICE, _PORT = "{{host}} {{device}}", "{{host}} {{port}}"
 _LINK = (Mapping(-1, "unknown", NEUTRAL), Mapping(0, "down", CRITICAL), Mapping(1, "up", GOOD))
 _FAULTY = (Mapping(0, "well", GOOD), Mapping(1, "faulty", CRITICAL))
+_OF_NETWORK = 'kind=~"address|network"'
 _BITS = 8
 _BITS_OF_KBIT = 1000
 
@@ -345,12 +346,20 @@ def _address_tables() -> tuple[Panel, ...]:
             unit=SHORT,
         ),
         lines(
+            "leaked",
+            "Leaked addresses and networks",
+            "Taken in the ledger, used by no launch: a container died badly. `vdbmon audit` lists them with their age.",
+            Query(f"sum by (host, kind) ({SERVE_HOSTS.gauge(fleet_metrics.LEAKS, _OF_NETWORK)})", "{{host}} {{kind}}"),
+            unit=SHORT,
+            width=12,
+        ),
+        lines(
             "host-network",
             "Network by host",
             "All interfaces but loopback. What no container above accounts for is the host's own: copies, monitoring.",
             Query(usage.network_received(_SCOPE), "{{host}} received"),
             Query(usage.network_sent(_SCOPE), "{{host}} sent"),
             unit=BYTES_SEC,
-            width=24,
+            width=12,
         ),
     )

@@ -20,7 +20,7 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     ),
     "code": ("engine.unreachable", "capacity.memory"),
     "state": ("intent", "live"),
-    "kind": ("container", "volume"),
+    "kind": ("container", "address"),
     "outcome": ("accepted", "refused"),
     "action": ("finished", "undone"),
     "task": ("reconcile", "schedules"),

@@ -72,6 +72,7 @@ done
 class WatchedHost:
     """The host's agent, and the servers that have its series."""
 
+    daemon: OwnDockerd
     agent: Agent
     prometheus: Server
     influxdb: Server
@@ -107,7 +108,7 @@ def _plug(switch: OwnOpenVswitch, container: Container, number: int) -> None:
     """A port of the bridge for the container: tagged, policed, shaped."""
     container.reload()
     namespace = f"/proc/{container.attrs['State']['Pid']}/ns/net"
-    inside, port = f"e{number}", f"p-{container.name[:8]}"
+    inside, port = f"e{number}", f"p-{str(container.name)[:8]}"
     switch.veth(inside, port)
     run("ip", "-n", switch.namespace, "link", "set", inside, "netns", str(container.attrs["State"]["Pid"]))
     for words in (
@@ -238,4 +239,4 @@ def _start(stack: contextlib.ExitStack, folder: Path) -> WatchedHost:
     port = free_port()
     config = prometheus_config(port, agent, serve=serve, alertmanager_port=alerts.port)
     server = stack.enter_context(prometheus(folder, config, port))
-    return WatchedHost(agent, server, influx, serve, alerts.port)
+    return WatchedHost(daemon, agent, server, influx, serve, alerts.port)
