@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dashboards.colours import Step
 from dashboards.layout import Place
-from dashboards.spec import Mapping, Stat, StateTimeline, Table, TimeSeries
+from dashboards.spec import Mapping, Stat, StateTimeline, Table, Text, TimeSeries
 from tests.drawings.values import format_value
 
 COLUMN, LINE, GAP = 46, 27, 5
@@ -140,6 +141,18 @@ def draw_table(panel: Table, rows: Iterable[tuple[Sequence[str], Sequence[float 
                 word, color = _worded(column.mappings, column.steps, column.unit, value)
                 shown = TEXT if len(column.steps) == 1 and not column.mappings else color
                 parts.append(text(box.x + 8 + number * width, y, word, color=shown))
+    return "".join(parts)
+
+
+def draw_text(panel: Text, box: Box) -> str:
+    """Markdown without its marks, in lines as wide as the panel."""
+    parts, y = [card(box, panel.title)], box.y + 36
+    for paragraph in panel.content.replace("*", "").replace("`", "").split("\n\n"):
+        for words in textwrap.wrap(paragraph, int((box.w - 16) / _CHARACTER)):
+            if y < box.y + box.h - 4:
+                parts.append(text(box.x + 8, y, words, size=10))
+            y += 14
+        y += 5
     return "".join(parts)
 
 

@@ -15,7 +15,8 @@ def format_value(value: float, unit: str) -> str:
         return _scaled(value, 1024, _IEC)
     if unit in {"s", "dtdurations"}:
         return _duration(value)
-    return f"{_scaled(value, 1000, _SI)}{_SUFFIX.get(unit, '')}"
+    number, _, prefix = _scaled(value, 1000, _SI).partition(" ")
+    return f"{number} {prefix}{_SUFFIX.get(unit, '')}".strip()
 
 
 def _scaled(value: float, base: int, words: tuple[str, ...]) -> str:

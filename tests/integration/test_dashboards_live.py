@@ -24,6 +24,8 @@ from tests.support.watched_host import (
     write_rules,
 )
 
+pytestmark = pytest.mark.timeout(300)
+
 PATIENCE = 90.0
 SCRAPES = 20
 PROMQL = {

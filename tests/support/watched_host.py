@@ -34,10 +34,11 @@ _PATIENCE = 60.0
 _FASTER = {b"interval: 15s": b"interval: 2s", b"interval: 5s": b"interval: 1s"}
 
 # Runs in the tiny image: a job that reads and writes directly, computes, and tells of itself as the runner does.
-_JOB = """
+_SCRIPT = """
 mkdir -p /backup/metrics
 busybox ln -s /etc/passwd /backup/metrics/link.prom
 start=$(busybox date +%s); done=0
+dd if=/dev/zero of=/dev/shm/pool bs=1M count=$POOL 2> /dev/null
 busybox nc -l -p 9000 > /dev/null 2>&1 &
 while :; do
     dd if=/backup/data of=/backup/out bs=128k count=16 iflag=direct oflag=direct 2> /dev/null
@@ -80,27 +81,50 @@ class WatchedHost:
     alertmanager_port: int
 
 
-def _job(
-    daemon: OwnDockerd, volumes: LoopVolumes, name: str, *, state: str, work: int, peer: str = "", cpus: float = 0.12
-) -> Container:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What runs in a container: the state it tells, how much it computes, MiB of memory, whom it sends to."""
+
+    name: str
+    state: str
+    work: int
+    pool: int
+    peer: str = ""
+    cpus: float = 0.12
+
+
+_JOBS = (
+    _Job(name=CONTAINER, state="started", work=6000, pool=20, peer="10.99.0.2"),
+    _Job(name="crm-standby", state="verified", work=4000, pool=24),
+    _Job(name="audit-backup", state="failed", work=1000, pool=4, cpus=0.05),
+)
+
+
+def _start_job(daemon: OwnDockerd, volumes: LoopVolumes, job: _Job) -> Container:
     """A backup's container with a sized volume, under limits of every kind."""
-    source = name.partition("-")[0]
-    identity = {labels.MANAGED: "true", labels.NAME: name, labels.SOURCE: source, labels.JOB: "backup"}
-    volume = volumes.create(name, 48 * MIB, {**identity, labels.IMAGE: TINY_IMAGE})
+    source = job.name.partition("-")[0]
+    identity = {labels.MANAGED: "true", labels.NAME: job.name, labels.SOURCE: source, labels.JOB: "backup"}
+    volume = volumes.create(job.name, 48 * MIB, {**identity, labels.IMAGE: TINY_IMAGE})
     (volume.mountpoint / "data").write_bytes(b"\0" * 4 * MIB)
     return run_container(
         daemon,
-        name,
-        *("sh", "-c", _JOB),
-        environment={"STATE": state, "WORK": str(work), "PEER": peer, "PATH": "/bin"},
+        job.name,
+        *("sh", "-c", _SCRIPT),
+        environment={
+            "STATE": job.state,
+            "WORK": str(job.work),
+            "POOL": str(job.pool),
+            "PEER": job.peer,
+            "PATH": "/bin",
+        },
         network_mode="none",
         volumes=[f"{volume.mountpoint}:/backup"],
-        nano_cpus=int(cpus * 1e9),
+        nano_cpus=int(job.cpus * 1e9),
         mem_limit=32 * MIB,
         pids_limit=100,
-        device_read_bps=[{"Path": str(volume.device.path), "Rate": 24 * MIB}],
-        device_write_bps=[{"Path": str(volume.device.path), "Rate": 6 * MIB}],
-        labels={**identity, labels.REQUEST_ID: f"request-{name}"},
+        device_read_bps=[{"Path": str(volume.device.path), "Rate": 8 * MIB}],
+        device_write_bps=[{"Path": str(volume.device.path), "Rate": 2 * MIB}],
+        labels={**identity, labels.REQUEST_ID: f"request-{job.name}"},
     )
 
 
@@ -215,11 +239,7 @@ def _start(stack: contextlib.ExitStack, folder: Path) -> WatchedHost:
     stack.enter_context(_link_with_speed())
     influx = stack.enter_context(influxdb(folder))
     influx_query(influx, f"CREATE DATABASE {DATABASE}")
-    jobs = (
-        _job(daemon, volumes, CONTAINER, state="started", work=20000, peer="10.99.0.2"),
-        _job(daemon, volumes, "crm-standby", state="verified", work=4000),
-        _job(daemon, volumes, "audit-backup", state="failed", work=1000, cpus=0.05),
-    )
+    jobs = [_start_job(daemon, volumes, job) for job in _JOBS]
     for number, container in enumerate(jobs[:2], 1):
         _plug(switch, container, number)
     policy = {"Name": "on-failure", "MaximumRetryCount": 3}
@@ -231,7 +251,7 @@ def _start(stack: contextlib.ExitStack, folder: Path) -> WatchedHost:
     hook = json.dumps(
         {
             "receivers": [{"name": "hook", "webhook_configs": [{"url": f"http://127.0.0.1:{serve}/"}]}],
-            "route": {"receiver": "hook", "group_wait": "1s", "group_interval": "1s"},
+            "route": {"receiver": "hook", "group_wait": "1s", "group_interval": "1s", "repeat_interval": "1s"},
         }
     )
     alerts = stack.enter_context(alertmanager(folder, hook))
