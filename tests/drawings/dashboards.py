@@ -128,12 +128,13 @@ def _rows(panel: Table, answers: Answers) -> Iterator[tuple[list[str], list[floa
     yield from sorted(rows, key=lambda row: (row[1][index] is None, row[1][index] or 0), reverse=panel.descending)
 
 
-def _without_serve(panel: Panel) -> Iterator[Panel]:
-    """The panel, or what is left of it."""
+def _without_serve(panel: Panel, answers: Answers) -> Iterator[Panel]:
+    """The panel, or what is left of it; a table as high as its rows."""
     if isinstance(panel, Table):
         columns = tuple(column for column in panel.columns if OF_SERVE not in column.expr)
         if columns:
-            yield replace(panel, columns=columns)
+            table = replace(panel, columns=columns)
+            yield replace(table, height=min(panel.height, 3 + len(list(_rows(table, answers)))))
     elif not any(OF_SERVE in query.expr for query in panel.expressions()):
         yield panel
 
@@ -141,7 +142,7 @@ def _without_serve(panel: Panel) -> Iterator[Panel]:
 def picture(dashboard: Dashboard, slugs: tuple[str, ...], answers: Answers) -> str:
     """Some rows of a dashboard as SVG."""
     rows = tuple(
-        Row(row.slug, row.title, tuple(part for panel in row.panels for part in _without_serve(panel)))
+        Row(row.slug, row.title, tuple(part for panel in row.panels for part in _without_serve(panel, answers)))
         for row in dashboard.rows
         if row.slug in slugs
     )

@@ -133,7 +133,7 @@ def draw_table(panel: Table, rows: Iterable[tuple[Sequence[str], Sequence[float 
     for line, (keys, values) in enumerate(list(rows)[:most]):
         y = box.y + 54 + line * 17
         parts += [
-            text(box.x + 8 + number * width, y, _cut(key, width), size=11, color="#8ab8ff")
+            text(box.x + 8 + number * width, y, _cut(key, width - 18), size=11, color="#8ab8ff")
             for number, key in enumerate(keys)
         ]
         for number, (column, value) in enumerate(zip(panel.columns, values, strict=True), len(keys)):

@@ -39,7 +39,8 @@ mkdir -p /backup/metrics
 busybox ln -s /etc/passwd /backup/metrics/link.prom
 start=$(busybox date +%s); done=0
 dd if=/dev/zero of=/dev/shm/pool bs=1M count=$POOL 2> /dev/null
-busybox nc -l -p 9000 > /dev/null 2>&1 &
+while :; do busybox nc -l -p 9000 > /dev/null 2>&1; done &
+while [ -n "$PEER" ]; do dd if=/dev/zero bs=8k count=64 2> /dev/null | busybox nc -w 1 $PEER 9000; sleep 1; done &
 while :; do
     dd if=/backup/data of=/backup/out bs=128k count=16 iflag=direct oflag=direct 2> /dev/null
     i=0; while [ $i -lt $WORK ]; do i=$((i + 1)); done
@@ -63,8 +64,6 @@ while :; do
       echo "vdbmon_backup_bytes{kind=\\"stored\\"} 1.4e10"
     } > /backup/metrics/new
     busybox mv /backup/metrics/new /backup/metrics/backup.prom
-    [ -z "$PEER" ] || dd if=/dev/zero bs=8k count=64 2> /dev/null | busybox nc -w 1 $PEER 9000
-    busybox pidof nc > /dev/null || busybox nc -l -p 9000 > /dev/null 2>&1 &
 done
 """
 
@@ -94,7 +93,7 @@ class _Job:
 
 
 _JOBS = (
-    _Job(name=CONTAINER, state="started", work=6000, pool=20, peer="10.99.0.2"),
+    _Job(name=CONTAINER, state="started", work=15000, pool=20, peer="10.99.0.2"),
     _Job(name="crm-standby", state="verified", work=4000, pool=24),
     _Job(name="audit-backup", state="failed", work=1000, pool=4, cpus=0.05),
 )
