@@ -156,6 +156,12 @@ def _headroom() -> tuple[Panel, ...]:
             steps=above(thresholds.MEMORY_STALLED_RATIO),
             width=6,
         ),
+        *_disk_and_network(),
+    )
+
+
+def _disk_and_network() -> tuple[Panel, ...]:
+    return (
         lines(
             "disk-space",
             "Least disk space",

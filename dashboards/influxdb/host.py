@@ -150,9 +150,6 @@ def _cpu() -> tuple[Panel, ...]:
 
 
 def _memory() -> tuple[Panel, ...]:
-    def part(value: str, text: str) -> Query:
-        return Query(_SCOPE.gauge(computed(_host.MEMORY["MemTotal"], value, "mem")), text)
-
     return (
         lines(
             "memory-used",
@@ -173,6 +170,15 @@ def _memory() -> tuple[Panel, ...]:
             steps=above(thresholds.MEMORY_STALLED_RATIO),
             width=12,
         ),
+        *_memory_parts(),
+    )
+
+
+def _memory_parts() -> tuple[Panel, ...]:
+    def part(value: str, text: str) -> Query:
+        return Query(_SCOPE.gauge(computed(_host.MEMORY["MemTotal"], value, "mem")), text)
+
+    return (
         lines(
             "memory-parts",
             "Memory by use",

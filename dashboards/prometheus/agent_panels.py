@@ -64,6 +64,13 @@ def agent_panels(scope: Scope) -> tuple[Panel, ...]:
             Query(f"max by (input) ({scope.rate(_internal.PARSE_ERRORS)})", "{{input}}"),
             unit=COUNTS_PER_SEC,
         ),
+        *_output_panels(scope),
+    )
+
+
+def _output_panels(scope: Scope) -> tuple[Panel, ...]:
+    """What is delivered, lost, waiting."""
+    return (
         lines(
             "output-samples",
             "Samples delivered and lost",

@@ -202,6 +202,15 @@ def _fleet() -> tuple[Panel, ...]:
             steps=below(thresholds.FLEET_FULL_HORIZON),
             width=6,
         ),
+        *_kept_and_taken(),
+    )
+
+
+def _kept_and_taken() -> tuple[Panel, ...]:
+    def share(metric: Metric) -> str:
+        return f"{_BY_CLASS} ({SERVE_HOSTS.gauge(metric)}) / ({_sellable(_BY_CLASS)} > 0)"
+
+    return (
         lines(
             "others-share",
             "Taken by others",

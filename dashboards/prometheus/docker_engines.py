@@ -68,6 +68,12 @@ def _at_a_glance() -> tuple[Panel, ...]:
             f"count({answers} == 1) or vector(0)",
             unit=NUMBER_FORMAT,
         ),
+        *_latency_and_leaks(),
+    )
+
+
+def _latency_and_leaks() -> tuple[Panel, ...]:
+    return (
         glance(
             "slowest",
             "Slowest endpoint",

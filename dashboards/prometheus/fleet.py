@@ -171,6 +171,12 @@ def _headroom() -> tuple[Panel, ...]:
             unit=PERCENT_UNIT,
             steps=above(thresholds.MEMORY_STALLED_RATIO),
         ),
+        *_disk_and_network(),
+    )
+
+
+def _disk_and_network() -> tuple[Panel, ...]:
+    return (
         _per_host(
             "disk-space",
             "Least disk space",

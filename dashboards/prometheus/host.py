@@ -55,7 +55,6 @@ def dashboard() -> Dashboard:
 
 
 def _at_a_glance() -> tuple[Panel, ...]:
-    uptime = f"{_SCOPE.gauge(_host.TIME)} - {_SCOPE.gauge(_host.BOOT_TIME)}"
     return (
         glance(
             "agent-up",
@@ -93,6 +92,13 @@ def _at_a_glance() -> tuple[Panel, ...]:
             steps=above(thresholds.MEMORY_USED_RATIO),
             width=3,
         ),
+        *_disk_and_containers(),
+    )
+
+
+def _disk_and_containers() -> tuple[Panel, ...]:
+    uptime = f"{_SCOPE.gauge(_host.TIME)} - {_SCOPE.gauge(_host.BOOT_TIME)}"
+    return (
         glance(
             "disk-space-now",
             "Least disk space",

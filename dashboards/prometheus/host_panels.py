@@ -79,7 +79,6 @@ def cpu_panels(scope: Scope) -> tuple[Panel, ...]:
 def memory_panels(scope: Scope) -> tuple[Panel, ...]:
     """What is used and for what, and whether tasks wait for it."""
     parts = {"AnonPages": "anonymous", "Cached": "page cache", "Buffers": "buffers", "Slab": "slab", "MemFree": "free"}
-    swap = f"{scope.gauge(_host.MEMORY['SwapTotal'])} - {scope.gauge(_host.MEMORY['SwapFree'])}"
     return (
         lines(
             "memory-used",
@@ -108,6 +107,14 @@ def memory_panels(scope: Scope) -> tuple[Panel, ...]:
             unit=BYTES_IEC,
             stacked=True,
         ),
+        *_memory_trouble(scope),
+    )
+
+
+def _memory_trouble(scope: Scope) -> tuple[Panel, ...]:
+    """Pages to be written, swap, kills."""
+    swap = f"{scope.gauge(_host.MEMORY['SwapTotal'])} - {scope.gauge(_host.MEMORY['SwapFree'])}"
+    return (
         lines(
             "memory-dirty",
             "Dirty pages and write-back",
@@ -175,6 +182,13 @@ def disk_panels(scope: Scope) -> tuple[Panel, ...]:
             unit=SECONDS,
             steps=above(thresholds.DISK_WAIT_SECONDS),
         ),
+        *_disk_work(scope),
+    )
+
+
+def _disk_work(scope: Scope) -> tuple[Panel, ...]:
+    """What the disks do."""
+    return (
         lines(
             "disk-bytes",
             "Disk throughput",

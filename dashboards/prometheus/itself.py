@@ -94,6 +94,12 @@ def _at_a_glance() -> tuple[Panel, ...]:
             unit=NUMBER_FORMAT,
             steps=NONE_IS_GOOD,
         ),
+        *_rounds(),
+    )
+
+
+def _rounds() -> tuple[Panel, ...]:
+    return (
         glance(
             "beat-age",
             "Scheduler's last beat",
@@ -172,6 +178,12 @@ def _agents() -> tuple[Panel, ...]:
             unit=PERCENT_UNIT,
             steps=above(thresholds.AGENT_CPU),
         ),
+        *_inputs(),
+    )
+
+
+def _inputs() -> tuple[Panel, ...]:
+    return (
         lines(
             "slowest-input",
             "Slowest inputs",
@@ -232,6 +244,14 @@ def _outputs() -> tuple[Panel, ...]:
             Query(f"{by} ({_SCOPE.rate(_internal.OUTPUT_ERRORS)})", legend),
             unit=COUNTS_PER_SEC,
         ),
+        *_queues(),
+    )
+
+
+def _queues() -> tuple[Panel, ...]:
+    by = "max by (host, output)"
+    legend = "{{host}} {{output}}"
+    return (
         lines(
             "output-queue-age",
             "Oldest point that waits",
@@ -298,7 +318,7 @@ def _serve() -> tuple[Panel, ...]:
 
 
 def _alerting() -> tuple[Panel, ...]:
-    prometheus, alertmanager = foreign.PROMETHEUS_JOB, foreign.ALERTMANAGER_JOB
+    prometheus = foreign.PROMETHEUS_JOB
     return (
         lines(
             "rule-failures",
@@ -327,6 +347,13 @@ def _alerting() -> tuple[Panel, ...]:
             Query(f"max by (instance) ({HEAD_SERIES}{{{prometheus}}})", "{{instance}}"),
             unit=SHORT,
         ),
+        *_alertmanager(),
+    )
+
+
+def _alertmanager() -> tuple[Panel, ...]:
+    prometheus, alertmanager = foreign.PROMETHEUS_JOB, foreign.ALERTMANAGER_JOB
+    return (
         lines(
             "alerts-sent",
             "Alerts to Alertmanager",

@@ -106,6 +106,12 @@ def _at_a_glance() -> tuple[Panel, ...]:
             unit=NUMBER_FORMAT,
             steps=NONE_IS_GOOD,
         ),
+        *_oldest(),
+    )
+
+
+def _oldest() -> tuple[Panel, ...]:
+    return (
         glance(
             "oldest-success",
             "Oldest good backup",

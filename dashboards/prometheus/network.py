@@ -92,6 +92,12 @@ def _at_a_glance() -> tuple[Panel, ...]:
             unit=NUMBER_FORMAT,
             steps=NONE_IS_GOOD,
         ),
+        *_links_at_a_glance(),
+    )
+
+
+def _links_at_a_glance() -> tuple[Panel, ...]:
+    return (
         glance(
             "links-down",
             "Links without carrier",
@@ -297,8 +303,6 @@ def _address_tables() -> tuple[Panel, ...]:
     of_connections = (
         f"max by (host) ({_SCOPE.gauge(_tables.CONNTRACK)} / ({_SCOPE.gauge(_tables.CONNTRACK_LIMIT)} > 0))"
     )
-    flows = "max by (host, datapath)"
-    cached, most = _SCOPE.gauge(_tables.DATAPATH_FLOWS), _SCOPE.gauge(_tables.DATAPATH_FLOWS_LIMIT)
     return (
         lines(
             "neighbours",
@@ -330,6 +334,14 @@ def _address_tables() -> tuple[Panel, ...]:
             unit=PERCENT_UNIT,
             steps=above(thresholds.CONNTRACK_CRITICAL, warning=thresholds.CONNTRACK_WARNING),
         ),
+        *_flow_tables(),
+    )
+
+
+def _flow_tables() -> tuple[Panel, ...]:
+    flows = "max by (host, datapath)"
+    cached, most = _SCOPE.gauge(_tables.DATAPATH_FLOWS), _SCOPE.gauge(_tables.DATAPATH_FLOWS_LIMIT)
+    return (
         lines(
             "datapath-flows",
             "Cached flows of limit",

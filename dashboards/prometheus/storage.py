@@ -85,6 +85,12 @@ def _at_a_glance() -> tuple[Panel, ...]:
             unit=PERCENT_UNIT,
             steps=below(thresholds.DISK_AVAIL_CRITICAL, warning=thresholds.DISK_AVAIL_WARNING),
         ),
+        *_faults(),
+    )
+
+
+def _faults() -> tuple[Panel, ...]:
+    return (
         glance(
             "unhealthy-volumes",
             "Volumes that don't answer",
