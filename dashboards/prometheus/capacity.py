@@ -168,6 +168,8 @@ def _fleet() -> tuple[Panel, ...]:
     def share(metric: Metric) -> str:
         return f"{_BY_CLASS} ({SERVE_HOSTS.gauge(metric)}) / ({_sellable(_BY_CLASS)} > 0)"
 
+    # A host whose use isn't known counts on neither side.
+    used, sellable = SERVE_HOSTS.gauge(fleet.USED), SERVE_HOSTS.gauge(fleet.SELLABLE)
     return (
         lines(
             "allocated-share",
@@ -181,7 +183,7 @@ def _fleet() -> tuple[Panel, ...]:
             "used-share",
             "Used",
             "Really taken, of what may be sold. Far below what is allocated: jobs ask for too much; use --size auto.",
-            Query(share(fleet.USED), "{{class}}"),
+            Query(f"{_BY_CLASS} ({used}) / ({_BY_CLASS} ({sellable} and on (host, class) {used}) > 0)", "{{class}}"),
             unit=PERCENT_UNIT,
             width=6,
         ),
