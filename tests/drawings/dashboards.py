@@ -1,8 +1,8 @@
 """Draws docs/images/dashboard-*.svg: `.venv/bin/python -m tests.drawings.dashboards`, as root, about six minutes.
 
-Real containers work under limits, a live agent and Prometheus watch them (tests/support/watched_host.py), and near the
-end the Docker daemon is frozen. Then the panels' own queries are asked of Prometheus, and its answers are drawn. What
-`vdbmon serve` says comes from a stand-in there, so no panel on it is drawn.
+Real containers work under limits; a live agent, `vdbmon serve` and Prometheus watch them
+(tests/support/watched_host.py), and near the end the Docker daemon is frozen. Then the panels' own queries are asked of
+Prometheus, and its answers are drawn.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ PICTURES = {
     "vdbmon-host": ("cpu", "memory"),
     "vdbmon-container": ("now", "cpu", "memory", "disk", "volumes"),
     "vdbmon-docker": ("now",),
+    "vdbmon-capacity": ("now", "hosts"),
 }
-OF_SERVE = 'job="vdbmon-serve"'
 SUBSTITUTES = {
     "$__rate_interval": "15s",
     "$__range": "5m",
@@ -128,21 +128,17 @@ def _rows(panel: Table, answers: Answers) -> Iterator[tuple[list[str], list[floa
     yield from sorted(rows, key=lambda row: (row[1][index] is None, row[1][index] or 0), reverse=panel.descending)
 
 
-def _without_serve(panel: Panel, answers: Answers) -> Iterator[Panel]:
-    """The panel, or what is left of it; a table as high as its rows."""
-    if isinstance(panel, Table):
-        columns = tuple(column for column in panel.columns if OF_SERVE not in column.expr)
-        if columns:
-            table = replace(panel, columns=columns)
-            yield replace(table, height=min(panel.height, 3 + len(list(_rows(table, answers)))))
-    elif not any(OF_SERVE in query.expr for query in panel.expressions()):
-        yield panel
+def _fitted(panel: Panel, answers: Answers) -> Panel:
+    """A table as high as its rows, all else as it is."""
+    if not isinstance(panel, Table):
+        return panel
+    return replace(panel, height=min(panel.height, 3 + len(list(_rows(panel, answers)))))
 
 
 def picture(dashboard: Dashboard, slugs: tuple[str, ...], answers: Answers) -> str:
     """Some rows of a dashboard as SVG."""
     rows = tuple(
-        Row(row.slug, row.title, tuple(part for panel in row.panels for part in _without_serve(panel, answers)))
+        Row(row.slug, row.title, tuple(_fitted(panel, answers) for panel in row.panels))
         for row in dashboard.rows
         if row.slug in slugs
     )

@@ -1,5 +1,6 @@
 """A host at work and all that watches it: containers under limits that read, write, compute and send through Open
-vSwitch, one live agent, Prometheus with the delivered rules, Alertmanager, and InfluxDB with the same points.
+vSwitch, one live agent, `vdbmon serve`, Prometheus with the delivered rules, Alertmanager, and InfluxDB with the same
+points. A second host of the fleet doesn't answer.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from docker.models.containers import Container
@@ -23,7 +26,6 @@ from tests.support.agent import VDBMON, Agent, run_container
 from tests.support.disks import MIB
 from tests.support.dockerd import TINY_IMAGE, OwnDockerd, own_dockerd
 from tests.support.openvswitch import OwnOpenVswitch, own_openvswitch, run
-from tests.support.serve_metrics import serve_page
 from tests.support.servers import Server, alertmanager, free_port, influx_query, influxdb, process, prometheus
 from tests.support.wait import wait_until
 
@@ -31,6 +33,11 @@ HOST, DOWN_HOST = "dr-host-01", "dr-host-02"
 CONTAINER = "orders-backup"
 DATABASE = "telegraf"
 _PATIENCE = 60.0
+_NOBODY = "http://127.0.0.1:9"
+_INVENTORY = (
+    'inventory = { cpus = 8, memory = "64GiB", disk = "1TiB", read_bps = "200MB", write_bps = "200MB", '
+    'read_iops = 20000, write_iops = 20000, network_in = "100MB", network_out = "100MB" }'
+)
 _FASTER = {b"interval: 15s": b"interval: 2s", b"interval: 5s": b"interval: 1s"}
 
 # Runs in the tiny image: a job that reads and writes directly, computes, and tells of itself as the runner does.
@@ -164,6 +171,43 @@ def _agent(daemon: OwnDockerd, folder: Path, switch: OwnOpenVswitch, influx: Ser
     return agent
 
 
+@contextlib.contextmanager
+def _hook() -> Iterator[int]:
+    """Takes what Alertmanager posts; its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def _serve_config(folder: Path, port: int, prometheus_port: int, agent: Agent, daemon: OwnDockerd) -> Path:
+    """Of a fleet of two hosts; nobody is at the second one's addresses."""
+    hosts = {HOST: (f"http://127.0.0.1:{agent.port}", daemon.address), DOWN_HOST: (_NOBODY, "tcp://127.0.0.1:9")}
+    fleet = (
+        f'[[hosts]]\nname = "{name}"\nagent = "{address}"\ndocker = "{docker}"\n{_INVENTORY}\n'
+        for name, (address, docker) in hosts.items()
+    )
+    config = folder / "serve.toml"
+    config.write_text(
+        f'[host]\nname = "{HOST}"\n[serve]\nlisten = "127.0.0.1:{port}"\ninterval = "1s"\n'
+        f'[prometheus]\nurl = "http://127.0.0.1:{prometheus_port}"\n[volumes]\ndir = "{folder}/volumes"\n'
+        f'[ledger]\nurl = "sqlite:///{folder}/ledger.db"\n{"".join(fleet)}'
+    )
+    return config
+
+
 def prometheus_config(port: int, agent: Agent, *, serve: int, alertmanager_port: int, relabel: object = ()) -> str:
     """Scrapes agent, a host that is down, serve, and the servers themselves, every second."""
 
@@ -246,16 +290,14 @@ def _start(stack: contextlib.ExitStack, folder: Path) -> WatchedHost:
     agent = _agent(daemon, folder, switch, influx)
     stack.enter_context(process([VDBMON, "agent", "run", "--config", str(agent.config)], agent.log))
     wait_until(agent.scrape, deadline=_PATIENCE, what="the agent answers")
-    serve = stack.enter_context(serve_page())
-    hook = json.dumps(
-        {
-            "receivers": [{"name": "hook", "webhook_configs": [{"url": f"http://127.0.0.1:{serve}/"}]}],
-            "route": {"receiver": "hook", "group_wait": "1s", "group_interval": "1s", "repeat_interval": "1s"},
-        }
-    )
-    alerts = stack.enter_context(alertmanager(folder, hook))
+    hook = stack.enter_context(_hook())
+    receiver = {"name": "hook", "webhook_configs": [{"url": f"http://127.0.0.1:{hook}/"}]}
+    route = {"receiver": "hook", "group_wait": "1s", "group_interval": "1s", "repeat_interval": "1s"}
+    alerts = stack.enter_context(alertmanager(folder, json.dumps({"receivers": [receiver], "route": route})))
     write_rules(folder)
-    port = free_port()
+    port, serve = free_port(), free_port()
     config = prometheus_config(port, agent, serve=serve, alertmanager_port=alerts.port)
     server = stack.enter_context(prometheus(folder, config, port))
+    command = [VDBMON, "serve", "--config", str(_serve_config(folder, serve, port, agent, daemon))]
+    stack.enter_context(process(command, folder / "serve.log"))
     return WatchedHost(daemon, agent, server, influx, serve, alerts.port)
