@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from collector import fleet_metrics, schedule_metrics
-from collector.metrics import Kind, Metric, Unit, declared
+from collector.catalogue import FLEET_METRICS
+from collector.metrics import Kind, Metric, Unit
 
 LABELS: Mapping[str, tuple[str, ...]] = {
     "host": ("dr-host-01", "dr-host-02"),
@@ -51,9 +52,8 @@ def _value(metric: Metric, seconds: float) -> float:
 
 def exposition(seconds: float) -> str:
     """All of them, after it has run for so long."""
-    metrics = (*declared(vars(fleet_metrics).values()), *declared(vars(schedule_metrics).values()))
     lines = []
-    for metric in metrics:
+    for metric in FLEET_METRICS.values():
         for values in itertools.product(*(LABELS.get(label, (label,)) for label in metric.labels)):
             labels = ",".join(f'{name}="{value}"' for name, value in zip(metric.labels, values, strict=True))
             lines.append(f"{metric.name}{{{labels}}} {_value(metric, seconds)}")

@@ -8,19 +8,16 @@ import pytest
 from alerts import foreign as alerts_foreign
 from alerts import recording
 from alerts.rule import RecordingRule
-from collector import catalogue, fleet_metrics, schedule_metrics
-from collector.catalogue import METRICS
-from collector.metrics import Kind, declared
+from collector import catalogue
+from collector.catalogue import FLEET_METRICS, METRICS
+from collector.metrics import Kind
 from dashboards.linter.promql import matched_labels, parse, selectors
 from dashboards.prometheus import dashboards, foreign
 from dashboards.prometheus.jobs import STATES
 from dashboards.prometheus.promql import Scope
 from dashboards.spec import Query
 
-OF_SERVE = {
-    metric.name: metric for module in (fleet_metrics, schedule_metrics) for metric in declared(vars(module).values())
-}
-DECLARED = METRICS | OF_SERVE
+DECLARED = METRICS | FLEET_METRICS
 RECORDED = {
     rule.name: rule
     for value in vars(recording).values()
