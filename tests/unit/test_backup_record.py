@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from orchestrator.backup import runner
 from orchestrator.backup.runner.arguments import parse_arguments
+from orchestrator.backup.runner.errors import Code
 from orchestrator.backup.runner.jobs import BackupJob, BackupRequest, PointInTime, RestoreJob, Server, Ssh, TableDetail
 from orchestrator.backup.runner.record import Kind, Peaks, Record, State, StoredFile
 
@@ -192,3 +194,11 @@ def test_recipients_that_are_no_public_keys_are_refused(
     with pytest.raises(SystemExit):
         parse_arguments(["backup", *COMMON, *SERVER, f"--recipients={tmp_path / 'keys'}"])
     assert "--recipients" in capsys.readouterr().err
+
+
+def test_every_code_of_failure_is_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs/backup_jobs.md").read_text()
+    section = page.partition("## Why a job failed")[2].partition("\n## ")[0]
+    first_cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    listed = {code for cell in first_cells for code in re.findall(r"`([^`]+)`", cell)}
+    assert listed == {code.value for code in Code}
