@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from .errors import Code, JobFailedError
 
@@ -25,6 +25,7 @@ _PROGRESS_SECONDS = 1.0
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+T = TypeVar("T")
 Argv = Sequence[str]
 Sink = Callable[[bytes], object]
 Progress = Callable[[int], object]
@@ -101,6 +102,24 @@ def feed(path: Path, commands: Sequence[Argv], *, progress: Progress) -> Fed:
         if listening:
             _close_quietly(stdin)
         return Fed(sha256=digest.hexdigest(), failure=_first_failure(chain))
+
+
+def read_from(command: Argv, take: Callable[[IO[bytes]], T]) -> T:
+    """Run one program and give `take` what it prints, as it comes; what `take` makes of it.
+
+    Raises:
+        JobFailedError: it could not be started, or failed.
+    """
+    with ExitStack() as stack:
+        with _stop_signals_held():
+            program = _start(stack, command, stdin=subprocess.DEVNULL)
+            stack.callback(_kill, program)
+        output = _pipe(program.popen.stdout)
+        result = take(output)
+        while output.read(CHUNK_BYTES):  # so that it ends by itself, and says how
+            pass
+        program.check()
+        return result
 
 
 def join(commands: Sequence[Argv], *, environment: Mapping[str, str] | None = None) -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import tarfile
 from collections.abc import Sequence
-from pathlib import Path
+from typing import IO
 
 from .attempt import Attempt, Result, Surroundings
 from .chain import StoredBackup, read_backup
 from .errors import Code, JobFailedError
 from .jobs import CopyJob
 from .mariadb_backup import tool_versions
-from .pipeline import produce, run
+from .pipeline import CHUNK_BYTES, read_from, run
 from .progress import Progress
 from .record import RECORD_NAME, SUMS_NAME, Kind, Record
 from .volume import check_secret, read_sums, sha256_of
@@ -91,15 +92,36 @@ def _store(restic: Sequence[str], item: StoredBackup) -> str:
 
 def _compare(restic: Sequence[str], item: StoredBackup, snapshot: str) -> int:
     """Read every file back; the bytes that came."""
-    sums = read_sums(item.folder, item.record)
+    folder = item.folder.absolute()
+    sums = read_sums(folder, item.record)
     for own in (RECORD_NAME, SUMS_NAME):
-        if (item.folder / own).exists():
-            sums[own] = sha256_of(item.folder / own)
-    total = 0
+        if (folder / own).exists():
+            sums[own] = sha256_of(folder / own)
+    try:
+        found, total = read_from((*restic, "dump", snapshot, str(folder)), _sums_of_archive)
+    except (JobFailedError, tarfile.TarError) as error:
+        raise JobFailedError(Code.COPY_FAILED, f"the copy of {folder} can't be read back: {error}") from error
+    prefix = f"{str(folder).lstrip('/')}/"
+    back = {name.lstrip("/").removeprefix(prefix): digest for name, digest in found.items()}
     for name, wanted in sums.items():
-        digest = hashlib.sha256()
-        path = Path(item.folder, name).absolute()
-        total += produce(((*restic, "dump", snapshot, str(path)), ("cat",)), digest.update, progress=lambda _: None)
-        if digest.hexdigest() != wanted:
-            raise JobFailedError(Code.COPY_FAILED, f"the copy of {path} is not what was written: its SHA-256 differs")
+        if back.get(name) != wanted:
+            text = f"the copy of {folder / name} is not what was written: its SHA-256 differs"
+            raise JobFailedError(Code.COPY_FAILED, text)
     return total
+
+
+def _sums_of_archive(stream: IO[bytes]) -> tuple[dict[str, str], int]:
+    """SHA-256 by name of the files in a tar archive, and their length together."""
+    sums: dict[str, str] = {}
+    total = 0
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            if content is None:
+                continue
+            digest = hashlib.sha256()
+            while data := content.read(CHUNK_BYTES):
+                digest.update(data)
+                total += len(data)
+            sums[member.name] = digest.hexdigest()
+    return sums, total
