@@ -19,6 +19,9 @@ from hypothesis import strategies as st
 from collector.inputs.job import (
     BYTES,
     DURATION,
+    EXPECTED,
+    LAG,
+    LAST_COPY,
     LAST_SUCCESS,
     LAST_VERIFIED,
     PROGRESS,
@@ -309,6 +312,22 @@ def test_only_a_good_verification_is_told_as_one(state: str, told: bool, job: Ba
     assert ((LAST_VERIFIED, ()) in values) is told
     assert (LAST_SUCCESS, ()) not in values
     assert states(values) == {state}
+
+
+def test_what_is_expected_and_a_followers_lag_are_told(job: BackupJob) -> None:
+    metrics = MetricsFiles(job.target, datetime.now(UTC))
+    metrics.progress(5, 2, 100)
+    metrics.lag(7.4)
+    values = said(job)
+    assert (values[EXPECTED, ("raw",)], values[LAG, ()]) == (100.0, 7.0)
+
+
+def test_a_second_copy_is_told_as_one_and_is_no_backup(job: BackupJob) -> None:
+    record = Record.from_json(back_up(job).to_json().replace('"kind": "full"', '"kind": "copy"'))
+    MetricsFiles(job.target, datetime.now(UTC)).ended(record)
+    values = said(job)
+    assert values[LAST_COPY, ()] == datetime(2026, 11, 23, 5, 0, tzinfo=UTC).timestamp()
+    assert (LAST_SUCCESS, ()) not in values
 
 
 def test_progress_is_told_at_the_start_and_then_every_five_seconds(job: BackupJob) -> None:
