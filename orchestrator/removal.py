@@ -96,6 +96,8 @@ class Remover:
         return self._remove_parts(record, with_volume=False, engine_lost=False)
 
     def _remove(self, record: LaunchRecord, *, with_volume: bool, engine_lost: bool) -> Removal:
+        if record.state is not LaunchState.REMOVED and not engine_lost:
+            self._known_engine(record.host)  # before anything is begun that somebody would have to finish
         self._take_over(record)
         return self._remove_parts(record, with_volume=with_volume, engine_lost=engine_lost)
 

@@ -39,6 +39,5 @@ def audit_table(rows: Sequence[HostAudit]) -> Table:
 def _summary(row: HostAudit) -> str:
     if row.unknown is not None:
         return f"unknown: {row.unknown}"
-    volumes = "its volumes can't be seen from here" if row.volumes is None else f"{row.volumes} volumes"
     leaks = f"{len(row.leaks)} leaks" if row.leaks else "no leak"
-    return f"{row.containers} containers, {volumes}: {leaks}"
+    return f"{row.containers} containers, {row.volumes} volumes: {leaks}"

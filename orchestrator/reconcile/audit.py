@@ -91,5 +91,5 @@ class Auditor:
 
 
 def _row(found: Findings, leaks: tuple[AgedLeak, ...]) -> HostAudit:
-    volumes = None if found.volumes is None else sum(1 for item in found.volumes if item.size_bytes)
+    volumes = sum(1 for item in found.volumes if item.size_bytes)
     return HostAudit(host=found.host, containers=len(found.containers), volumes=volumes, leaks=leaks)

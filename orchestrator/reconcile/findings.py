@@ -11,21 +11,16 @@ from orchestrator.volumes import FoundVolume
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """One host, as it was found.
-
-    Attributes:
-        fingerprint: of its engine.
-        volumes: None where they can't be seen from here.
-    """
+    """One host, as it was found; `fingerprint` is its engine's."""
 
     host: str
     fingerprint: str
     containers: tuple[ManagedContainer, ...]
-    volumes: tuple[FoundVolume, ...] | None
+    volumes: tuple[FoundVolume, ...]
     networks: tuple[FoundNetwork, ...]
 
 
-def look(host: str, engine: Engine, volumes: Volumes | None, networks: Networks | None) -> Findings:
+def look(host: str, engine: Engine, volumes: Volumes, networks: Networks | None) -> Findings:
     """Ask a host. Whoever compares this with the ledger reads the ledger afterwards: an intent is written first.
 
     Raises:
@@ -35,6 +30,6 @@ def look(host: str, engine: Engine, volumes: Volumes | None, networks: Networks 
         host=host,
         fingerprint=engine.probe().fingerprint,
         containers=engine.managed(),
-        volumes=None if volumes is None else volumes.found(),
+        volumes=volumes.found(),
         networks=() if networks is None else networks.found(host),
     )

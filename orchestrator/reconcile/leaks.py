@@ -79,7 +79,7 @@ class Book:
 def named_requests(found: Findings) -> frozenset[str]:
     """The request ids that a host's containers and volumes carry."""
     ids = {container.state.labels.get(labels.REQUEST_ID) for container in found.containers}
-    ids |= {volume.labels.get(labels.REQUEST_ID) for volume in found.volumes or ()}
+    ids |= {volume.labels.get(labels.REQUEST_ID) for volume in found.volumes}
     return frozenset(item for item in ids if item)
 
 
@@ -88,7 +88,7 @@ def find_leaks(found: Findings, book: Book, *, now: float) -> tuple[Leak, ...]:
     return (
         *_launches(found, book, now),
         *(leak for item in found.containers for leak in _container(found.host, item, book)),
-        *(leak for item in found.volumes or () for leak in _volume(found.host, item, book)),
+        *(leak for item in found.volumes for leak in _volume(found.host, item, book)),
         *_networks(found, book),
         *_addresses(found, book),
     )
@@ -100,14 +100,14 @@ def is_silent(record: LaunchRecord, now: float) -> bool:
 
 
 def _launches(found: Findings, book: Book, now: float) -> Iterator[Leak]:
-    present = None if found.volumes is None else {volume.name for volume in found.volumes if volume.size_bytes}
+    present = {volume.name for volume in found.volumes if volume.size_bytes}
     for record in book.launches.values():
         if record.host != found.host:
             continue
         if is_silent(record, now):
             text = f"it stopped at step {record.step or record.state}; `vdbmon reconcile` finishes or undoes it"
             yield _of_launch(record, "launch.half_done", text, since=record.updated_at)
-        elif present is not None and record.state.ended and record.volume and record.volume not in present:
+        elif record.state.ended and record.volume and record.volume not in present:
             text = f"its volume {record.volume} is gone; `vdbmon rm {record.name}` gives its disk space back"
             yield _of_launch(record, "launch.volume_gone", text, since=None)
 

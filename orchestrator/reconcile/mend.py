@@ -31,14 +31,13 @@ class Ground:
     """What there is to work with on one host.
 
     Attributes:
-        volumes: None where they can't be seen from here.
         disk_of: the disk under a folder of the host.
         clock: seconds since the epoch.
     """
 
     host: str
     engine: Engine
-    volumes: Volumes | None
+    volumes: Volumes
     addresses: Addresses | None
     verifier: Verifier
     disk_of: Callable[[Path], BlockDevice]
@@ -92,7 +91,7 @@ def _finish(record: LaunchRecord, state: ContainerState, ground: Ground, turn: i
 def _expected(record: LaunchRecord, ground: Ground) -> ContainerSpec | None:
     """The container that was asked for; None where the ledger doesn't know, because it was rebuilt."""
     spec = parse_spec(record.spec)
-    if spec is None or record.volume is None or ground.volumes is None:
+    if spec is None or record.volume is None:
         return None
     volume = ground.volumes.get(record.volume)
     if volume is None:
@@ -101,16 +100,12 @@ def _expected(record: LaunchRecord, ground: Ground) -> ContainerSpec | None:
 
 
 def _undo(record: LaunchRecord, ground: Ground, turn: int, cause: str) -> LaunchState:
-    if record.volume is not None and ground.volumes is None:
-        raise VdbmonError("volume.host_unsupported", f"volume {record.volume} of {record.name} can't be seen from here")
-    kept = False
-    if ground.volumes is not None:
-        undo = Undo(record, ground.engine, ground.volumes, ground.addresses)
-        undo.container()
-        kept = record.volume is not None and holds_backup(ground.volumes, record.volume)
-        if not kept:
-            undo.volume()
-        undo.address()
+    undo = Undo(record, ground.engine, ground.volumes, ground.addresses)
+    undo.container()
+    kept = record.volume is not None and holds_backup(ground.volumes, record.volume)
+    if not kept:
+        undo.volume()
+    undo.address()
     ground.ledger.advance(
         record.request_id,
         LaunchState.REMOVED,

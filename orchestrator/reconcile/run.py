@@ -197,7 +197,7 @@ class _Visit:
             match leak.kind:
                 case LeakKind.CONTAINER:
                     remove_own(ground.engine, leak.identity, leak.request_id or "")
-                case LeakKind.VOLUME | LeakKind.LOOP_DEVICE if ground.volumes is not None:
+                case LeakKind.VOLUME | LeakKind.LOOP_DEVICE:
                     if leak.kind is LeakKind.VOLUME and holds_backup(ground.volumes, leak.identity):
                         return replace(leak, code="volume.holds_backup", text="it holds a good backup, so it stays")
                     ground.volumes.remove(leak.identity)

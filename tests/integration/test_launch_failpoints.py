@@ -26,7 +26,7 @@ LEDGER = {"ledger.allocate", "ledger.begin_step", "ledger.advance"}
 MADE = {"command.mkfs.ext4", "command.losetup", "command.mount", "engine.create", "engine.start", "engine.inspect"}
 GONE = {"engine.remove", "command.umount", "command.losetup", "ledger.advance", "address.give_back"}
 CALLS = {
-    "place": LEDGER | MADE | {"address.take", "engine.probe"},
+    "place": LEDGER | MADE | {"address.take", "network.ensure", "engine.probe"},
     "undo": LEDGER | MADE | GONE | {"ledger.record"},
     "remove": GONE | {"ledger.take_over"},
     "reconcile": GONE | {"ledger.take_over", "engine.managed"},

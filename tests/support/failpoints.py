@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,13 +28,13 @@ import docker
 from collector.errors import VdbmonError
 from orchestrator.command import run_command
 from orchestrator.gate import gate_reasons, read_gate
-from orchestrator.launch import Address, LaunchFailedError
+from orchestrator.launch import LaunchFailedError
 from orchestrator.ledger import LaunchState
 from orchestrator.placement import Scheduler, open_scheduler
 from orchestrator.prometheus import PrometheusClient, PrometheusError
 from orchestrator.reconcile import GRACE_SECONDS, SILENT_AFTER, reconciler
 from orchestrator.resources import ResourceClass
-from orchestrator.settings import FleetSettings
+from orchestrator.settings import FleetSettings, PoolSettings
 from orchestrator.volumes import LoopVolumes
 from tests.support.fleet import HOST, SMALL, fleet, source
 from tests.support.place import Place, always_sampled
@@ -45,6 +46,8 @@ BYSTANDER = "bystander"
 ENGINE = ("probe", "create", "start", "inspect", "last_line", "remove", "managed")
 LEDGER = ("allocate", "begin_step", "advance", "record", "prune", "take_over", "see")
 ADDRESSES = ("take", "give_back")
+NETWORKS = ("ensure", "found")
+POOL = PoolSettings(name="backup", range=IPv4Network("10.77.0.0/22"), gateway=IPv4Address("10.77.0.1"))
 
 
 class Failpoint:
@@ -86,28 +89,6 @@ class Wrapped:
         return passing
 
 
-class FileAddresses:
-    """Addresses in a folder, one file per launch that has one."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(exist_ok=True)
-
-    def take(self, request_id: str, host: str, pool: str) -> Address:
-        """One per launch."""
-        (self._folder / request_id).write_text(f"{host} {pool}")
-        return Address(request_id=request_id, host=host, pool=pool, ip="10.0.0.2")
-
-    def give_back(self, request_id: str) -> None:
-        """May be done again."""
-        (self._folder / request_id).unlink(missing_ok=True)
-
-    def taken(self) -> tuple[Address, ...]:
-        """All."""
-        found = ((path.name, *path.read_text().split()) for path in sorted(self._folder.iterdir()))
-        return tuple(Address(request_id=key, host=host, pool=pool, ip="10.0.0.2") for key, host, pool in found)
-
-
 @dataclass(frozen=True, slots=True)
 class Trial:
     """Where everything is."""
@@ -124,7 +105,8 @@ class Trial:
             return str(failpoint.call(f"command.{command[0]}", lambda: run_command(command)))
 
         with open_scheduler(self.settings, HOST) as opened:
-            addresses: Any = Wrapped(FileAddresses(self.folder / "addresses"), "address", ADDRESSES, failpoint)
+            addresses: Any = Wrapped(opened.addresses, "address", ADDRESSES, failpoint)
+            networks: Any = Wrapped(opened.networks, "network", NETWORKS, failpoint)
             engine: Any = Wrapped(opened.engines[HOST], "engine", ENGINE, failpoint)
             ledger: Any = Wrapped(opened.ledger, "ledger", LEDGER, failpoint)
             chosen = Place(opened, cast(docker.DockerClient, None), self.image).job(*(command or ("sleep", "600")))
@@ -134,6 +116,7 @@ class Trial:
                 ledger=ledger,
                 volumes=LoopVolumes(self.settings.volumes.dir, run),
                 addresses=addresses,
+                networks=networks,
                 sampled=always_sampled,
                 clock=lambda: time.time() + later,
             )
@@ -147,7 +130,7 @@ class Trial:
         """Launch one."""
         with self.scheduler(failpoint, *command) as scheduler:
             request = scheduler.request(NAME, source="demo", job="backup", amounts=SMALL)
-            request = replace(request, wishes=replace(request.wishes, pool="backup"))
+            request = replace(request, wishes=replace(request.wishes, pool=POOL.name))
             if scheduler.place(request, decided=lambda _: None).launched is None:
                 raise SystemExit("the launch was refused")
 
@@ -276,8 +259,8 @@ def main(arguments: Sequence[str]) -> None:
     root = Path(folder)
     with source(root / "source") as demo:
         settings = fleet(root, docker=docker, prometheus_url=prometheus, demo=demo)
-        host = replace(settings.hosts[0], pools=("backup",))
-        trial = Trial(replace(settings, hosts=(host,)), root, image)
+        host = replace(settings.hosts[0], pools=(POOL.name,))
+        trial = Trial(replace(settings, hosts=(host,), pools=(POOL,)), root, image)
         for line in trials(trial, act, int(rounds)):
             sys.stdout.write(f"{json.dumps(line)}\n")
             sys.stdout.flush()
