@@ -18,7 +18,7 @@ import yaml
 from alerts.alertmanager import alertmanager_file
 from alerts.render import rule_file
 from alerts.rules import rule_groups
-from alerts.settings import AlertingSettings, with_webhook
+from alerts.settings import AlertingSettings, MaintenanceWindow, Told, with_webhook
 
 Found = TypeVar("Found")
 DEADLINE = 60.0
@@ -100,9 +100,16 @@ def running(*command: str, log: Path, ready: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def alertmanager(peer: Peer, tmp_path: Path) -> Iterator[str]:
+def windows() -> tuple[MaintenanceWindow, ...]:
+    """Maintenance windows; a test may have others."""
+    return ()
+
+
+@pytest.fixture
+def alertmanager(peer: Peer, windows: tuple[MaintenanceWindow, ...], tmp_path: Path) -> Iterator[str]:
     """Address of an Alertmanager with the generated configuration, its waiting times cut short."""
-    document = yaml.safe_load(alertmanager_file(with_webhook(AlertingSettings(), f"http://{peer.address}/alerts")))
+    settings = with_webhook(AlertingSettings(maintenance=windows), f"http://{peer.address}/alerts")
+    document = yaml.safe_load(alertmanager_file(settings))
     for route in (document["route"], *document["route"]["routes"]):
         route |= {"group_wait": "0s", "group_interval": "1s"}
     config = tmp_path / "alertmanager.yml"
@@ -218,3 +225,42 @@ def test_a_gone_agent_holds_back_pages_of_its_host_only(peer: Peer, alertmanager
     }
     assert {message["groupLabels"]["alertname"] for message in peer.received} == {"AgentGone", "ContainerOOMKilled"}
     assert [m["groupLabels"]["host"] for m in peer.received if m["groupLabels"]["alertname"] != "AgentGone"] == ["db2"]
+
+
+def test_a_daemon_that_hangs_is_told_of_and_not_what_follows_from_it(peer: Peer, alertmanager: str) -> None:
+    critical, warning = {"host": "db1", "severity": "critical"}, {"host": "db1", "severity": "warning"}
+    post_alerts(
+        alertmanager,
+        {"alertname": "DockerDaemonHung", **critical},
+        {"alertname": "DockerDaemonNotAnswering", **critical},
+        {"alertname": "DockerDaemonSlow", "endpoint": "containers", **warning},
+        {"alertname": "DockerDaemonNotAnswering", **critical, "host": "db2"},
+    )
+    wait_for(lambda: peer.message("DockerDaemonHung", "firing"))
+    wait_for(lambda: peer.message("DockerDaemonNotAnswering", "firing"))
+    post_alerts(alertmanager, {"alertname": "HostDiskLow", "device": "sda", **warning})
+    wait_for(lambda: peer.message("HostDiskLow", "firing"))
+    told = {(message["groupLabels"]["alertname"], message["groupLabels"]["host"]) for message in peer.received}
+    assert told == {("DockerDaemonHung", "db1"), ("DockerDaemonNotAnswering", "db2"), ("HostDiskLow", "db1")}
+
+
+class TestMaintenance:
+    """In a window that is always open for one host."""
+
+    @pytest.fixture
+    def windows(self) -> tuple[MaintenanceWindow, ...]:
+        return (
+            MaintenanceWindow(name="db1 moves", start="00:00", end="24:00", hosts=("db1",), severities=(Told.WARNING,)),
+        )
+
+    def test_a_window_mutes_what_it_names_and_no_more(self, peer: Peer, alertmanager: str) -> None:
+        post_alerts(
+            alertmanager,
+            {"alertname": "HostDiskLow", "host": "db1", "severity": "warning"},
+            {"alertname": "HostDiskLow", "host": "db2", "severity": "warning"},
+            {"alertname": "BackupFailed", "host": "db1", "severity": "critical"},
+        )
+        wait_for(lambda: peer.message("BackupFailed", "firing"))
+        wait_for(lambda: peer.message("HostDiskLow", "firing"))
+        told = {(message["groupLabels"]["alertname"], message["groupLabels"]["host"]) for message in peer.received}
+        assert told == {("BackupFailed", "db1"), ("HostDiskLow", "db2")}

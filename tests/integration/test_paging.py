@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
+from alerts import recording
 from alerts.render import rule_file
-from alerts.rules import rule_groups
+from alerts.rules import RECORDED, RULES, rule_groups
 from tests.support.dockerd import OwnDockerd
 from tests.support.paging import FAILED, HANG, OOM, Paging, paging
 from tests.support.receivers import Received
+from tests.support.servers import http_json, query
 from tests.support.wait import wait_until
 
 PATIENCE = 60.0
@@ -92,9 +94,20 @@ def test_what_goes_wrong_pages_once_by_every_way_and_is_resolved(
         for firing in (True, False):
             assert sorted(one.way for one in messages(site, words, firing=firing)) == sorted(WAYS), (words, firing)
     check_words(site)
+    check_rules(site)
     with capsys.disabled():
         for name, seconds in took.items():
             sys.stdout.write(f"\nfrom event to page, with intervals of 1 s: {name} {seconds:.1f} s")
+
+
+def check_rules(site: Paging) -> None:
+    """Every rule can be evaluated on what a real agent says, and what is recorded of a host is there."""
+    answer = http_json(f"{site.store.url}/api/v1/rules")
+    rules = [rule for group in answer["data"]["groups"] for rule in group["rules"]]
+    assert len(rules) == len(RULES) + len(RECORDED)
+    assert [(rule["name"], rule.get("lastError")) for rule in rules if rule["health"] != "ok"] == []
+    for recorded in (recording.CPU_BUSY, recording.MEMORY_USED, recording.CONTAINER_CPU, recording.FILESYSTEM_AVAIL):
+        assert query(site.store, recorded.name), recorded.name
 
 
 def check_words(site: Paging) -> None:
