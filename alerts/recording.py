@@ -65,12 +65,15 @@ LAST_SUCCESS = RecordingRule(
     "source_backup_job:vdbmon_backup_last_success_timestamp_seconds:max",
     f"max by (source, backup_job) ({selector(job.LAST_SUCCESS)})",
 )
-LAST_VERIFIED = RecordingRule(
-    "source:vdbmon_backup_last_verified_timestamp_seconds:max", f"max by (source) ({selector(job.LAST_VERIFIED)})"
-)
-LAST_COPY = RecordingRule(
-    "source:vdbmon_backup_last_copy_timestamp_seconds:max", f"max by (source) ({selector(job.LAST_COPY)})"
-)
+
+
+def _remembered(name: str, metric: Metric) -> RecordingRule:
+    """The newest time of a source; it outlives the job that said so, whose volume goes soon after."""
+    return RecordingRule(name, f"max by (source) ({selector(metric)} or last_over_time({name}[1h]))")
+
+
+LAST_VERIFIED = _remembered("source:vdbmon_backup_last_verified_timestamp_seconds:max", job.LAST_VERIFIED)
+LAST_COPY = _remembered("source:vdbmon_backup_last_copy_timestamp_seconds:max", job.LAST_COPY)
 # Of all backups of a job that lie about, the size of the one that ended last.
 NEWEST_BYTES = RecordingRule(
     "source_backup_job:vdbmon_backup_bytes:newest",
@@ -79,8 +82,18 @@ NEWEST_BYTES = RecordingRule(
 )
 USUAL_DURATION = RecordingRule(
     "source_backup_job:vdbmon_backup_duration_seconds:p90_7d",
-    f"quantile by (source, backup_job) (0.9, quantile_over_time(0.9, {selector(job.DURATION)}[7d]))",
+    f"quantile by (source, backup_job) (0.9, quantile_over_time(0.9, {selector(job.DURATION)}[7d:1h]))",
 )
+
+
+def _week_before(operation: str) -> RecordingRule:
+    return RecordingRule(
+        f"source_backup_job:vdbmon_backup_bytes:{operation}_7d",
+        f"max by (source, backup_job) ({operation}_over_time({NEWEST_BYTES.name}[7d:1h] offset 1d))",
+    )
+
+
+SMALLEST_BYTES, LARGEST_BYTES, MEAN_BYTES = _week_before("min"), _week_before("max"), _week_before("avg")
 
 HOST_RULES = (CPU_BUSY, CPU_STEAL, CPU_IOWAIT, MEMORY_USED, *PRESSURE.values())
 STORAGE_RULES = (DISK_IO_TIME, DISK_QUEUE, DISK_READ_BYTES, DISK_WRITTEN_BYTES, FILESYSTEM_AVAIL)
@@ -90,4 +103,6 @@ CONTAINER_RULES = (
     *(CONTAINER_MEMORY, CONTAINER_THROTTLED),
 )
 # In this order: NEWEST_BYTES reads what LAST_SUCCESS has just stored.
-BACKUP_RULES = (LAST_SUCCESS, LAST_VERIFIED, LAST_COPY, NEWEST_BYTES, USUAL_DURATION)
+BACKUP_RULES = (LAST_SUCCESS, LAST_VERIFIED, LAST_COPY, NEWEST_BYTES)
+# A week is looked back at by the hour and seldom: every sample of it would be millions for a fleet.
+HISTORY_RULES = (USUAL_DURATION, SMALLEST_BYTES, LARGEST_BYTES, MEAN_BYTES)

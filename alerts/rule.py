@@ -12,6 +12,7 @@ from alerts.thresholds import GATE_FOR, GATE_LABEL, GATE_PLACE, SCOPE_FLEET, SCO
 from collector.metrics import Metric
 
 RUNBOOK_DIR = "alerts/runbooks"
+_EARLIER = ("5m", "15m", "30m", "1h", "2h", "6h", "1d", "7d")
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 PERCENT = "{{ $value | humanizePercentage }}"
@@ -114,6 +115,11 @@ def highest(metric: Metric | str, window: str, *matchers: str) -> str:
 def last(metric: Metric | str, window: str, *matchers: str) -> str:
     """The newest value of the window: a state outlives a failed scrape."""
     return f"last_over_time({selector(metric, *matchers)}[{window}])"
+
+
+def was(metric: Metric | str, value: int, *matchers: str) -> str:
+    """Series that had this value some time in the last week; a range over the whole of it would cost far more."""
+    return " or ".join(f"{selector(metric, *matchers)} offset {offset} == {value}" for offset in _EARLIER)
 
 
 def rate(metric: Metric | str, window: str, *matchers: str) -> str:

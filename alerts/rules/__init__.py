@@ -7,6 +7,7 @@ them in their group, so they read what this very evaluation has stored.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from alerts import recording
@@ -17,6 +18,10 @@ from alerts.thresholds import GATE_GROUP
 _GATE_INTERVAL = 5
 # A page is to go out within a minute of its cause: scrape, evaluation and Alertmanager's group_wait add up.
 _INTERVAL = 15
+# What waits for so long loses nothing by being looked at once a minute; most of it looks back for hours.
+_SLOW_FOR = 30 * 60
+_SLOW_INTERVAL = 60
+_HISTORY_INTERVAL = 5 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +45,25 @@ SUBJECTS: dict[str, Subject] = {
 }
 
 RULES: tuple[AlertRule, ...] = tuple(rule for subject in SUBJECTS.values() for rule in subject.alerts)
-RECORDED: tuple[RecordingRule, ...] = tuple(rule for subject in SUBJECTS.values() for rule in subject.recorded)
+RECORDED: tuple[RecordingRule, ...] = (
+    *(rule for subject in SUBJECTS.values() for rule in subject.recorded),
+    *recording.HISTORY_RULES,
+)
 
 
 def rule_groups() -> tuple[RuleGroup, ...]:
-    """The gate group, then one group per subject: what is recorded, and the rest of its alerts."""
-    fast = (meta.WATCHDOG, *(rule for rule in RULES if rule.closes))
+    """The gate group; per subject what is recorded, its alerts, and those that wait long; what looks back a week."""
     return (
-        RuleGroup(GATE_GROUP, _GATE_INTERVAL, fast),
-        *(
-            RuleGroup(
-                f"vdbmon-{name}",
-                _INTERVAL,
-                (*subject.recorded, *(rule for rule in subject.alerts if rule not in fast)),
-            )
-            for name, subject in SUBJECTS.items()
-        ),
+        RuleGroup(GATE_GROUP, _GATE_INTERVAL, (meta.WATCHDOG, *(rule for rule in RULES if rule.closes))),
+        *(group for name, subject in SUBJECTS.items() for group in _groups(name, subject)),
+        RuleGroup("vdbmon-history", _HISTORY_INTERVAL, recording.HISTORY_RULES),
     )
+
+
+def _groups(name: str, subject: Subject) -> Iterator[RuleGroup]:
+    alerts = [rule for rule in subject.alerts if not rule.closes and rule is not meta.WATCHDOG]
+    quick = tuple(rule for rule in alerts if rule.for_ < _SLOW_FOR)
+    slow = tuple(rule for rule in alerts if rule.for_ >= _SLOW_FOR)
+    yield RuleGroup(f"vdbmon-{name}", _INTERVAL, (*subject.recorded, *quick))
+    if slow:
+        yield RuleGroup(f"vdbmon-{name}-slow", _SLOW_INTERVAL, slow)

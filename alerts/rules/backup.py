@@ -7,7 +7,16 @@ default where there is none. Kinds of job: `backup`, `logical`, `binlog`, `resto
 
 from __future__ import annotations
 
-from alerts.recording import LAST_COPY, LAST_SUCCESS, LAST_VERIFIED, NEWEST_BYTES, USUAL_DURATION
+from alerts.recording import (
+    LARGEST_BYTES,
+    LAST_COPY,
+    LAST_SUCCESS,
+    LAST_VERIFIED,
+    MEAN_BYTES,
+    NEWEST_BYTES,
+    SMALLEST_BYTES,
+    USUAL_DURATION,
+)
 from alerts.rule import DURATION, HOST, AlertRule, Severity, highest, label, last, lowest, selector
 from alerts.thresholds import (
     BACKUP_COPY_MAX_AGE,
@@ -30,6 +39,7 @@ _BY_RUN = "by (host, name, source, backup_job)"
 _SIZE = "{{ $value | humanize1024 }}B"
 
 _BACKUP, _VERIFY, _COPY = 'backup_job="backup"', 'backup_job="verify"', 'backup_job="copy"'
+_BACKUPS = 'backup_job=~"backup|logical"'
 _FAILED, _RAW = 'state="failed"', 'kind="raw"'
 _DATA_JOBS = 'backup_job!~"verify|copy"'
 _UNDER_WAY = 'state=~"started|copied|waiting_for_logs"'
@@ -67,7 +77,8 @@ def _running(jobs: str) -> str:
 _ELAPSED = f"(time() - max {_BY_RUN} ({last(job.START, '2m')}) and {_running(_ENDS_BY_ITSELF)})"
 _USUAL = f"clamp_min({BACKUP_SLOWNESS.value:g} * {highest(USUAL_DURATION.name, '1h')}, {BACKUP_SLOW_FLOOR.value:.0f})"
 _NEWEST = last(NEWEST_BYTES.name, "15m")
-_WEEK_BEFORE = f"{NEWEST_BYTES.name}[7d] offset 1d"
+# A source that is no longer backed up needs neither check nor copy.
+_BACKED_UP = f"and on (source) max by (source) ({highest(LAST_SUCCESS.name, '15m', _BACKUPS)})"
 
 AGE_RULES = (
     AlertRule(
@@ -98,7 +109,7 @@ AGE_RULES = (
                 _allowed_age(_DATA_JOBS, "source", "backup_job"),
                 LAST_SUCCESS.name,
                 BACKUP_MAX_AGE.value,
-                'backup_job=~"backup|logical"',
+                _BACKUPS,
             )
         ),
         for_=5 * 60,
@@ -128,7 +139,8 @@ AGE_RULES = (
         name="BackupNotVerified",
         expr=(
             f"{_age(LAST_VERIFIED.name)} > "
-            f"{_or_default(_allowed_age(_VERIFY, 'source'), LAST_VERIFIED.name, BACKUP_VERIFIED_MAX_AGE.value)} or "
+            f"{_or_default(_allowed_age(_VERIFY, 'source'), LAST_VERIFIED.name, BACKUP_VERIFIED_MAX_AGE.value)} "
+            f"{_BACKED_UP} or "
             f"max by (source) ({highest(LAST_SUCCESS.name, '15m', _BACKUP)}) unless on (source) "
             f"{highest(LAST_VERIFIED.name, '1h')}"
         ),
@@ -145,7 +157,8 @@ AGE_RULES = (
         name="BackupCopyMissing",
         expr=(
             f"{_age(LAST_COPY.name)} > "
-            f"{_or_default(_allowed_age(_COPY, 'source'), LAST_COPY.name, BACKUP_COPY_MAX_AGE.value)} or "
+            f"{_or_default(_allowed_age(_COPY, 'source'), LAST_COPY.name, BACKUP_COPY_MAX_AGE.value)} "
+            f"{_BACKED_UP} or "
             f"{_expected_since(_COPY, 'source')} unless on (source) {highest(LAST_COPY.name, '1h')}"
         ),
         for_=3600,
@@ -186,9 +199,9 @@ RUN_RULES = (
     AlertRule(
         name="BackupSizeOff",
         expr=(
-            f"({_NEWEST} < {BACKUP_SHRUNK.value:g} * min_over_time({_WEEK_BEFORE}) or "
-            f"{_NEWEST} > {BACKUP_GROWN.value:g} * max_over_time({_WEEK_BEFORE})) and "
-            f"abs({_NEWEST} - avg_over_time({_WEEK_BEFORE})) > {BACKUP_SIZE_FLOOR.value:.0f}"
+            f"({_NEWEST} < {BACKUP_SHRUNK.value:g} * {last(SMALLEST_BYTES.name, '15m')} or "
+            f"{_NEWEST} > {BACKUP_GROWN.value:g} * {last(LARGEST_BYTES.name, '15m')}) and "
+            f"abs({_NEWEST} - {last(MEAN_BYTES.name, '15m')}) > {BACKUP_SIZE_FLOOR.value:.0f}"
         ),
         for_=5 * 60,
         severity=Severity.WARNING,

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from alerts.recording import NIC_RECEIVE, NIC_TRANSMIT
-from alerts.rule import HOST, PERCENT, AlertRule, Closes, Severity, highest, increase, label, lowest, rate, selector
+from alerts.rule import (
+    HOST,
+    PERCENT,
+    AlertRule,
+    Closes,
+    Severity,
+    highest,
+    increase,
+    label,
+    lowest,
+    rate,
+    selector,
+    was,
+)
 from alerts.selectors import PHYSICAL_NIC
 from alerts.thresholds import (
     CONNTRACK_CRITICAL,
@@ -60,13 +73,13 @@ LINK_RULES = (
         name="HostLinkDown",
         expr=(
             f"max by (host, device) ({highest(host.NET_UP, '2m', PHYSICAL_NIC)}) == 0 and "
-            f"max by (host, device) ({highest(host.NET_UP, '1d', PHYSICAL_NIC)}) == 1"
+            f"max by (host, device) ({was(host.NET_UP, 1, PHYSICAL_NIC)}) == 1"
         ),
         for_=60,
         severity=Severity.WARNING,
         summary=f"Link {_LINK} is down",
         description=(
-            f"{_DEVICE} of {HOST} was up within the last day and is down. If it is one of a bond, the host has lost "
+            f"{_DEVICE} of {HOST} was up within the last week and is down. If it is one of a bond, the host has lost "
             "its redundancy; if a backup streams over it, that backup stands still."
         ),
     ),

@@ -20,6 +20,7 @@ from alerts.rule import (
     lowest,
     rate,
     selector,
+    was,
 )
 from alerts.selectors import LOOP, NO_DISK_FILESYSTEM, NO_LOOP, NO_VIRTUAL_DISK
 from alerts.thresholds import (
@@ -163,7 +164,7 @@ FILESYSTEM_RULES = (
         name="FilesystemTurnedReadonly",
         expr=(
             f"max by ({_FS_LABELS}) ({selector(host.FS_READONLY, *_DISKS)}) == 1 and "
-            f"min by ({_FS_LABELS}) ({lowest(host.FS_READONLY, '7d', *_DISKS)}) == 0"
+            f"max by ({_FS_LABELS}) ({was(host.FS_READONLY, 0, *_DISKS)}) == 0"
         ),
         for_=GATE_FOR,
         keep_firing_for=KEEP_FIRING_FOR,
@@ -218,7 +219,7 @@ VOLUME_RULES = (
         name="VolumeTurnedReadonly",
         expr=(
             f"max by (host, name, destination) ({highest(volume.READONLY, '1m')}) == 1 and "
-            f"min by (host, name, destination) ({lowest(volume.READONLY, '1d')}) == 0"
+            f"max by (host, name, destination) ({was(volume.READONLY, 0)}) == 0"
         ),
         for_=30,
         severity=Severity.CRITICAL,
