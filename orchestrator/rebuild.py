@@ -18,6 +18,7 @@ from collector.errors import ConfigError, VdbmonError
 from orchestrator.backup.commands import VOLUME_TARGET
 from orchestrator.deadline import ask_all
 from orchestrator.engine import ManagedContainer
+from orchestrator.engines.named_volumes import READER_JOB
 from orchestrator.launch import FoundNetwork
 from orchestrator.ledger import HeldAddress, LaunchRecord, LaunchState, NotEmptyError, Restored
 from orchestrator.placement import Scheduler
@@ -147,7 +148,8 @@ class _Draft:
         """One host: its containers first, for a volume belongs to the launch of its container."""
         self.fingerprints[host.name] = host.fingerprint
         self.generations[host.name] = 0
-        mounted = {self._container(host, container) for container in host.containers}
+        launched = (item for item in host.containers if item.state.labels.get(labels.JOB) != READER_JOB)
+        mounted = {self._container(host, container) for container in launched}
         for name, volume in sorted((host.volumes or {}).items()):
             if name not in mounted:
                 self._kept_volume(host.name, name, volume)

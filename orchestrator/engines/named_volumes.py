@@ -26,6 +26,9 @@ from orchestrator.engines.connection import Connection
 from orchestrator.results import LARGEST, parse_result
 from orchestrator.volumes import FoundVolume
 
+READER_JOB = "read"
+"""The job of a container that is only there for a look into a volume."""
+
 _CONFLICT = 409
 _INSIDE = "/volume"
 _OURS = {"label": f"{labels.MANAGED}=true"}
@@ -118,6 +121,7 @@ class NamedVolumes:
         if found is None or not _is_ours(found):
             return
         with self._connection.answering():
+            self._remove_reader(name)
             try:
                 self._connection.client().api.remove_volume(name)
             except NotFound:
@@ -149,15 +153,14 @@ class NamedVolumes:
 
     @contextmanager
     def _reader(self, name: str, own: Mapping[str, str]) -> Iterator[str]:
-        api, called = self._connection.client().api, f"vdbmon-read-{name}"
-        with suppress(NotFound):  # of somebody who died over it
-            api.remove_container(called, force=True)
+        self._remove_reader(name)
+        api = self._connection.client().api
         try:
             made = api.create_container(
                 own.get(labels.IMAGE, ""),
                 ["true"],
-                name=called,
-                labels={**own, labels.JOB: "read"},
+                name=reader_name(name),
+                labels={**own, labels.JOB: READER_JOB},
                 host_config=api.create_host_config(
                     network_mode="none", mounts=[Mount(_INSIDE, name, "volume", read_only=True, no_copy=True)]
                 ),
@@ -174,6 +177,11 @@ class NamedVolumes:
             with suppress(NotFound):
                 api.remove_container(made["Id"], force=True)
 
+    def _remove_reader(self, name: str) -> None:
+        """Of somebody who died over it; it would hold the volume."""
+        with suppress(NotFound):
+            self._connection.client().api.remove_container(reader_name(name), force=True)
+
     def _inspect(self, name: str) -> dict[str, Any] | None:
         with self._connection.answering():
             try:
@@ -186,6 +194,11 @@ class NamedVolumes:
         """Where the engine keeps volumes on its host."""
         with self._connection.answering():
             return Path(self._connection.client().info()["DockerRootDir"]) / "volumes"
+
+
+def reader_name(volume: str) -> str:
+    """What the container is called that a volume is looked into from."""
+    return f"vdbmon-read-{volume}"
 
 
 def _is_ours(found: dict[str, Any]) -> bool:

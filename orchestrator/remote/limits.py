@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import requests
-from prometheus_client.parser import text_string_to_metric_families
 
 from collector.catalogue import cgroup
+from collector.exposition_text import parse_line
 from orchestrator.engine import ContainerState
 from orchestrator.limits import DeviceLimits, Limits, Told
 from orchestrator.prometheus import PrometheusClient, PrometheusError
@@ -75,12 +75,12 @@ class RemoteLimits:
     def _from_agent(self, name: str) -> list[_Series]:
         if self.agent is None:
             return []
-        with suppress(requests.RequestException, ValueError), requests.Session() as session:
+        with suppress(requests.RequestException), requests.Session() as session:
             session.trust_env = False  # a proxy for the internet is none for the fleet's own agents
             answer = session.get(f"{self.agent.rstrip('/')}/metrics", timeout=_AGENT_SECONDS)
-            mine = [line for line in answer.text.splitlines() if _OURS.match(line) and f'name="{name}"' in line]
-            families = text_string_to_metric_families("\n".join([*mine, ""])) if answer.ok else ()
-            return [({"__name__": item.name, **item.labels}, item.value) for one in families for item in one.samples]
+            mine = map(parse_line, filter(_OURS.match, answer.text.splitlines() if answer.ok else ()))
+            own = (row for row in mine if row is not None and row.labels.get("name") == name)
+            return [({"__name__": row.name, **row.labels}, row.value) for row in own]
         return []
 
     def _from_prometheus(self, name: str) -> list[_Series]:

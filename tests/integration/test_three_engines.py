@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,11 +22,13 @@ from orchestrator.blockdevices import device_of
 from orchestrator.capacity import capacity
 from orchestrator.engine import EngineUnreachableError, LiveLimits
 from orchestrator.engines.docker_engine import DockerEngine
+from orchestrator.engines.named_volumes import READER_JOB, reader_name
 from orchestrator.launch import LaunchFailedError
+from orchestrator.ledger import LaunchState
 from orchestrator.limits import Told
 from orchestrator.live_limits import LimitsRefusedError, set_limits
 from orchestrator.placement import open_scheduler
-from orchestrator.rebuild import rebuild_ledger
+from orchestrator.rebuild import find, rebuild, rebuild_ledger
 from orchestrator.reconcile import auditor
 from orchestrator.resources import ResourceClass
 from orchestrator.settings import (
@@ -55,6 +56,7 @@ from tests.support.three_engines import (
     opened,
     three_engines,
     toml,
+    vdbmon,
 )
 from tests.support.wait import wait_until
 from vdbmon.placing import place_and_tell
@@ -172,9 +174,16 @@ def test_a_good_backup_in_a_remote_volume_is_kept_until_it_is_named(fleet: Fleet
     assert fleet.containers()[host] == [], "nor is there one that looked into the volume"
     assert fleet.scheduler.ledger.view().allocated == {host: {ResourceClass.DISK: SMALL[ResourceClass.DISK]}}
     assert fleet.remove("b1") == ((), (volume,)), "also without its container"
-    assert fleet.remove("b1", with_volume=True) == ((volume,), ())
     with contextlib.closing(fleet.engines.client(host)) as client:
-        assert client.volumes.list() == []
+        (kept,) = client.volumes.list()
+        leftover = {**kept.attrs["Labels"], labels.JOB: READER_JOB}
+        client.containers.create(
+            fleet.engines.image, ["true"], name=reader_name(volume), labels=leftover, volumes=[f"{volume}:/volume"]
+        )
+        found = rebuild({host: find(fleet.scheduler, host)}, who="test", at=1.0).restored
+        assert [(record.state, record.volume) for record in found.launches] == [(LaunchState.REMOVED, volume)]
+        assert fleet.remove("b1", with_volume=True) == ((volume,), ())
+        assert client.volumes.list() == client.containers.list(all=True) == []
     assert fleet.scheduler.ledger.view().allocated == {}
 
 
@@ -341,11 +350,6 @@ def test_the_agent_of_a_remote_host_proves_its_limits_also_when_they_are_changed
             assert caught.value.code == "capacity.cpu"
             watched.remove("b1")
     assert fleet.scheduler.ledger.view().allocated == {}
-
-
-def vdbmon(config: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [VDBMON, *words, "--config", str(config)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_the_commands_reach_all_three_by_the_file_and_lose_one_row_to_one_that_hangs(

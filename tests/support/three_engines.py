@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
@@ -19,6 +20,7 @@ from orchestrator.ledger import LaunchState
 from orchestrator.placement import Placement, Scheduler, open_scheduler
 from orchestrator.settings import FleetSettings, HostSettings, Inventory, PoolSettings, parse_address_range
 from orchestrator.snapshot import Wishes
+from tests.support.agent import VDBMON
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.engine_hosts import SSH_PORT, namespace, plain_engine, ssh_server, tls_engine
 from tests.support.fleet import GIB, RULES, SMALL, Exporter
@@ -200,3 +202,9 @@ def toml(settings: FleetSettings) -> str:
         )
         lines.append(f'credentials_file = "{item.credentials_file}"\ndata_dir = "{item.data_dir}"')
     return "\n".join(lines)
+
+
+def vdbmon(config: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """One command of the CLI on that file."""
+    command = [VDBMON, *words, "--config", str(config)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
