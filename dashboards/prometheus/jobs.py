@@ -27,7 +27,6 @@ _SCOPE = EVERY_SOURCE
 _job = catalogue.job
 _OF_SOURCE = "max by (source, backup_job)"
 _LEGEND = "{{source}} {{backup_job}}"
-_HISTORY = "7d"
 _RAW, _STORED = 'kind="raw"', 'kind="stored"'
 
 UNFINISHED = "started|copied|waiting_for_logs"
@@ -260,7 +259,6 @@ def _history() -> tuple[Panel, ...]:
     stored = _SCOPE.gauge(_job.BYTES, _STORED)
     duration = f"{_OF_SOURCE} ({_SCOPE.gauge(_job.DURATION)})"
     newest = recorded(recording.NEWEST_BYTES, SOURCE_MATCHER)
-    usual_size = f"avg_over_time({newest}[{_HISTORY}])"
     return (
         lines(
             "duration-of-usual",
@@ -277,7 +275,7 @@ def _history() -> tuple[Panel, ...]:
             "size-of-usual",
             "Size against the last week",
             "A sudden fall means that data is missing, whatever the exit code: verify before older backups are pruned.",
-            Query(f"{newest} / {usual_size}", _LEGEND),
+            Query(f"{newest} / {recorded(recording.MEAN_BYTES, SOURCE_MATCHER)}", _LEGEND),
             unit=PERCENT_UNIT,
             steps=below(thresholds.BACKUP_SHRUNK),
         ),

@@ -22,8 +22,6 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-from alerts.render import rule_file
-from alerts.rules import rule_groups
 from alerts.thresholds import GATE_GROUP, GATE_LABEL, GATE_PLACE
 from collector import catalogue
 from collector.catalogue import METRICS
@@ -31,6 +29,7 @@ from collector.metrics import Kind, Metric, Unit
 from dashboards.generated import dashboard_files
 from dashboards.prometheus import dashboards
 from tests.support.serve_metrics import serve_page
+from tests.support.watched_host import faster_rules
 
 HOST, CONTAINER = "backup-1.example", "restore-7"
 DEADLINE = 60.0
@@ -117,7 +116,7 @@ def write_configuration(folder: Path, agent: str, serve: int, own: str) -> Path:
         {"alert": name, "expr": "vector(1)", "labels": {GATE_LABEL: GATE_PLACE, "severity": "critical", **labels}}
         for name, labels in names.items()
     ]
-    groups = yaml.safe_load(rule_file(rule_groups()))["groups"]
+    groups = yaml.safe_load(faster_rules())["groups"]
     recording = [rule for group in groups for rule in group["rules"] if "record" in rule]
     ours = [{"name": GATE_GROUP, "rules": alerts}, {"name": "recording", "interval": "1s", "rules": recording}]
     (folder / "rules.yml").write_text(yaml.safe_dump({"groups": ours}))
