@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -30,11 +31,12 @@ from vdbmon.placing import place_and_tell
 AUTO = "auto"
 
 _SIZES = (CPUS, *("memory", "disk", "read_bps", "write_bps", "read_iops", "write_iops", "network_in", "network_out"))
+_WISHES = ("host", "zone", "device_class", "pool", "apart", "cpuset")
 
 app = typer.Typer(add_completion=False)
 
 
-@app.command()
+@app.command(epilog="Exit codes: 0 launched (with --wait: and done), 1 failed, 2 bad input, 3 refused by every host.")
 def place(
     name: options.Name = None,
     *,
@@ -74,42 +76,32 @@ def place(
     as_json: options.AsJson = False,
     config: ConfigOption = None,
 ) -> None:
-    """Launch a container where capacity is left and no alert says no.
-
-    Exit codes: 0 launched (with --wait: and done), 1 failed, 2 bad input, 3 refused by every host.
-    """
-    how = _How(strategy=strategy, dry_run=dry_run, wait=wait, as_json=as_json)
+    """Launch a container where capacity is left and no alert says no."""
+    job_options = JobOptions(backup=backup, incremental=incremental, until=until, table=table, serve=keep_up)
+    limits = (cpus, memory, disk, read_bps, write_bps, read_iops, write_iops, network_in, network_out)
+    there = (host, zone, device_class, pool, apart, cpuset)
+    how = _How(strategy=strategy, dry_run=dry_run, wait=wait, as_json=as_json, override=override or (), why=why)
     settings = load_config(find_config(config))
     if batch is not None:
-        raise typer.Exit(_place_batch(settings, batch, how, alone=name is None and source is None and not override))
-    if size not in {None, AUTO}:
-        raise ConfigError("request.size", f"--size {size!r} is no size", f"give {AUTO}, or --cpus, --memory and so on")
-    limits = (cpus, memory, disk, read_bps, write_bps, read_iops, write_iops, network_in, network_out)
-    given = {key: value for key, value in zip(_SIZES, limits, strict=True) if value is not None}
-    wishes = Wishes(
-        host=host, zone=zone, device_class=device_class, pool=pool, labels=_labels(label), apart=apart, cpuset=cpuset
-    )
-    wanted = _wanted(name, source, job, wishes=wishes, window=(not_before, deadline, duration))
-    wanted = replace(
-        wanted,
-        options=JobOptions(backup=backup, incremental=incremental, until=until, table=table, serve=keep_up),
-    )
-    sizes = Sizes(given=given, usual=size == AUTO, named=_option)
-    raise typer.Exit(_place_one(settings, wanted, how, sizes=sizes, override=override or (), why=why))
+        raise typer.Exit(_place_batch(settings, batch, how, alone=name is None and source is None))
+    wanted = _wanted(name, source, job, wishes=_wishes(there, label), window=(not_before, deadline, duration))
+    raise typer.Exit(_place_one(settings, replace(wanted, options=job_options), how, _sizes(size, limits)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _How:
-    """What is to be done with a decision, and how it is shown."""
+    """How to decide, what is to be done with the decision, and how it is shown."""
 
     strategy: Strategy
+    override: Sequence[str]
+    why: str | None
     dry_run: bool
     wait: bool
     as_json: bool
 
 
 def _place_batch(settings: Config, batch: Path, how: _How, *, alone: bool) -> int:
-    if not alone:
+    if not alone or how.override:
         raise ConfigError("request.batch", "--batch takes no NAME, --source or --override", "leave them out")
     wanted = read_batch(batch, datetime.now().astimezone())
     return place_batch(settings, wanted, strategy=how.strategy, dry_run=how.dry_run, as_json=how.as_json)
@@ -137,14 +129,24 @@ def _wanted(
     )
 
 
-def _place_one(
-    settings: Config, wanted: Wanted, how: _How, *, sizes: Sizes, override: Sequence[str], why: str | None
-) -> int:
+def _sizes(size: str | None, limits: Sequence[str | float | None]) -> Sizes:
+    if size not in {None, AUTO}:
+        raise ConfigError("request.size", f"--size {size!r} is no size", f"give {AUTO}, or --cpus, --memory and so on")
+    told = (f"{value:g}" if isinstance(value, float) else value for value in limits)
+    given = {key: value for key, value in zip(_SIZES, told, strict=True) if value is not None}
+    return Sizes(given=given, usual=size == AUTO, named=_option)
+
+
+def _wishes(there: Sequence[Any], label: Iterable[str] | None) -> Wishes:
+    return Wishes(labels=_labels(label), **dict(zip(_WISHES, there, strict=True)))
+
+
+def _place_one(settings: Config, wanted: Wanted, how: _How, sizes: Sizes) -> int:
     with open_scheduler(settings.fleet(), settings.host.name, strategy=how.strategy) as scheduler:
         scheduler.require_free(wanted.name)
         amounts = scheduler.amounts(sizes, wanted.job, wanted.options, source=wanted.source)
         request = scheduler.wanted(replace(wanted, amounts=amounts))
-        request = replace(request, override=_override(override, why, who=scheduler.operator))
+        request = replace(request, override=_override(how.override, how.why, who=scheduler.operator))
         return place_and_tell(scheduler, request, dry_run=how.dry_run, wait=how.wait, as_json=how.as_json)
 
 
