@@ -2,7 +2,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEV := $(VENV)/.dev-installed
 
-.PHONY: up down test lint bench bench-collector bench-sinks bench-place bench-backup bench-paging soak
+.PHONY: up down test lint bench bench-collector bench-sinks bench-place bench-backup bench-paging soak soak-launch
 
 up: ## install what is missing, start the local stack, run one backup
 	@deploy/local/bootstrap.sh
@@ -46,6 +46,10 @@ bench-backup: $(DEV) ## backups in containers and on the host, limits, the sourc
 bench-paging: $(DEV) ## from an OOM kill, a hung daemon, a failed backup to the page, as delivered; 4 minutes
 	@deploy/local/bootstrap.sh --test
 	@$(BIN)/python -m tests.bench.paging
+
+soak-launch: $(DEV) ## launches, removals and reconciles killed before and after every call, three times; 15 minutes
+	@deploy/local/bootstrap.sh --test
+	@FAILPOINT_ROUNDS=3 $(BIN)/pytest --numprocesses 2 tests/integration/test_launch_failpoints.py
 
 soak: $(DEV) ## the agent under churn of real containers; MINUTES=240
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),240)
