@@ -86,8 +86,8 @@ def test_a_container_that_does_not_fit_is_refused_with_the_figures(stack: OwnSta
     refused = stack.command("place", "too-big", "--source", "demo", "--memory", "1TiB", "--json")
     assert refused.returncode == 3
     (here,) = [v for v in json.loads(refused.stdout)["decision"]["verdicts"] if v["host"] == "dr-host-01"]
-    (reason,) = here["reasons"]
-    assert reason["code"] == "capacity.memory"
+    # A machine that is busy with tests may have more against it.
+    (reason,) = [reason for reason in here["reasons"] if reason["code"] == "capacity.memory"]
     assert reason["needed"] - reason["free"] == reason["shortfall"] > 0
 
 

@@ -32,6 +32,8 @@ class TerminalProgram:
         self, command: Sequence[str], width: int, height: int, environment: dict[str, str] | None = None
     ) -> None:
         self._master, self._slave = pty.openpty()
+        self._readable = select.poll()  # select(2) stops at descriptor 1023
+        self._readable.register(self._master, select.POLLIN)
         self._screen = pyte.Screen(width, height)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = bytearray()
@@ -50,7 +52,7 @@ class TerminalProgram:
     @property
     def lines(self) -> list[str]:
         """The lines of the screen as they are now."""
-        while select.select([self._master], [], [], 0)[0]:
+        while self._readable.poll(0):
             try:
                 data = os.read(self._master, _CHUNK)
             except OSError:
