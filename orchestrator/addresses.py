@@ -89,8 +89,8 @@ def giveable(pool: PoolSettings) -> Sequence[AddressRange]:
     taken = sorted((int(block.first), int(block.last)) for block in (*pool.exclude, _only(pool.gateway)))
     blocks = []
     for begin, end in taken:
-        if first < begin <= last:
-            blocks.append((first, begin - 1))
+        if first < begin:
+            blocks.append((first, min(begin - 1, last)))
         first = max(first, end + 1)
     blocks.append((first, last))
     return [AddressRange(IPv4Address(begin), IPv4Address(end)) for begin, end in blocks if begin <= end]

@@ -14,7 +14,7 @@ from pathlib import Path
 from collector.errors import VdbmonError
 from orchestrator.command import RunCommand
 
-_DETACH_SECONDS = 5.0
+_DETACH_SECONDS = 15.0  # a container that begins meanwhile holds a copy of every mount of the host until it has begun
 _DETACH_POLL_SECONDS = 0.05
 _DELETED = " (deleted)"  # what the kernel puts behind the path of a file that is gone
 

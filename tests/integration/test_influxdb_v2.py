@@ -2,7 +2,6 @@
 
 import json
 import math
-import signal
 import time
 import urllib.parse
 from pathlib import Path
@@ -18,7 +17,7 @@ from collector.outputs.spool import Spool
 from collector.projections.line_protocol import encode
 from collector.projections.point import Point
 from collector.projections.telegraf import TelegrafProjection
-from tests.support.servers import Server, free_port, http_get, victoria_metrics
+from tests.support.servers import Server, free_port, freeze, http_get, victoria_metrics
 from tests.support.wait import wait_until
 
 PATIENCE = 20.0
@@ -131,7 +130,7 @@ def test_what_was_measured_during_an_outage_arrives_with_its_own_time(tmp_path: 
 def test_a_server_that_hangs_is_left_after_the_timeout(tmp_path: Path) -> None:
     with victoria_metrics(tmp_path) as server:
         output = output_to(server, timeout=0.3)
-        server.process.send_signal(signal.SIGSTOP)
+        freeze(server.process.pid)
         with pytest.raises(OutputError, match="no answer") as caught:
             output.write([b"m value=1i 1"])
     assert caught.value.retryable

@@ -90,6 +90,12 @@ pools = st.builds(
 )
 
 
+def test_an_exclusion_that_ends_at_the_broadcast_address_takes_nothing_else() -> None:
+    pool = replace(POOL, exclude=(AddressRange(ip(14), ip(15)),))
+    assert use_of(pool, [], now=0.0).total == use_of(POOL, [], now=0.0).total - 1
+    assert use_of(replace(POOL, exclude=(AddressRange(ip(15), ip(15)),)), [], now=0.0).total == 13
+
+
 @given(pools)
 def test_what_can_be_given_away_is_all_but_what_is_reserved(pool: PoolSettings) -> None:
     reserved = {pool.range[0], pool.range[-1], pool.gateway}
