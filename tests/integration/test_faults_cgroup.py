@@ -185,7 +185,7 @@ class Forker:
     def procfs(self) -> Path:
         """/proc of the namespace, seen through its first process."""
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        return Path(f"/proc/{children[0]}/root/proc")
+        return Path("/proc", children[0], "root", "proc")
 
     def close(self) -> None:
         self._process.kill()
