@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 
 from collector.errors import VdbmonError
-from orchestrator.batch import Wanted
-from orchestrator.documents import plan_document
-from orchestrator.placement import Scheduler, open_scheduler
-from orchestrator.planning import Assignment, plan_batch
-from orchestrator.scoring import Strategy
+from orchestrator.decision.batch import Wanted
+from orchestrator.decision.documents import plan_document
+from orchestrator.decision.planning import Assignment, plan_batch
+from orchestrator.decision.scoring import Strategy
+from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from vdbmon.config import Config
 from vdbmon.plans import plan_view
 from vdbmon.tables import start_text

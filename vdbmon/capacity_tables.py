@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.errors import VdbmonError
-from orchestrator.capacity import Consolidation, Dimension, Dimensions, HostCapacity, WhatIf, fleet_dimensions
-from orchestrator.forecast import LEAST_DAYS, Forecast, Forecasts
-from orchestrator.resources import ResourceClass
+from orchestrator.capacity.figures import Consolidation, Dimension, Dimensions, HostCapacity, WhatIf, fleet_dimensions
+from orchestrator.capacity.forecast import LEAST_DAYS, Forecast, Forecasts
+from orchestrator.decision.resources import ResourceClass
 
 
 def capacity_view(hosts: Sequence[HostCapacity], growth: Forecasts | VdbmonError) -> RenderableType:

@@ -6,10 +6,10 @@ import contextlib
 import time
 from pathlib import Path
 
-from orchestrator.closing import close
+from orchestrator.decision.snapshot import Cordon
 from orchestrator.ledger import open_ledger
 from orchestrator.operators import this_operator
-from orchestrator.snapshot import Cordon
+from orchestrator.placement.closing import close
 from vdbmon.config import find_config, load_config
 from vdbmon.times import parse_until, time_text
 

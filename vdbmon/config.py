@@ -23,8 +23,8 @@ from collector.constant_tags import TagValues
 from collector.errors import ConfigError
 from collector.outputs.settings import OutputSettings
 from collector.settings import AgentSettings, InputSettings
-from orchestrator.addresses import pool_faults
 from orchestrator.backup.settings import ScheduleSettings
+from orchestrator.decision.addresses import pool_faults
 from orchestrator.engines.address import engine_faults
 from orchestrator.serve.settings import ServeSettings
 from orchestrator.settings import (

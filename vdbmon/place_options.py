@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from orchestrator.backup.job_names import JobName
-from orchestrator.scoring import Strategy
-from orchestrator.sizes import CPUS, DEFAULTS
+from orchestrator.decision.scoring import Strategy
+from orchestrator.decision.sizes import CPUS, DEFAULTS
 
 _OVERRIDE_HELP = "A code of the gate that is not to count, as alert.firing; needs --why."
 

@@ -10,12 +10,12 @@ from rich.console import Console
 from collector.blockdevices import BlockDevices
 from collector.errors import VdbmonError
 from collector.quantities import format_bytes
-from orchestrator.decision import Decision
+from orchestrator.decision.decide import Decision
+from orchestrator.decision.reasons import Code
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.snapshot import Request
 from orchestrator.ledger import LaunchRecord, LaunchState
-from orchestrator.placement import Placement, Scheduler, placement_json
-from orchestrator.reasons import Code
-from orchestrator.resources import ResourceClass
-from orchestrator.snapshot import Request
+from orchestrator.placement.scheduler import Placement, Scheduler, placement_json
 from vdbmon.batches import REFUSED
 from vdbmon.tables import decision_table, start_text
 

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.decision import Decision
-from orchestrator.planning import Plan
-from orchestrator.resources import Amounts, ResourceClass
+from orchestrator.decision.decide import Decision
+from orchestrator.decision.planning import Plan
+from orchestrator.decision.resources import Amounts, ResourceClass
 from vdbmon.tables import decision_table, start_text
 
 _SHOWN = 3

@@ -14,11 +14,11 @@ from rich.text import Text
 
 from collector.quantities import format_bytes
 from orchestrator.backup.progress import Progress
-from orchestrator.decision import Decision, Verdict
+from orchestrator.decision.decide import Decision, Verdict
+from orchestrator.decision.reasons import Reason
+from orchestrator.decision.resources import ResourceClass
 from orchestrator.ledger import LaunchState
-from orchestrator.placement import LaunchStatus
-from orchestrator.reasons import Reason
-from orchestrator.resources import ResourceClass
+from orchestrator.placement.scheduler import LaunchStatus
 
 _NO_PROGRESS: Mapping[str, Progress] = MappingProxyType({})
 _EVERY_HOST = "every host"

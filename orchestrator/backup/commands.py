@@ -14,10 +14,10 @@ from types import MappingProxyType
 from orchestrator.backup.addresses import local_socket, sql_server, stream_sender
 from orchestrator.backup.inputs import StoredBackup
 from orchestrator.backup.job_names import JobName
-from orchestrator.engine import BindMount, NamedMount
+from orchestrator.decision.snapshot import Request
+from orchestrator.engines.engine import BindMount, NamedMount
+from orchestrator.host.volumes import Volume
 from orchestrator.settings import Reach, SourceSettings
-from orchestrator.snapshot import Request
-from orchestrator.volumes import Volume
 
 VOLUME_TARGET = Path("/backup")
 BACKUPS_TARGET = Path("/backups")

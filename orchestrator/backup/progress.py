@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from collector import catalogue
-from orchestrator.prometheus import PrometheusClient, PrometheusError
+from orchestrator.survey.prometheus import PrometheusClient, PrometheusError
 
 _JOB = catalogue.job
 _RAW = 'kind="raw"'

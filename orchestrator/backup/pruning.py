@@ -14,7 +14,7 @@ from orchestrator.backup.chains import by_id, children_first
 from orchestrator.backup.entries import Backup
 from orchestrator.backup.retention import Held, Verdict, judge, removable
 from orchestrator.ledger import Ledger
-from orchestrator.removal import Remover
+from orchestrator.placement.removal import Remover
 from orchestrator.settings import SourceSettings
 
 

@@ -13,8 +13,8 @@ from orchestrator.backup.entries import Backup
 from orchestrator.backup.inputs import JobInputs
 from orchestrator.backup.job_names import JobName
 from orchestrator.backup.runner.record import Kind, State
-from orchestrator.resources import ResourceClass
-from orchestrator.sizes import CPUS
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.sizes import CPUS
 
 RUNS = 5
 """So many last runs count."""
@@ -45,7 +45,7 @@ _RATES = {
 def usual_sizes(
     job: str, inputs: JobInputs, backups: Sequence[Backup], *, counted: Collection[ResourceClass]
 ) -> dict[str, str | float]:
-    """Sizes by `orchestrator.sizes.KEYS`; what no earlier run tells is left out, and has its default then.
+    """Sizes by `orchestrator.decision.sizes.KEYS`; what no earlier run tells is left out, and has its default then.
 
     Args:
         job: that is to run.

@@ -18,7 +18,7 @@ from docker.tls import TLSConfig
 
 from collector.errors import ConfigError
 from collector.secretfile import check_owner_only
-from orchestrator.engine import EngineRefusedError, EngineUnreachableError
+from orchestrator.engines.engine import EngineRefusedError, EngineUnreachableError
 from orchestrator.engines.ssh_tunnel import SshTunnel
 from orchestrator.settings import SshSettings, TlsSettings
 

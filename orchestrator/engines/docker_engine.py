@@ -11,7 +11,9 @@ from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import EndpointConfig, LogConfig, Mount
 
 from collector import labels
-from orchestrator.engine import (
+from orchestrator.decision.snapshot import EngineState
+from orchestrator.engines.connection import Connection
+from orchestrator.engines.engine import (
     BindMount,
     ContainerSpec,
     ContainerState,
@@ -20,11 +22,9 @@ from orchestrator.engine import (
     ManagedContainer,
     NamedMount,
 )
-from orchestrator.engines.connection import Connection
-from orchestrator.limit_files import parse_processors
-from orchestrator.limits import DeviceLimits, Limits, Told
+from orchestrator.host.limit_files import parse_processors
+from orchestrator.host.limits import DeviceLimits, Limits, Told
 from orchestrator.settings import SshSettings, TlsSettings
-from orchestrator.snapshot import EngineState
 
 PROBE_SECONDS = 3.0
 CALL_SECONDS = 20.0

@@ -16,8 +16,8 @@ from docker.types import IPAMConfig, IPAMPool
 
 from collector import labels
 from collector.errors import ConfigError, VdbmonError
-from orchestrator.engine import EngineRefusedError
 from orchestrator.engines.connection import Connection
+from orchestrator.engines.engine import EngineRefusedError
 from orchestrator.launch.protocols import FoundNetwork
 from orchestrator.settings import PoolSettings
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from collector.secretfile import check_owner_only
-from orchestrator.engine import EngineUnreachableError
+from orchestrator.engines.engine import EngineUnreachableError
 from orchestrator.settings import SshSettings
 
 REMOTE_SOCKET = "/var/run/docker.sock"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from orchestrator.gate import gate_reasons, read_gate
+from orchestrator.decision.reasons import OVERRIDABLE
+from orchestrator.decision.snapshot import GateReading, Request, Unknown
 from orchestrator.launch.errors import GateClosedError
-from orchestrator.prometheus import PrometheusClient, PrometheusError
-from orchestrator.reasons import OVERRIDABLE
 from orchestrator.settings import FleetSettings
-from orchestrator.snapshot import GateReading, Request, Unknown
+from orchestrator.survey.gate import gate_reasons, read_gate
+from orchestrator.survey.prometheus import PrometheusClient, PrometheusError
 
 _PROMETHEUS_SECONDS = 3.0
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.backup.runner.record import Record
-from orchestrator.volumes import FoundVolume, Volume
+from orchestrator.host.volumes import FoundVolume, Volume
 
 
 class Volumes(Protocol):

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from collector.errors import VdbmonError
-from orchestrator.engine import EngineUnreachableError
-from orchestrator.jobs import LaunchSpec
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.engines.engine import EngineUnreachableError
+from orchestrator.host.limits import Limits
 from orchestrator.launch.deadlines import act_within
 from orchestrator.launch.errors import LaunchFailedError, LaunchUnknownError, StepOverdueError
 from orchestrator.launch.steps import COMMIT, Step, Steps, Tools
 from orchestrator.ledger import Event, LaunchRecord, LaunchState, LedgerError, TakenOverError
-from orchestrator.limits import Limits
-from orchestrator.resources import ResourceClass
+from orchestrator.placement.jobs import LaunchSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from contextlib import suppress
 import requests
 
 from collector.catalogue import cgroup
-from orchestrator.prometheus import PrometheusClient, PrometheusError
 from orchestrator.settings import FleetSettings
+from orchestrator.survey.prometheus import PrometheusClient, PrometheusError
 
 _AGENT_SECONDS = 3.0
 _PROMETHEUS_SECONDS = 3.0

@@ -12,14 +12,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from collector import labels
-from orchestrator.blockdevices import BlockDevice
-from orchestrator.engine import ContainerSpec, Engine
-from orchestrator.jobs import LaunchSpec, container_spec
+from orchestrator.engines.engine import ContainerSpec, Engine
+from orchestrator.host.blockdevices import BlockDevice
+from orchestrator.host.limits import Limits
+from orchestrator.host.volumes import Volume
 from orchestrator.launch.protocols import Address, Addresses, Networks, Volumes
 from orchestrator.launch.verify import Verifier
 from orchestrator.ledger import LaunchRecord, LaunchState, Ledger
-from orchestrator.limits import Limits
-from orchestrator.volumes import Volume
+from orchestrator.placement.jobs import LaunchSpec, container_spec
 
 STEP_SECONDS = MappingProxyType(
     {"address": 15.0, "volume": 75.0, "network": 45.0, "create": 60.0, "start": 60.0, "verify": 60.0}

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from collector.errors import VdbmonError
-from orchestrator.engine import ContainerSpec, ContainerState, Engine
+from orchestrator.engines.engine import ContainerSpec, ContainerState, Engine
+from orchestrator.host.limits import Limits, Told, mismatches
 from orchestrator.launch.samples import Sampled
-from orchestrator.limits import Limits, Told, mismatches
 
 STARTED_AFTER_SECONDS = 1.0
 """A container that still runs after this has started; one that ends earlier with an error was never launched."""

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from orchestrator.addresses import Holding
+from orchestrator.decision.addresses import Holding
 from orchestrator.ledger import generations, schema
 from orchestrator.ledger.journal import append
 from orchestrator.ledger.records import Event

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, delete, insert
 
+from orchestrator.decision.snapshot import Cordon
 from orchestrator.ledger import generations, schema
 from orchestrator.ledger.journal import append
 from orchestrator.ledger.records import Event
-from orchestrator.snapshot import Cordon
 
 
 def set_cordon(connection: Connection, cordon: Cordon, *, hosts: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 from sqlalchemy import select
 
-from orchestrator.addresses import Holding
+from orchestrator.decision.addresses import Holding
 from orchestrator.ledger import addresses, generations, schema
 from orchestrator.ledger.addresses import HeldAddress
 from orchestrator.ledger.database import Database

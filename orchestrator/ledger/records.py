@@ -8,10 +8,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from orchestrator.addresses import Holding
 from orchestrator.backup.job_names import READS_BACKUPS_ALONE
-from orchestrator.resources import Amounts
-from orchestrator.snapshot import Cordon, PlacedJob
+from orchestrator.decision.addresses import Holding
+from orchestrator.decision.resources import Amounts
+from orchestrator.decision.snapshot import Cordon, PlacedJob
 
 
 class LaunchState(StrEnum):

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from orchestrator.decision.resources import Amounts, InventoryRows
 from orchestrator.ledger import generations, schema
 from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError
 from orchestrator.ledger.journal import append
 from orchestrator.ledger.records import Event, LaunchRecord, LaunchState
-from orchestrator.resources import Amounts, InventoryRows
 
 
 def resize(

@@ -8,14 +8,14 @@ from functools import partial
 
 from sqlalchemy import Connection, insert, select, update
 
+from orchestrator.decision.resources import Amounts
+from orchestrator.decision.snapshot import Cordon
 from orchestrator.ledger import generations, schema
 from orchestrator.ledger.addresses import HeldAddress, pool_view, take
 from orchestrator.ledger.cordons import set_cordon
 from orchestrator.ledger.errors import NotEmptyError
 from orchestrator.ledger.journal import append
 from orchestrator.ledger.records import Event, LaunchRecord, columns_of
-from orchestrator.resources import Amounts
-from orchestrator.snapshot import Cordon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from orchestrator.decision.resources import Amounts, InventoryRows, ResourceClass
+from orchestrator.decision.snapshot import Cordon, Override
 from orchestrator.ledger import addresses, cordons, generations, journal, schema, turns
 from orchestrator.ledger.backups import BackupCatalogue
 from orchestrator.ledger.database import Database, open_database
@@ -32,8 +34,6 @@ from orchestrator.ledger.restore import Restored, restore
 from orchestrator.ledger.schedules import ScheduleBook
 from orchestrator.ledger.sightings import Seen, see, sightings
 from orchestrator.ledger.view import read_view
-from orchestrator.resources import Amounts, InventoryRows, ResourceClass
-from orchestrator.snapshot import Cordon, Override
 
 
 class Ledger:

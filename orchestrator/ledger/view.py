@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, select
 
+from orchestrator.decision.resources import Amounts, ResourceClass
+from orchestrator.decision.snapshot import Cordon, PlacedJob
 from orchestrator.ledger import schema
 from orchestrator.ledger.addresses import holdings
 from orchestrator.ledger.records import NOT_READING, READING, LedgerView
-from orchestrator.resources import Amounts, ResourceClass
-from orchestrator.snapshot import Cordon, PlacedJob
 
 _Rows = Sequence[Row[*tuple[Any, ...]]]
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from collector.errors import VdbmonError
-from orchestrator.deadline import Stragglers, ask_all
 from orchestrator.launch import Networks
 from orchestrator.ledger import Ledger
 from orchestrator.reconcile.book import book_of
@@ -15,6 +14,7 @@ from orchestrator.reconcile.findings import Findings, look
 from orchestrator.reconcile.leaks import find_leaks
 from orchestrator.reconcile.mend import Ground
 from orchestrator.reconcile.run import AgedLeak, age_of
+from orchestrator.survey.deadline import Stragglers, ask_all
 
 AUDIT_SECONDS = 20.0
 STRAGGLER_SECONDS = 3.0

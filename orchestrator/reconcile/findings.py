@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.engine import Engine, ManagedContainer
+from orchestrator.engines.engine import Engine, ManagedContainer
+from orchestrator.host.volumes import FoundVolume
 from orchestrator.launch import FoundNetwork, Networks, Volumes
-from orchestrator.volumes import FoundVolume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

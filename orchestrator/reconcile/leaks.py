@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from collector import labels
-from orchestrator.engine import ManagedContainer
+from orchestrator.engines.engine import ManagedContainer
+from orchestrator.host.volumes import FoundVolume
 from orchestrator.launch import STEP_SECONDS, Address
 from orchestrator.ledger import LaunchRecord, LaunchState, is_under_way
 from orchestrator.reconcile.findings import Findings
-from orchestrator.volumes import FoundVolume
 
 SILENT_AFTER = max(STEP_SECONDS.values()) + 75.0
 """Seconds without a sign of life after which whoever launched or removed is taken for dead.

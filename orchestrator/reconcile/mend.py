@@ -12,13 +12,13 @@ from pathlib import Path
 
 from collector import labels
 from collector.errors import VdbmonError
-from orchestrator.blockdevices import BlockDevice
-from orchestrator.engine import ContainerSpec, ContainerState, Engine, EngineUnreachableError
-from orchestrator.jobs import container_spec, parse_spec
+from orchestrator.decision.resources import HELD_WHILE_RUNNING, ResourceClass
+from orchestrator.engines.engine import ContainerSpec, ContainerState, Engine, EngineUnreachableError
+from orchestrator.host.blockdevices import BlockDevice
 from orchestrator.launch import Addresses, Undo, Verifier, Volumes
 from orchestrator.ledger import LaunchRecord, LaunchState, Ledger
-from orchestrator.removal import holds_backup
-from orchestrator.resources import HELD_WHILE_RUNNING, ResourceClass
+from orchestrator.placement.jobs import container_spec, parse_spec
+from orchestrator.placement.removal import holds_backup
 
 RECONCILE = "reconcile"
 """The step that a launch is at while it is finished or undone."""

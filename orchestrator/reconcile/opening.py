@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from collector.errors import VdbmonError
-from orchestrator.placement import Scheduler
+from orchestrator.placement.scheduler import Scheduler
 from orchestrator.reconcile.audit import Auditor
 from orchestrator.reconcile.mend import Ground
 from orchestrator.reconcile.run import Reconciler

@@ -18,16 +18,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from collector.errors import VdbmonError
-from orchestrator.deadline import ask_all
-from orchestrator.engine import EngineUnreachableError
+from orchestrator.engines.engine import EngineUnreachableError
 from orchestrator.launch import Networks, remove_own
 from orchestrator.ledger import Event, LaunchRecord, LaunchState, Ledger, Sighting, TakenOverError
+from orchestrator.placement.removal import REMOVE, Remover, holds_backup
+from orchestrator.placement.settle import settle
 from orchestrator.reconcile.book import book_of
 from orchestrator.reconcile.findings import look
 from orchestrator.reconcile.leaks import Leak, LeakKind, find_leaks, is_silent
 from orchestrator.reconcile.mend import Ground, mend
-from orchestrator.removal import REMOVE, Remover, holds_backup
-from orchestrator.settle import settle
+from orchestrator.survey.deadline import ask_all
 
 RECONCILE_SECONDS = 120.0
 """For all hosts together, which are visited at the same time."""

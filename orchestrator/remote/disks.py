@@ -13,8 +13,8 @@ from pathlib import Path, PurePath
 
 from collector.catalogue import host
 from collector.errors import VdbmonError
-from orchestrator.blockdevices import BlockDevice
-from orchestrator.prometheus import PrometheusClient
+from orchestrator.host.blockdevices import BlockDevice
+from orchestrator.survey.prometheus import PrometheusClient
 
 _PARTITION = re.compile(r"(?P<disk>/dev/(?:(?:s|v|h|xv)d[a-z]+|(?:nvme\d+n\d+|mmcblk\d+|loop\d+|nbd\d+)(?=p\d)))p?\d+")
 

@@ -16,10 +16,10 @@ import requests
 
 from collector.catalogue import cgroup
 from collector.exposition_text import parse_line
-from orchestrator.engine import ContainerState
-from orchestrator.limits import DeviceLimits, Limits, Told
-from orchestrator.prometheus import PrometheusClient, PrometheusError
-from orchestrator.resources import MILLI
+from orchestrator.decision.resources import MILLI
+from orchestrator.engines.engine import ContainerState
+from orchestrator.host.limits import DeviceLimits, Limits, Told
+from orchestrator.survey.prometheus import PrometheusClient, PrometheusError
 
 _SERIES = (
     cgroup.SPEC_CPU_QUOTA,

@@ -13,12 +13,12 @@ from urllib.parse import parse_qsl
 
 from collector.errors import VdbmonError
 from collector.web.server import Answer, Page, Request
-from orchestrator.capacity import fleet_dimensions
-from orchestrator.capacity_documents import capacity_document
-from orchestrator.deadline import ask_all
-from orchestrator.forecast import Forecasts, forecasts
+from orchestrator.capacity.documents import capacity_document
+from orchestrator.capacity.figures import fleet_dimensions
+from orchestrator.capacity.forecast import Forecasts, forecasts
 from orchestrator.ledger import Event, Ledger
 from orchestrator.serve.findings import Findings
+from orchestrator.survey.deadline import ask_all
 
 JSON = "application/json"
 LEDGER_SECONDS = 5.0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from collector.quantities import Seconds
-from orchestrator.placement import Scheduler
+from orchestrator.placement.scheduler import Scheduler
 from orchestrator.serve.findings import Findings
 from orchestrator.serve.tasks import TaskRunner, TaskState
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from orchestrator.ledger import Ledger, fence
-from orchestrator.placement import Scheduler
+from orchestrator.placement.scheduler import Scheduler
 from orchestrator.serve.lease import LeaseKeeper
 
 OPERATOR = "vdbmon serve"

@@ -10,10 +10,10 @@ from typing import Generic, TypeVar
 
 from collector.metrics import Sample
 from collector.quantities import Seconds
-from orchestrator.capacity import HostCapacity
-from orchestrator.forecast import Point
+from orchestrator.capacity.figures import HostCapacity
+from orchestrator.capacity.forecast import Point
+from orchestrator.decision.resources import ResourceClass
 from orchestrator.ledger import LaunchState
-from orchestrator.resources import ResourceClass
 
 Found = TypeVar("Found")
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from collector import fleet_metrics as fleet
 from collector.metrics import Metric, Sample
-from orchestrator.capacity import Dimension, HostCapacity, fleet_dimensions
-from orchestrator.forecast import forecasts
+from orchestrator.capacity.figures import Dimension, HostCapacity, fleet_dimensions
+from orchestrator.capacity.forecast import forecasts
+from orchestrator.decision.reasons import Code
+from orchestrator.decision.resources import MILLI, ResourceClass
 from orchestrator.ledger import LaunchState
-from orchestrator.reasons import Code
-from orchestrator.resources import MILLI, ResourceClass
 from orchestrator.serve.beat import BeatState
 from orchestrator.serve.findings import RECONCILED, Counts, Findings, FleetCapacity, LaunchGroups, LeakGroups
 from orchestrator.serve.tally import ACCEPTED, REFUSED

@@ -10,16 +10,16 @@ from typing import TypeVar
 from collector.errors import VdbmonError
 from collector.quantities import Seconds
 from orchestrator.backup.due import place_due, schedule_samples, standings
-from orchestrator.capacity import capacity
-from orchestrator.forecast import read_history
-from orchestrator.placement import Scheduler
-from orchestrator.prometheus import PrometheusClient
+from orchestrator.capacity.figures import capacity
+from orchestrator.capacity.forecast import read_history
+from orchestrator.decision.snapshot import EngineState
+from orchestrator.placement.scheduler import Scheduler
 from orchestrator.reconcile import reconciler
 from orchestrator.reconcile.run import RECONCILE_SECONDS
 from orchestrator.serve.findings import RECONCILED, Findings, FleetCapacity, Group
 from orchestrator.serve.tally import Tally
 from orchestrator.serve.tasks import Task
-from orchestrator.snapshot import EngineState
+from orchestrator.survey.prometheus import PrometheusClient
 
 RECONCILE_EVERY = 30.0
 """Its times are minutes (`SILENT_AFTER`, `GRACE_SECONDS`); what has ended is settled by every survey."""

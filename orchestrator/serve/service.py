@@ -20,7 +20,7 @@ from collector.web.pages import metrics_page, text_page
 from collector.web.server import Answer, Page, Request, WebServer
 from collector.web.web_config import WebConfig
 from orchestrator.ledger import Ledger, check_url, open_ledger
-from orchestrator.placement import Scheduler, open_scheduler
+from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.serve.api import Decisions, api_page, capacity_answer, json_answer, parse_decision_query
 from orchestrator.serve.beat import Beat, Watch
 from orchestrator.serve.discovery import targets

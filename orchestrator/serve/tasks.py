@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from collector.errors import VdbmonError
 from collector.quantities import Seconds
-from orchestrator.placement import Scheduler
+from orchestrator.placement.scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
 

@@ -30,8 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.backup.runner.record import Record
-from orchestrator.images import ensure_backup_image
-from orchestrator.volumes import LoopVolumes, SizedVolume
+from orchestrator.engines.images import ensure_backup_image
+from orchestrator.host.volumes import LoopVolumes, SizedVolume
 from tests.support.dockerd import own_dockerd_online
 from tests.support.mariadb import MariaDB, fill, make_data_dir, run_job, running, source
 

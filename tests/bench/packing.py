@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from orchestrator.decision import decide
-from orchestrator.planning import plan_batch, with_job
-from orchestrator.resources import Amounts, InventoryRow, ResourceClass
-from orchestrator.scoring import Strategy
-from orchestrator.snapshot import HostState, Request
+from orchestrator.decision.decide import decide
+from orchestrator.decision.planning import plan_batch, with_job
+from orchestrator.decision.resources import Amounts, InventoryRow, ResourceClass
+from orchestrator.decision.scoring import Strategy
+from orchestrator.decision.snapshot import HostState, Request
 from tests.support.placing import NOW, host, request, snapshot
 
 OPTIMUM = 20

@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
-from orchestrator import telemetry
+from orchestrator.survey import telemetry
 from tests.support.placing import GIB
 
 INFO = {"ID": "STAND-IN", "DockerRootDir": "/var/lib/docker"}
@@ -32,7 +32,7 @@ def _engine(path: str) -> str:
 
 
 def _prometheus(path: str, hosts: int) -> str:
-    """What `orchestrator.gate` and `orchestrator.telemetry` ask, for that many hosts."""
+    """What `orchestrator.survey.gate` and `orchestrator.survey.telemetry` ask, for that many hosts."""
     parts, now = urlsplit(path), time.time()
     if parts.path.endswith("runtimeinfo"):
         return _success({"startTime": datetime.fromtimestamp(now - 3600, UTC).isoformat()})

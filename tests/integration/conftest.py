@@ -9,7 +9,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from orchestrator.images import ensure_backup_image
+from orchestrator.engines.images import ensure_backup_image
 from orchestrator.ledger import Ledger, open_ledger
 from tests.support.dockerd import OwnDockerd, import_busybox, own_dockerd_online
 from tests.support.dockerd import own_dockerd as run_dockerd

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from collector import labels
-from orchestrator.volumes import LoopVolumes, SizedVolume
+from orchestrator.host.volumes import LoopVolumes, SizedVolume
 from tests.support.agent import VDBMON, Agent, run_container
 from tests.support.dockerd import OwnDockerd
 from tests.support.servers import http_get, process

@@ -13,6 +13,7 @@ from orchestrator.backup.feeding import feed
 from orchestrator.backup.retention import judge, removable
 from orchestrator.backup.runner.record import Kind, Record, State
 from orchestrator.backup.settings import Retention
+from orchestrator.decision.resources import HELD_WHILE_RUNNING
 from orchestrator.ledger import (
     BackupNotFoundError,
     ConcurrentUpdateError,
@@ -21,7 +22,6 @@ from orchestrator.ledger import (
     LaunchState,
     Ledger,
 )
-from orchestrator.resources import HELD_WHILE_RUNNING
 from tests.support.backups import DAY, backup, increment
 from tests.support.backups import record as job_record
 from tests.support.ledger import allocate, record

@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 from collector.errors import VdbmonError
 from orchestrator.backup.entries import entry_of
 from orchestrator.backup.runner.record import RECORD_NAME, Kind, Record, State
+from orchestrator.decision.resources import HELD_WHILE_RUNNING
+from orchestrator.host.volumes import SMALLEST_BYTES, LoopVolumes, SizedVolume
 from orchestrator.ledger import LaunchState, Ledger, open_ledger
-from orchestrator.resources import HELD_WHILE_RUNNING
-from orchestrator.volumes import SMALLEST_BYTES, LoopVolumes, SizedVolume
 from tests.support.backups import DAY, record
 from tests.support.ledger import allocate
 from tests.support.ledger import record as ledger_record

@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.backup.runner.errors import Code
 from orchestrator.backup.runner.record import Record, State, StoredFile
-from orchestrator.volumes import LoopVolumes
+from orchestrator.host.volumes import LoopVolumes
 from tests.support.mariadb import (
     MariaDB,
     backup,

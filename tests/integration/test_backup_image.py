@@ -19,9 +19,9 @@ from docker.types import Mount
 
 from collector.errors import VdbmonError
 from orchestrator.backup.runner.record import Record, State
-from orchestrator.blockdevices import BlockDevice, device_of
-from orchestrator.images import context_digest, context_files, debian_sources, ensure_backup_image
-from orchestrator.volumes import LoopVolumes, SizedVolume
+from orchestrator.engines.images import context_digest, context_files, debian_sources, ensure_backup_image
+from orchestrator.host.blockdevices import BlockDevice, device_of
+from orchestrator.host.volumes import LoopVolumes, SizedVolume
 from tests.support.wait import wait_until
 
 CONTEXT = Path(__file__).parents[2] / "deploy" / "images" / "backup"

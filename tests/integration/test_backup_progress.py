@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.backup.progress import Progress, read_progress
-from orchestrator.prometheus import PrometheusClient
+from orchestrator.survey.prometheus import PrometheusClient
 from tests.support.fleet import exporter, gate_prometheus
 from tests.support.wait import wait_until
 from vdbmon.tables import progress_text

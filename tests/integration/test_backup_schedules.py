@@ -16,11 +16,11 @@ from orchestrator.backup.due import place_due
 from orchestrator.backup.runner.record import Kind, State
 from orchestrator.backup.schedules import run_id, verification_id
 from orchestrator.backup.settings import ScheduleSettings
+from orchestrator.decision.snapshot import Cordon
 from orchestrator.ledger import LaunchState
-from orchestrator.placement import Scheduler
+from orchestrator.placement.scheduler import Scheduler
 from orchestrator.serve.periodic import new_findings, schedules
 from orchestrator.settings import SourceSettings
-from orchestrator.snapshot import Cordon
 from tests.support.backups import HOUR, record
 from tests.support.dockerd import OwnDockerd
 from tests.support.fleet import HOST, Exporter, exporter, fleet, gate_prometheus, source

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from collector.errors import VdbmonError
-from orchestrator.disk_probe import probe_folder
-from orchestrator.volumes import LoopVolumes
+from orchestrator.host.disk_probe import probe_folder
+from orchestrator.host.volumes import LoopVolumes
 from tests.support.agent import VDBMON
 from tests.support.wait import wait_until
 
@@ -91,7 +91,7 @@ def is_removed(volumes: LoopVolumes, name: str) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
 def test_a_probe_that_is_killed_leaves_no_file_and_gives_its_space_back(disk: Path, number: signal.Signals) -> None:
     before, names = free(disk), set(disk.iterdir())
-    script = "import sys\nfrom pathlib import Path\nfrom orchestrator.disk_probe import probe_folder\n"
+    script = "import sys\nfrom pathlib import Path\nfrom orchestrator.host.disk_probe import probe_folder\n"
     script += "probe_folder(Path(sys.argv[1]), size=64 << 20, seconds=1.0)\n"
     with subprocess.Popen([sys.executable, "-c", script, str(disk)]) as probing:
         wait_until(lambda: before - free(disk) > 8 * MIB, deadline=60.0, what="fio writes")

@@ -12,7 +12,7 @@ import pytest
 
 from alerts.thresholds import GATE_FOR
 from collector import labels
-from orchestrator.volumes import LoopVolumes
+from orchestrator.host.volumes import LoopVolumes
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.failpoints import BYSTANDER, gate_is_open
 from tests.support.fleet import HOST, MIB, exporter, gate_prometheus

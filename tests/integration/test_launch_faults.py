@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from alerts.thresholds import GATE_FOR
-from orchestrator.decision import Decision
+from orchestrator.decision.decide import Decision
+from orchestrator.decision.reasons import Code
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.snapshot import Override
 from orchestrator.engines.docker_engine import DockerEngine
+from orchestrator.host.limits import DeviceLimits
+from orchestrator.host.volumes import LoopVolumes
 from orchestrator.launch import LaunchFailedError, LaunchUnknownError
 from orchestrator.launch.samples import sampled_by
 from orchestrator.ledger import LaunchState
-from orchestrator.limits import DeviceLimits
-from orchestrator.placement import Placement, Scheduler
-from orchestrator.reasons import Code
+from orchestrator.placement.scheduler import Placement, Scheduler
 from orchestrator.reconcile import GRACE_SECONDS, SILENT_AFTER, reconciler
-from orchestrator.resources import ResourceClass
 from orchestrator.settings import HostSettings, SourceSettings, VolumeSettings
-from orchestrator.snapshot import Override
-from orchestrator.volumes import LoopVolumes
 from tests.support.disks import Disk, loop_disk
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.fleet import CONFIG, HOST, MIB, SMALL, Exporter, exporter, fleet, gate_prometheus, source

@@ -12,11 +12,11 @@ import pytest
 
 from collector import labels
 from collector.errors import VdbmonError
-from orchestrator.engine import EngineUnreachableError
-from orchestrator.jobs import LaunchSpec
+from orchestrator.engines.engine import EngineUnreachableError
 from orchestrator.launch import STEP_SECONDS, Launch, LaunchFailedError, LaunchUnknownError, Tools, Verifier
 from orchestrator.launch.deadlines import STEP_THREAD
 from orchestrator.ledger import LaunchState, Ledger, LedgerError
+from orchestrator.placement.jobs import LaunchSpec
 from tests.support.ledger import NEEDED, allocate, record
 from tests.support.memory_host import DISK, MemoryEngine, MemoryHost, MemoryNet, MemoryVolumes
 from tests.support.wait import wait_until

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import ConfigError
+from orchestrator.decision.resources import HELD_WHILE_RUNNING, ResourceClass
 from orchestrator.ledger import (
     ConcurrentUpdateError,
     Generations,
@@ -17,7 +18,6 @@ from orchestrator.ledger import (
 )
 from orchestrator.ledger.database import open_database
 from orchestrator.ledger.view import read_view
-from orchestrator.resources import HELD_WHILE_RUNNING, ResourceClass
 from tests.support.ledger import NEEDED, allocate, record
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from collector.errors import ConfigError, VdbmonError
-from orchestrator.fixed_addresses import FixedAddresses
 from orchestrator.ledger import LaunchState, Ledger, LedgerError
+from orchestrator.placement.fixed_addresses import FixedAddresses
 from orchestrator.settings import PoolSettings
 from tests.support.ledger import allocate, record
 

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from collector.errors import VdbmonError
-from orchestrator.decision import decide
-from orchestrator.documents import decision_document
+from orchestrator.decision.decide import decide
+from orchestrator.decision.documents import decision_document
+from orchestrator.decision.snapshot import Override, Snapshot
 from orchestrator.ledger import Event, LaunchState, Ledger, schema
-from orchestrator.snapshot import Override, Snapshot
 from tests.support.ledger import allocate, record
 from tests.support.ledger_load import request, well_fleet
 from vdbmon.cli import app

@@ -13,8 +13,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 
 import orchestrator.ledger
+from orchestrator.decision.resources import HELD_WHILE_RUNNING, ResourceClass
 from orchestrator.ledger import LaunchState, LedgerError, open_ledger, schema
-from orchestrator.resources import HELD_WHILE_RUNNING, ResourceClass
 from tests.support.ledger import allocate, record
 
 OLD_ROWS = (

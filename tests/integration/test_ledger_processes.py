@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from orchestrator.decision.resources import ResourceClass
 from orchestrator.ledger import LaunchState, Ledger, open_ledger
-from orchestrator.resources import ResourceClass
 from tests.support.ledger_load import AMOUNTS, HOSTS, INVENTORY, SLOTS
 
 ROOT = Path(__file__).parents[2]

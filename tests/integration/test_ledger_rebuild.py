@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.allocation import decide_and_take
-from orchestrator.decision import decide
+from orchestrator.decision.decide import decide
+from orchestrator.decision.reasons import Code
+from orchestrator.decision.resources import HELD_WHILE_RUNNING, inventory_rows
+from orchestrator.decision.snapshot import HostState, Override
 from orchestrator.ledger import LaunchState, NotEmptyError
-from orchestrator.placement import Scheduler, open_scheduler
-from orchestrator.reasons import Code
-from orchestrator.rebuild import rebuild_ledger
-from orchestrator.resources import HELD_WHILE_RUNNING, inventory_rows
+from orchestrator.placement.allocation import decide_and_take
+from orchestrator.placement.rebuild import rebuild_ledger
+from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.settings import HostSettings, LedgerSettings, SourceSettings
-from orchestrator.snapshot import HostState, Override
 from tests.support.dockerd import OwnDockerd
 from tests.support.fleet import HOST, SMALL, fleet, source
 from tests.support.ledger_load import well_fleet

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.snapshot import Cordon, Override
 from orchestrator.ledger import (
     ConcurrentUpdateError,
     Event,
@@ -14,8 +16,6 @@ from orchestrator.ledger import (
     Restored,
     schema,
 )
-from orchestrator.resources import ResourceClass
-from orchestrator.snapshot import Cordon, Override
 from tests.support.ledger import NEEDED, allocate, record
 
 ALL = frozenset(ResourceClass)

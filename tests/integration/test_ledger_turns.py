@@ -2,8 +2,8 @@
 
 import pytest
 
+from orchestrator.decision.resources import ResourceClass
 from orchestrator.ledger import LaunchState, Ledger, LedgerError, TakenOverError
-from orchestrator.resources import ResourceClass
 from tests.support.ledger import allocate, record
 
 

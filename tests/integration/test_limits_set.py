@@ -8,15 +8,15 @@ import pytest
 
 from alerts.thresholds import GATE_FOR
 from collector.errors import VdbmonError
-from orchestrator.engine import EngineRefusedError, EngineUnreachableError, LiveLimits
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.snapshot import Snapshot
 from orchestrator.engines.docker_engine import DockerEngine
+from orchestrator.engines.engine import EngineRefusedError, EngineUnreachableError, LiveLimits
+from orchestrator.host.limits import Limits, Told, read_limits
 from orchestrator.ledger import ConcurrentUpdateError, LaunchRecord
-from orchestrator.limits import Limits, Told, read_limits
-from orchestrator.live_limits import LimitsRefusedError, set_limits
-from orchestrator.placement import Scheduler
-from orchestrator.resources import ResourceClass
+from orchestrator.placement.live_limits import LimitsRefusedError, set_limits
+from orchestrator.placement.scheduler import Scheduler
 from orchestrator.settings import SourceSettings
-from orchestrator.snapshot import Snapshot
 from tests.support.dockerd import OwnDockerd
 from tests.support.fleet import GIB, HOST, MIB, SMALL, Exporter, exporter, fleet, gate_prometheus, source
 from tests.support.place import Place, opened

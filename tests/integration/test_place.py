@@ -16,16 +16,16 @@ from collector import labels
 from collector.errors import VdbmonError
 from collector.volume_labels import read_volume_labels
 from orchestrator.backup.runner.record import RECORD_NAME
-from orchestrator.capacity import capacity, consolidation
+from orchestrator.capacity.figures import capacity, consolidation
+from orchestrator.decision.planning import plan_drain
+from orchestrator.decision.resources import ResourceClass
 from orchestrator.engines.docker_engine import DockerEngine
+from orchestrator.host.limits import DeviceLimits, Limits, read_limits
+from orchestrator.host.volumes import LoopVolumes, SizedVolume
 from orchestrator.launch import LaunchFailedError, LaunchUnknownError
 from orchestrator.ledger import Event, LaunchState, NameTakenError
-from orchestrator.limits import DeviceLimits, Limits, read_limits
-from orchestrator.placement import open_scheduler
-from orchestrator.planning import plan_drain
-from orchestrator.resources import ResourceClass
+from orchestrator.placement.scheduler import open_scheduler
 from orchestrator.settings import Endpoint, SourceSettings
-from orchestrator.volumes import LoopVolumes, SizedVolume
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.fleet import HOST, SMALL, Exporter, exporter, fleet, gate_prometheus, source
 from tests.support.place import NOTHING, Place, good_record, opened

@@ -24,13 +24,13 @@ from orchestrator.backup.retention import Held
 from orchestrator.backup.runner.record import Kind, State
 from orchestrator.backup.scan import scan
 from orchestrator.backup.settings import Retention
-from orchestrator.batch import Wanted
+from orchestrator.decision.batch import Wanted
+from orchestrator.decision.resources import Amounts, ResourceClass
+from orchestrator.decision.wanted import Sizes
+from orchestrator.host.volumes import LoopVolumes, SizedVolume
 from orchestrator.ledger import LaunchRecord, LaunchState, open_ledger
-from orchestrator.placement import Scheduler, open_scheduler
-from orchestrator.resources import Amounts, ResourceClass
+from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.settings import EncryptionSettings, FleetSettings, Reach, SourceSettings
-from orchestrator.volumes import LoopVolumes, SizedVolume
-from orchestrator.wanted import Sizes
 from tests.support.dockerd import OwnDockerd
 from tests.support.fleet import HOST, MIB, exporter, fleet, gate_prometheus
 from tests.support.mariadb import MariaDB, checksums, fill, make_age_key, running, source

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from alerts.thresholds import GATE_FOR, TELEMETRY_STALE_AFTER
-from orchestrator.decision import Decision
-from orchestrator.placement import Scheduler, open_scheduler
-from orchestrator.resources import ResourceClass
+from orchestrator.decision.decide import Decision
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from tests.support.dockerd import OwnDockerd
 from tests.support.fleet import GIB, HOST, SMALL, Exporter, exporter, fleet, gate_prometheus, source
 from tests.support.servers import Server, alertmanager, http_json, stop

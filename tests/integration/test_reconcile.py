@@ -14,13 +14,13 @@ import pytest
 from alerts.thresholds import GATE_FOR
 from collector import labels
 from orchestrator.backup.runner.record import RECORD_NAME
+from orchestrator.decision.resources import HELD_WHILE_RUNNING, ResourceClass
+from orchestrator.host.volumes import SizedVolume
 from orchestrator.launch import LaunchFailedError, LaunchUnknownError
 from orchestrator.ledger import LaunchRecord, LaunchState, TakenOverError
-from orchestrator.placement import Scheduler
+from orchestrator.placement.scheduler import Scheduler
 from orchestrator.reconcile import GRACE_SECONDS, SILENT_AFTER, Reconciliation, auditor, reconciler
-from orchestrator.resources import HELD_WHILE_RUNNING, ResourceClass
 from orchestrator.settings import SourceSettings
-from orchestrator.volumes import SizedVolume
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.fleet import HOST, MIB, SMALL, exporter, fleet, gate_prometheus, source
 from tests.support.place import NOTHING, Place, good_record, opened

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.volumes import LoopVolumes, SizedVolume
+from orchestrator.host.volumes import LoopVolumes, SizedVolume
 from tests.support.mariadb import backup, checksums, fill, make_age_key, source, sql
 from tests.support.wait import wait_until
 

@@ -13,7 +13,7 @@ from docker import DockerClient
 from collector import labels
 from collector.errors import VdbmonError
 from orchestrator.backup.commands import VOLUME_TARGET
-from orchestrator.images import backup_tag
+from orchestrator.engines.images import backup_tag
 from orchestrator.settings import Reach, SourceSettings
 from tests.support.dockerd import OwnDockerd
 from vdbmon.stack.demo import BACKUP, LABEL, SERVER, find_server, remove_lost_backup, start_server, stop_demonstration

@@ -18,19 +18,19 @@ import pytest
 
 from collector import labels
 from collector.errors import VdbmonError
-from orchestrator.blockdevices import device_of
-from orchestrator.capacity import capacity
-from orchestrator.engine import EngineUnreachableError, LiveLimits
+from orchestrator.capacity.figures import capacity
+from orchestrator.decision.resources import ResourceClass
 from orchestrator.engines.docker_engine import DockerEngine
+from orchestrator.engines.engine import EngineUnreachableError, LiveLimits
 from orchestrator.engines.named_volumes import READER_JOB, reader_name
+from orchestrator.host.blockdevices import device_of
+from orchestrator.host.limits import Told
 from orchestrator.launch import LaunchFailedError
 from orchestrator.ledger import LaunchState
-from orchestrator.limits import Told
-from orchestrator.live_limits import LimitsRefusedError, set_limits
-from orchestrator.placement import open_scheduler
-from orchestrator.rebuild import find, rebuild, rebuild_ledger
+from orchestrator.placement.live_limits import LimitsRefusedError, set_limits
+from orchestrator.placement.rebuild import find, rebuild, rebuild_ledger
+from orchestrator.placement.scheduler import open_scheduler
 from orchestrator.reconcile import auditor
-from orchestrator.resources import ResourceClass
 from orchestrator.settings import (
     Endpoint,
     FleetSettings,

@@ -16,9 +16,9 @@ from collector.kernelfile import SkippedLines, read_file
 from collector.mountinfo import parse_mountinfo
 from collector.volume_labels import read_volume_labels
 from orchestrator.backup.runner.directio import DirectIOUnsupportedError, DirectWriter
-from orchestrator.blockdevices import device_of
-from orchestrator.command import run_command
-from orchestrator.volumes import LoopVolumes, SizedVolume
+from orchestrator.host.blockdevices import device_of
+from orchestrator.host.command import run_command
+from orchestrator.host.volumes import LoopVolumes, SizedVolume
 
 MIB = 1 << 20
 SIZE = 64 * MIB
@@ -201,7 +201,7 @@ def test_a_foreign_mount_is_left_alone(root: Path) -> None:
 
 def test_processes_that_create_at_once_get_the_same_volume(root: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from orchestrator.volumes import LoopVolumes\n"
+        "import sys; from pathlib import Path; from orchestrator.host.volumes import LoopVolumes\n"
         f"print(LoopVolumes(Path(sys.argv[1])).create('b1', {SIZE}).device.path)"
     )
     processes = [

@@ -11,8 +11,8 @@ import uuid
 from ipaddress import IPv4Address, IPv4Network
 
 from collector.errors import VdbmonError
-from orchestrator.fixed_addresses import FixedAddresses
 from orchestrator.ledger import ConcurrentUpdateError, open_ledger
+from orchestrator.placement.fixed_addresses import FixedAddresses
 from orchestrator.settings import PoolSettings
 from tests.support.ledger import allocate, record
 

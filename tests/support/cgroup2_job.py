@@ -1,6 +1,6 @@
 """The guest's job: containers' cgroups as Docker makes them, under load, read by the collector and beside it.
 
-Needs the standard library, `collector`, `orchestrator.limit_files` and `tests.support.wait`. What it saw goes to
+Needs the standard library, `collector`, `orchestrator.host.limit_files` and `tests.support.wait`. What it saw goes to
 $OUT/report.json: per gathering the collector's samples between two readings of the very same files.
 """
 
@@ -30,7 +30,7 @@ from collector.inputs.process import ProcessInput
 from collector.kernelfile import SkippedLines
 from collector.metrics import Sample
 from collector.oom import OomKills
-from orchestrator.limit_files import read_more_limits
+from orchestrator.host.limit_files import read_more_limits
 from tests.support.wait import wait_until
 
 CGROUPS = Path("/sys/fs/cgroup")

@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from orchestrator.resources import Amounts, InventoryRow, ResourceClass
-from orchestrator.settings import Reach, SourceSettings
-from orchestrator.snapshot import (
+from orchestrator.decision.resources import Amounts, InventoryRow, ResourceClass
+from orchestrator.decision.snapshot import (
     EngineState,
     GateAlert,
     GateGroup,
@@ -18,6 +17,7 @@ from orchestrator.snapshot import (
     Snapshot,
     Telemetry,
 )
+from orchestrator.settings import Reach, SourceSettings
 
 GIB = 2**30
 NOW = 1_000_000.0

@@ -26,16 +26,16 @@ from typing import Any, cast
 import docker
 
 from collector.errors import VdbmonError
-from orchestrator.command import run_command
-from orchestrator.gate import gate_reasons, read_gate
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.host.command import run_command
+from orchestrator.host.volumes import LoopVolumes
 from orchestrator.launch import LaunchFailedError
 from orchestrator.ledger import LaunchState
-from orchestrator.placement import Scheduler, open_scheduler
-from orchestrator.prometheus import PrometheusClient, PrometheusError
+from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.reconcile import GRACE_SECONDS, SILENT_AFTER, Reconciliation, reconciler
-from orchestrator.resources import ResourceClass
 from orchestrator.settings import FleetSettings, PoolSettings
-from orchestrator.volumes import LoopVolumes
+from orchestrator.survey.gate import gate_reasons, read_gate
+from orchestrator.survey.prometheus import PrometheusClient, PrometheusError
 from tests.support.fleet import HOST, SMALL, fleet, source
 from tests.support.place import Place, always_sampled
 from tests.support.wait import wait_until

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from orchestrator.resources import ResourceClass
+from orchestrator.decision.resources import ResourceClass
 from orchestrator.settings import (
     Endpoint,
     FleetSettings,

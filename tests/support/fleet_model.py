@@ -11,14 +11,11 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from orchestrator.decision import Decision, decide
-from orchestrator.ledger import LaunchRecord, LaunchState
-from orchestrator.planning import plan_batch
-from orchestrator.removal import REMOVE
-from orchestrator.resources import Amounts, InventoryRow, InventoryRows, ResourceClass
-from orchestrator.scoring import Strategy
-from orchestrator.settings import SourceSettings
-from orchestrator.snapshot import (
+from orchestrator.decision.decide import Decision, decide
+from orchestrator.decision.planning import plan_batch
+from orchestrator.decision.resources import Amounts, InventoryRow, InventoryRows, ResourceClass
+from orchestrator.decision.scoring import Strategy
+from orchestrator.decision.snapshot import (
     Cordon,
     EngineState,
     GateAlert,
@@ -29,6 +26,9 @@ from orchestrator.snapshot import (
     Telemetry,
     Unknown,
 )
+from orchestrator.ledger import LaunchRecord, LaunchState
+from orchestrator.placement.removal import REMOVE
+from orchestrator.settings import SourceSettings
 from tests.support.placing import EVERY_REACH, NOW, OPEN_GATE, REMOTE, request, snapshot
 
 CLASSES = (ResourceClass.SLOTS, ResourceClass.CPU, ResourceClass.MEMORY, ResourceClass.DISK)

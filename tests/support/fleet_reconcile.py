@@ -5,14 +5,14 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from collector import labels
-from orchestrator.engine import ContainerState, ManagedContainer
+from orchestrator.engines.engine import ContainerState, ManagedContainer
+from orchestrator.host.volumes import FoundVolume
 from orchestrator.launch import Address
 from orchestrator.ledger import LaunchState
+from orchestrator.placement.removal import REMOVE
 from orchestrator.reconcile import GRACE_SECONDS, Leak, LeakKind
 from orchestrator.reconcile.findings import Findings
 from orchestrator.reconcile.leaks import Book, find_leaks, is_silent
-from orchestrator.removal import REMOVE
-from orchestrator.volumes import FoundVolume
 from tests.support.fleet_model import FleetModel, Host
 
 _Sightings = dict[tuple[str, str, str], tuple[float, int]]

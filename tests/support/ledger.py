@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
+from orchestrator.decision.resources import Amounts, InventoryRow, ResourceClass
+from orchestrator.decision.snapshot import Override
 from orchestrator.ledger import Generations, LaunchRecord, LaunchState, Ledger
-from orchestrator.resources import Amounts, InventoryRow, ResourceClass
-from orchestrator.snapshot import Override
 
 INVENTORY = MappingProxyType(
     {ResourceClass.SLOTS: InventoryRow(2), ResourceClass.DISK: InventoryRow(total=120, reserved=20)}

@@ -23,14 +23,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from orchestrator.allocation import decide_and_take
-from orchestrator.decision import Decision, decide
-from orchestrator.documents import decision_document
+from orchestrator.decision.decide import Decision, decide
+from orchestrator.decision.documents import decision_document
+from orchestrator.decision.resources import Amounts, InventoryRow, ResourceClass
+from orchestrator.decision.snapshot import EngineState, GateGroup, GateReading, HostState, Request, Snapshot, Telemetry
 from orchestrator.ledger import ConcurrentUpdateError, Generations, LaunchRecord, LaunchState, Ledger, open_ledger
-from orchestrator.resources import Amounts, InventoryRow, ResourceClass
+from orchestrator.placement.allocation import decide_and_take
 from orchestrator.settings import Reach, SourceSettings
-from orchestrator.snapshot import EngineState, GateGroup, GateReading, HostState, Request, Snapshot, Telemetry
-from orchestrator.survey import with_ledger
+from orchestrator.survey.fleet import with_ledger
 
 HOSTS = 20
 SLOTS = 9

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.blockdevices import BlockDevice
-from orchestrator.engine import ContainerSpec, ContainerState
+from orchestrator.engines.engine import ContainerSpec, ContainerState
+from orchestrator.host.blockdevices import BlockDevice
+from orchestrator.host.limits import DeviceLimits, Limits
+from orchestrator.host.volumes import SizedVolume
 from orchestrator.launch import Address
-from orchestrator.limits import DeviceLimits, Limits
-from orchestrator.volumes import SizedVolume
 
 DISK = BlockDevice(path=Path("/dev/vda"), number="254:0")
 LOOP = BlockDevice(path=Path("/dev/loop7"), number="7:7")

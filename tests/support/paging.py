@@ -20,7 +20,7 @@ import yaml
 from alerts.alertmanager import alertmanager_file
 from alerts.settings import AlertingSettings
 from collector import labels
-from orchestrator.volumes import LoopVolumes
+from orchestrator.host.volumes import LoopVolumes
 from tests.support import receivers as told
 from tests.support.agent import VDBMON, Agent, run_container
 from tests.support.dockerd import OwnDockerd

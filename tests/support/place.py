@@ -10,11 +10,11 @@ import docker
 from collector.errors import VdbmonError
 from orchestrator.backup.commands import Invocation, VolumeOf, invocation
 from orchestrator.backup.job_names import JobName
-from orchestrator.decision import Decision
-from orchestrator.jobs import Job
-from orchestrator.placement import Placement, Scheduler, open_scheduler
+from orchestrator.decision.decide import Decision
+from orchestrator.decision.snapshot import Request
+from orchestrator.placement.jobs import Job
+from orchestrator.placement.scheduler import Placement, Scheduler, open_scheduler
 from orchestrator.settings import FleetSettings
-from orchestrator.snapshot import Request
 from tests.support.backups import record
 from tests.support.dockerd import OwnDockerd
 from tests.support.fleet import HOST, SMALL

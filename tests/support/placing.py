@@ -6,9 +6,8 @@ import random
 from pathlib import Path
 from types import MappingProxyType
 
-from orchestrator.resources import Amounts, InventoryRow, InventoryRows, ResourceClass
-from orchestrator.settings import Reach, SourceSettings
-from orchestrator.snapshot import (
+from orchestrator.decision.resources import Amounts, InventoryRow, InventoryRows, ResourceClass
+from orchestrator.decision.snapshot import (
     EngineState,
     GateGroup,
     GateReading,
@@ -18,6 +17,7 @@ from orchestrator.snapshot import (
     Snapshot,
     Telemetry,
 )
+from orchestrator.settings import Reach, SourceSettings
 
 NOW = 1_000_000.0
 GIB = 2**30

@@ -14,12 +14,12 @@ import docker
 
 from alerts.thresholds import GATE_FOR
 from orchestrator.backup.runner.record import RECORD_NAME
-from orchestrator.capacity import capacity
-from orchestrator.jobs import Job
+from orchestrator.capacity.figures import capacity
+from orchestrator.decision.snapshot import Wishes
 from orchestrator.ledger import LaunchState
-from orchestrator.placement import Placement, Scheduler, open_scheduler
+from orchestrator.placement.jobs import Job
+from orchestrator.placement.scheduler import Placement, Scheduler, open_scheduler
 from orchestrator.settings import FleetSettings, HostSettings, Inventory, PoolSettings, parse_address_range
-from orchestrator.snapshot import Wishes
 from tests.support.agent import VDBMON
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.engine_hosts import SSH_PORT, namespace, plain_engine, ssh_server, tls_engine

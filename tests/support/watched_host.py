@@ -21,7 +21,7 @@ from docker.models.containers import Container
 from alerts.render import rule_file
 from alerts.rules import rule_groups
 from collector import labels
-from orchestrator.volumes import LoopVolumes
+from orchestrator.host.volumes import LoopVolumes
 from tests.support.agent import VDBMON, Agent, run_container
 from tests.support.disks import MIB
 from tests.support.dockerd import TINY_IMAGE, OwnDockerd, own_dockerd

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.addresses import Holding, choose, full_text, giveable, pool_faults, use_of
-from orchestrator.decision import decide
-from orchestrator.filters import open_case
-from orchestrator.resources import ResourceClass
+from orchestrator.decision.addresses import Holding, choose, full_text, giveable, pool_faults, use_of
+from orchestrator.decision.decide import decide
+from orchestrator.decision.filters import open_case
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.snapshot import Wishes
 from orchestrator.settings import AddressRange, HostSettings, Inventory, PoolSettings, parse_address_range
-from orchestrator.snapshot import Wishes
 from tests.support.placing import host, request, snapshot
 
 NET = IPv4Network("10.20.0.0/28")

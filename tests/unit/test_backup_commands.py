@@ -13,8 +13,10 @@ from orchestrator.backup.inputs import NO_INPUTS, JobInputs, StoredBackup
 from orchestrator.backup.job_names import JobName
 from orchestrator.backup.runner import jobs
 from orchestrator.backup.runner.arguments import AnyJob, parse_arguments
-from orchestrator.blockdevices import BlockDevice
-from orchestrator.engine import BindMount
+from orchestrator.decision.snapshot import Request
+from orchestrator.engines.engine import BindMount
+from orchestrator.host.blockdevices import BlockDevice
+from orchestrator.host.volumes import SizedVolume
 from orchestrator.settings import (
     CopySettings,
     EncryptionSettings,
@@ -23,8 +25,6 @@ from orchestrator.settings import (
     SourceSshSettings,
     SourceTlsSettings,
 )
-from orchestrator.snapshot import Request
-from orchestrator.volumes import SizedVolume
 
 RECIPIENT = f"age1{'q' * 58}"
 LOCAL = SourceSettings(

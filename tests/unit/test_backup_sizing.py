@@ -8,8 +8,8 @@ from orchestrator.backup.entries import Backup, entry_of
 from orchestrator.backup.inputs import NO_INPUTS, JobInputs, StoredBackup
 from orchestrator.backup.runner.record import Kind, Peaks, State
 from orchestrator.backup.sizing import MARGIN, usual_sizes
-from orchestrator.resources import ResourceClass
-from orchestrator.sizes import CPUS, parse_amounts
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.sizes import CPUS, parse_amounts
 from tests.support.backups import MIB, record
 
 EVERY = frozenset(ResourceClass)

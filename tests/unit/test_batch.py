@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from collector.errors import ConfigError
-from orchestrator.batch import read_batch
-from orchestrator.resources import ResourceClass
-from orchestrator.sizes import parse_amounts, parse_spec
-from orchestrator.snapshot import Window, Wishes
+from orchestrator.decision.batch import read_batch
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.sizes import parse_amounts, parse_spec
+from orchestrator.decision.snapshot import Window, Wishes
 
 AT = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
 TOML = """

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from collector.catalogue import METRICS
 from collector.errors import VdbmonError
-from orchestrator.capacity import Dimension, capacity, consolidation, fleet_dimensions, what_if
-from orchestrator.capacity_documents import capacity_document, consolidation_document, what_if_document
-from orchestrator.forecast import DAY, Forecast, Point, forecast, forecasts, history_queries
-from orchestrator.resources import ResourceClass
-from orchestrator.snapshot import Cordon, HostState, Snapshot, Telemetry
+from orchestrator.capacity.documents import capacity_document, consolidation_document, what_if_document
+from orchestrator.capacity.figures import Dimension, capacity, consolidation, fleet_dimensions, what_if
+from orchestrator.capacity.forecast import DAY, Forecast, Point, forecast, forecasts, history_queries
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.snapshot import Cordon, HostState, Snapshot, Telemetry
 from tests.support.placing import IDLE, LARGE, NOW, host, job, shares, snapshot
 from vdbmon.capacity_tables import capacity_view, consolidation_view, what_if_view
 

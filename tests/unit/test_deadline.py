@@ -4,7 +4,7 @@ import time
 import pytest
 
 from collector.errors import VdbmonError
-from orchestrator.deadline import Stragglers, ask_all
+from orchestrator.survey.deadline import Stragglers, ask_all
 
 
 def test_answers_and_errors_come_by_key_and_a_hung_call_is_absent() -> None:

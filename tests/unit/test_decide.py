@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from alerts.thresholds import GATE_FOR, RULES_STALE_AFTER, TELEMETRY_STALE_AFTER
-from orchestrator.decision import Decision, choose, decide
-from orchestrator.documents import decision_document, read_decision
-from orchestrator.resources import Amounts, ResourceClass
-from orchestrator.scoring import Score, Strategy
-from orchestrator.settings import Reach
-from orchestrator.snapshot import (
+from orchestrator.decision.decide import Decision, choose, decide
+from orchestrator.decision.documents import decision_document, read_decision
+from orchestrator.decision.resources import Amounts, ResourceClass
+from orchestrator.decision.scoring import Score, Strategy
+from orchestrator.decision.snapshot import (
     EngineState,
     GateAlert,
     GateGroup,
@@ -23,6 +22,7 @@ from orchestrator.snapshot import (
     Telemetry,
     Unknown,
 )
+from orchestrator.settings import Reach
 from tests.support.decisions import (
     GIB,
     IDLE,

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.decision import Decision, decide
-from orchestrator.resources import Amounts, ResourceClass
-from orchestrator.scoring import Strategy
-from orchestrator.settings import Reach
-from orchestrator.snapshot import (
+from orchestrator.decision.decide import Decision, decide
+from orchestrator.decision.resources import Amounts, ResourceClass
+from orchestrator.decision.scoring import Strategy
+from orchestrator.decision.snapshot import (
     Cordon,
     GateAlert,
     HostState,
@@ -16,6 +15,7 @@ from orchestrator.snapshot import (
     PlacedJob,
     Wishes,
 )
+from orchestrator.settings import Reach
 from tests.support.decisions import GIB, IDLE, NEEDED, NOW, SOURCE, gate, host, request, snapshot
 
 

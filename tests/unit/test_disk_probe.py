@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import ConfigError, VdbmonError
-from orchestrator.disk_probe import DiskFigures, probe_device, probe_folder
+from orchestrator.host.disk_probe import DiskFigures, probe_device, probe_folder
 
 MIB = 1 << 20
 

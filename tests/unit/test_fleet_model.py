@@ -5,9 +5,9 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.decision.scoring import Strategy
 from orchestrator.ledger import LaunchState
 from orchestrator.reconcile import GRACE_SECONDS, SILENT_AFTER
-from orchestrator.scoring import Strategy
 from tests.support.fleet_model import STEPS, FleetModel
 from tests.support.fleet_reconcile import Reconciles
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.gate import parse_gate
-from orchestrator.prometheus import PrometheusError
-from orchestrator.snapshot import GateAlert, GateGroup
+from orchestrator.decision.snapshot import GateAlert, GateGroup
+from orchestrator.survey.gate import parse_gate
+from orchestrator.survey.prometheus import PrometheusError
 
 RUNTIME = {"startTime": "2026-11-23T05:00:00.123456789Z"}
 NOW = 1795410015.0  # 05:00:15

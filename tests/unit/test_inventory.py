@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.resources import InventoryRow, ResourceClass, inventory_rows
+from orchestrator.decision.resources import InventoryRow, ResourceClass, inventory_rows
 from orchestrator.settings import Inventory, Reserved
 
 amounts = st.integers(min_value=0, max_value=2**50)

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from collector.errors import ConfigError
 from orchestrator.backup.commands import invocation
 from orchestrator.backup.inputs import JobInputs
-from orchestrator.blockdevices import BlockDevice
-from orchestrator.engine import BindMount, NamedMount
-from orchestrator.jobs import LaunchSpec, check_request, container_spec, labels_of, launch_spec, volume_name
-from orchestrator.resources import Amounts, ResourceClass
+from orchestrator.decision.resources import Amounts, ResourceClass
+from orchestrator.decision.snapshot import Request
+from orchestrator.engines.engine import BindMount, NamedMount
+from orchestrator.host.blockdevices import BlockDevice
+from orchestrator.host.volumes import LoopVolumes, SizedVolume, Volume
+from orchestrator.placement.jobs import LaunchSpec, check_request, container_spec, labels_of, launch_spec, volume_name
 from orchestrator.settings import Reach, SourceSettings
-from orchestrator.snapshot import Request
-from orchestrator.volumes import LoopVolumes, SizedVolume, Volume
 
 NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,47}"
 AMOUNTS: Amounts = MappingProxyType(

@@ -7,12 +7,12 @@ from types import MappingProxyType
 import pytest
 
 from collector import labels
-from orchestrator.engine import ContainerState, ManagedContainer
+from orchestrator.engines.engine import ContainerState, ManagedContainer
+from orchestrator.host.volumes import FoundVolume
 from orchestrator.launch import Address, FoundNetwork
 from orchestrator.ledger import LaunchRecord, LaunchState
 from orchestrator.reconcile.findings import Findings
 from orchestrator.reconcile.leaks import SILENT_AFTER, Book, Leak, find_leaks
-from orchestrator.volumes import FoundVolume
 from tests.support.ledger import record
 
 NOW = 10_000.0

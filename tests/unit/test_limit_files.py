@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.limit_files import cpuset_root, parse_processors
-from orchestrator.limits import DeviceLimits, read_limits
+from orchestrator.host.limit_files import cpuset_root, parse_processors
+from orchestrator.host.limits import DeviceLimits, read_limits
 
 ID = "ab" * 32
 V1 = {

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.engine import ContainerSpec, DeviceRate
-from orchestrator.limits import DeviceLimits, Limits, mismatches, read_limits
+from orchestrator.engines.engine import ContainerSpec, DeviceRate
+from orchestrator.host.limits import DeviceLimits, Limits, mismatches, read_limits
 
 SPEC = ContainerSpec(
     name="b1",

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.packing import Item, pack
-from orchestrator.planning import Plan, plan_batch, plan_drain
-from orchestrator.resources import ResourceClass
-from orchestrator.scoring import Strategy
+from orchestrator.decision.packing import Item, pack
+from orchestrator.decision.planning import Plan, plan_batch, plan_drain
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.scoring import Strategy
+from orchestrator.decision.snapshot import Cordon, Request, Snapshot, Wishes
 from orchestrator.settings import Reach
-from orchestrator.snapshot import Cordon, Request, Snapshot, Wishes
 from tests.support.placing import LARGE, NOW, REMOTE, host, inventory, job, request, shares, snapshot, some_amounts
 
 BOTH = pytest.mark.parametrize("strategy", list(Strategy))

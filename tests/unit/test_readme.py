@@ -2,8 +2,8 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.batch import read_batch
-from orchestrator.reasons import Code
+from orchestrator.decision.batch import read_batch
+from orchestrator.decision.reasons import Code
 from vdbmon.config import load_config
 
 ROOT = Path(__file__).parents[2]

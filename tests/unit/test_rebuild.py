@@ -2,10 +2,10 @@ from pathlib import Path
 
 from collector import labels
 from collector.errors import VdbmonError
-from orchestrator.engine import ContainerState, ManagedContainer
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.engines.engine import ContainerState, ManagedContainer
 from orchestrator.ledger import LaunchState
-from orchestrator.rebuild import FoundHost, FoundVolume, Rebuilt, rebuild
-from orchestrator.resources import ResourceClass
+from orchestrator.placement.rebuild import FoundHost, FoundVolume, Rebuilt, rebuild
 
 MIB = 2**20
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.catalogue import cgroup
-from orchestrator.engine import ContainerState
 from orchestrator.engines.archive import only_file
-from orchestrator.limits import DeviceLimits, Limits, Told
-from orchestrator.prometheus import PrometheusClient
+from orchestrator.engines.engine import ContainerState
+from orchestrator.host.limits import DeviceLimits, Limits, Told
 from orchestrator.remote.disks import disk_of_host, disk_under, mounted
 from orchestrator.remote.limits import RemoteLimits, agent_limits
+from orchestrator.survey.prometheus import PrometheusClient
 from tests.support.servers import free_port
 
 FILESYSTEMS = mounted(

@@ -15,11 +15,12 @@ from collector.errors import VdbmonError
 from collector.metrics import Metric, Sample
 from collector.projections.prometheus import Exposition
 from collector.web.server import Request
-from orchestrator.capacity import capacity
-from orchestrator.decision import decide
-from orchestrator.documents import decision_document
+from orchestrator.capacity.figures import capacity
+from orchestrator.decision.decide import decide
+from orchestrator.decision.documents import decision_document
+from orchestrator.decision.resources import MILLI, ResourceClass
+from orchestrator.decision.snapshot import Cordon, Unknown
 from orchestrator.ledger import Event, LaunchState
-from orchestrator.resources import MILLI, ResourceClass
 from orchestrator.serve.api import (
     MOST_DECISIONS,
     DecisionQuery,
@@ -34,7 +35,6 @@ from orchestrator.serve.findings import Findings, FleetCapacity, Group
 from orchestrator.serve.metrics import beat_samples, fleet_samples
 from orchestrator.serve.tasks import TaskState
 from orchestrator.settings import HostSettings, Inventory
-from orchestrator.snapshot import Cordon, Unknown
 from tests.support.placing import GIB, NOW, host, job, request, shares, snapshot
 
 DOCS = Path(__file__).parents[2] / "docs"

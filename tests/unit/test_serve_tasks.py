@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from collector.errors import VdbmonError
-from orchestrator.placement import Scheduler
+from orchestrator.placement.scheduler import Scheduler
 from orchestrator.serve.beat import Beat, Watch
 from orchestrator.serve.findings import Findings
 from orchestrator.serve.tasks import Task, TaskRunner

@@ -1,9 +1,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.decision import Decision, Verdict
+from orchestrator.decision.decide import Decision, Verdict
+from orchestrator.decision.reasons import Code, Reason
 from orchestrator.ledger import LaunchRecord, LaunchState
-from orchestrator.reasons import Code, Reason
 from vdbmon.stack.demonstration import AMOUNTS, reasons_against
 from vdbmon.stack.figures import backup_lines
 

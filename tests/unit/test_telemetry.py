@@ -6,10 +6,10 @@ import promql_parser
 import pytest
 
 from collector.catalogue import METRICS
-from orchestrator import telemetry
-from orchestrator.resources import InventoryRow, ResourceClass
-from orchestrator.snapshot import NO_TELEMETRY
-from orchestrator.telemetry import Readings, disk_available, telemetry_of
+from orchestrator.decision.resources import InventoryRow, ResourceClass
+from orchestrator.decision.snapshot import NO_TELEMETRY
+from orchestrator.survey import telemetry
+from orchestrator.survey.telemetry import Readings, disk_available, telemetry_of
 
 GIB = 2**30
 VOLUMES = Path("/var/lib/vdbmon/volumes")

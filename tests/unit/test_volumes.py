@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import VdbmonError
-from orchestrator.blockdevices import BlockDevice, device_of, whole_disk
-from orchestrator.volumes import SMALLEST_BYTES, LoopVolumes
+from orchestrator.host.blockdevices import BlockDevice, device_of, whole_disk
+from orchestrator.host.volumes import SMALLEST_BYTES, LoopVolumes
 
 
 def run_nothing(command: Sequence[str]) -> str:

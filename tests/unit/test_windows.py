@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import ConfigError
-from orchestrator.decision import decide
-from orchestrator.resources import ResourceClass
-from orchestrator.snapshot import PlacedJob, Window
-from orchestrator.windows import best_start, parse_window, peak
+from orchestrator.decision.decide import decide
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.snapshot import PlacedJob, Window
+from orchestrator.decision.windows import best_start, parse_window, peak
 from tests.support.placing import LARGE, NOW, host, job, request, snapshot
 
 HOUR = 3600.0

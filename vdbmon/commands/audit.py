@@ -8,7 +8,7 @@ import typer
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from orchestrator.placement import open_scheduler
+from orchestrator.placement.scheduler import open_scheduler
 from orchestrator.reconcile import HostAudit, auditor
 from vdbmon.config import find_config, load_config
 from vdbmon.leaks import audit_table

@@ -19,11 +19,11 @@ from orchestrator.backup.job_names import JobName
 from orchestrator.backup.pruning import judge_source, prune_source
 from orchestrator.backup.retention import Verdict
 from orchestrator.backup.scan import Scan, scan
-from orchestrator.batch import Wanted
-from orchestrator.placement import Scheduler, open_scheduler
+from orchestrator.decision.batch import Wanted
+from orchestrator.decision.wanted import Sizes, source_called
+from orchestrator.host.volumes import LoopVolumes
+from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.settings import SourceSettings
-from orchestrator.volumes import LoopVolumes
-from orchestrator.wanted import Sizes, source_called
 from vdbmon.backup_tables import backup_lines, backup_table, verdict_table
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption, UntilOption

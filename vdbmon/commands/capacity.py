@@ -11,15 +11,15 @@ import typer
 from rich.console import Console
 
 from collector.errors import ConfigError, VdbmonError
-from orchestrator.capacity import capacity, consolidation, fleet_dimensions, what_if
-from orchestrator.capacity_documents import capacity_document, consolidation_document, what_if_document
-from orchestrator.deadline import ask_all
-from orchestrator.forecast import Forecasts, forecasts, read_history
-from orchestrator.placement import open_scheduler
-from orchestrator.prometheus import PrometheusClient
+from orchestrator.capacity.documents import capacity_document, consolidation_document, what_if_document
+from orchestrator.capacity.figures import capacity, consolidation, fleet_dimensions, what_if
+from orchestrator.capacity.forecast import Forecasts, forecasts, read_history
+from orchestrator.decision.sizes import parse_spec
+from orchestrator.decision.snapshot import Snapshot
+from orchestrator.placement.scheduler import open_scheduler
 from orchestrator.settings import FleetSettings
-from orchestrator.sizes import parse_spec
-from orchestrator.snapshot import Snapshot
+from orchestrator.survey.deadline import ask_all
+from orchestrator.survey.prometheus import PrometheusClient
 from vdbmon.capacity_tables import capacity_view, consolidation_view, what_if_view
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption

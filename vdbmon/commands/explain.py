@@ -10,10 +10,10 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from collector.errors import VdbmonError
-from orchestrator.documents import read_decision
-from orchestrator.explanation import Explanation
-from orchestrator.explanation import explain as explanation_of
+from orchestrator.decision.documents import read_decision
 from orchestrator.ledger import Event, open_ledger
+from orchestrator.placement.explanation import Explanation
+from orchestrator.placement.explanation import explain as explanation_of
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption
 from vdbmon.tables import decision_table

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from collector.errors import ConfigError
 from collector.quantities import format_bytes, parse_bytes, parse_seconds
-from orchestrator.disk_probe import DiskFigures, probe_device, probe_folder
+from orchestrator.host.disk_probe import DiskFigures, probe_device, probe_folder
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption
 

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from orchestrator.ledger import open_ledger
-from orchestrator.placement import open_scheduler
-from orchestrator.rebuild import Rebuilt, rebuild_ledger
+from orchestrator.placement.rebuild import Rebuilt, rebuild_ledger
+from orchestrator.placement.scheduler import open_scheduler
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption
 

@@ -12,10 +12,10 @@ import typer
 from collector.blockdevices import BlockDevices
 from collector.errors import ConfigError
 from collector.quantities import parse_bytes
-from orchestrator.engine import LiveLimits
-from orchestrator.live_limits import NOT_LIVE, LimitsChange, LimitsRefusedError, set_limits
-from orchestrator.placement import open_scheduler
-from orchestrator.resources import millicores
+from orchestrator.decision.resources import millicores
+from orchestrator.engines.engine import LiveLimits
+from orchestrator.placement.live_limits import NOT_LIVE, LimitsChange, LimitsRefusedError, set_limits
+from orchestrator.placement.scheduler import open_scheduler
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption
 

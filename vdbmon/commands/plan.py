@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 
 from collector.errors import ConfigError
-from orchestrator.documents import plan_document
-from orchestrator.placement import open_scheduler
-from orchestrator.planning import plan_drain
-from orchestrator.scoring import Strategy
+from orchestrator.decision.documents import plan_document
+from orchestrator.decision.planning import plan_drain
+from orchestrator.decision.scoring import Strategy
+from orchestrator.placement.scheduler import open_scheduler
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption
 from vdbmon.plans import plan_view

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter
 
-from orchestrator.placement import open_scheduler
+from orchestrator.placement.scheduler import open_scheduler
 from orchestrator.reconcile import Reconciliation, reconciler
 from vdbmon.config import find_config, load_config
 from vdbmon.leaks import leak_line

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.placement import open_scheduler
+from orchestrator.placement.scheduler import open_scheduler
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption
 

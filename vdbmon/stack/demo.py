@@ -11,7 +11,7 @@ from docker import DockerClient
 from collector import labels
 from collector.errors import VdbmonError
 from orchestrator.backup.commands import VOLUME_TARGET
-from orchestrator.images import backup_tag
+from orchestrator.engines.images import backup_tag
 from orchestrator.settings import SourceSettings
 from vdbmon.config import Config
 from vdbmon.stack.dockerd import engine

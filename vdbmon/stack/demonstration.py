@@ -10,14 +10,14 @@ from rich.console import Console
 from collector import catalogue
 from collector.blockdevices import BlockDevices
 from collector.errors import VdbmonError
-from orchestrator.decision import Decision
-from orchestrator.images import ensure_backup_image
+from orchestrator.decision.decide import Decision
+from orchestrator.decision.reasons import Code, Reason
+from orchestrator.decision.resources import ResourceClass, millicores
+from orchestrator.engines.images import ensure_backup_image
 from orchestrator.ledger import LaunchRecord
-from orchestrator.placement import Scheduler, open_scheduler
-from orchestrator.prometheus import PrometheusClient, PrometheusError
-from orchestrator.reasons import Code, Reason
-from orchestrator.resources import ResourceClass, millicores
+from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.settings import SourceSettings
+from orchestrator.survey.prometheus import PrometheusClient, PrometheusError
 from vdbmon.stack.demo import BACKUP, ENGINE_SECONDS, SOURCE, demo_source, remove_lost_backup, start_server
 from vdbmon.stack.dockerd import engine, wait_for_engine
 from vdbmon.stack.figures import backup_lines, where_to_look

@@ -14,8 +14,8 @@ import docker.errors
 
 from collector.docker_api import engine_address
 from collector.errors import ConfigError
-from orchestrator.images import BACKUP_REPOSITORY
-from orchestrator.prometheus import PrometheusClient, PrometheusError
+from orchestrator.engines.images import BACKUP_REPOSITORY
+from orchestrator.survey.prometheus import PrometheusClient, PrometheusError
 from vdbmon.config import Config, HostIdentity, find_config, load_config
 from vdbmon.stack import checks
 from vdbmon.stack.checks import Check, Level

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator.decision.resources import Amounts, ResourceClass
 from orchestrator.ledger import LaunchRecord
-from orchestrator.resources import Amounts, ResourceClass
 from vdbmon.config import Config
 
 _MEGABYTE = 10**6

@@ -7,7 +7,7 @@ from pathlib import Path
 from collector.errors import VdbmonError
 from collector.kernelfile import SkippedLines
 from collector.mountinfo import parse_mountinfo
-from orchestrator.command import run_command
+from orchestrator.host.command import run_command
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 

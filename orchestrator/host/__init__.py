@@ -1,0 +1,1 @@
+"""What the kernel of a host holds containers to: sized volumes, block devices, limits in cgroups."""

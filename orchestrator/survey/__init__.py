@@ -1,0 +1,1 @@
+"""Ask engines and Prometheus, under one deadline, for what a decision is made from."""
