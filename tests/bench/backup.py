@@ -53,9 +53,10 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A source on this host, an engine with the image, and where volumes are made."""
+    """A source on this host, as many smaller ones as there are jobs at once, an engine with the image, volumes."""
 
     server: MariaDB
+    others: tuple[MariaDB, ...]
     client: docker.DockerClient
     image: str
     volumes: LoopVolumes
@@ -70,12 +71,15 @@ class Bench:
             self.volumes.remove(name)
 
     @contextlib.contextmanager
-    def job(self, volume: SizedVolume, *more: str, write_bps: int | None = None) -> Iterator[Container]:
+    def job(
+        self, volume: SizedVolume, *more: str, write_bps: int | None = None, server: MariaDB | None = None
+    ) -> Iterator[Container]:
         """A backup in a container, as the scheduler launches it, with no more limits than given."""
-        folders = (self.server.data, self.server.socket.parent, self.server.credentials)
+        server = server or self.server
+        folders = (server.data, server.socket.parent, server.credentials)
         mounts = [Mount(str(path), str(path), "bind", read_only=True) for path in folders]
         limits: list[Any] = [{"Path": str(volume.device.path), "Rate": write_bps}] if write_bps else []
-        command = ["python3", "-m", "runner", "backup", *arguments(self.server, Path("/backup")), *more]
+        command = ["python3", "-m", "runner", "backup", *arguments(server, Path("/backup")), *more]
         container = self.client.containers.run(
             self.image,
             command,
@@ -122,15 +126,17 @@ def bench() -> Iterator[Bench]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vdbmon-bench-", dir="/var/tmp")))
         make_data_dir(folder / "empty")
-        made = folder / "source"
-        made.mkdir()
-        with source(made, folder / "empty", "--skip-log-bin") as server:
-            fill(server, SIZE_MB * 900)
+        names = ["source", *(f"source{number}" for number in range(JOBS))]
+        for name, rows in zip(names, [SIZE_MB * 900, *[SIZE_MB * 450] * JOBS], strict=True):
+            (folder / name).mkdir()
+            with source(folder / name, folder / "empty", "--skip-log-bin") as server:
+                fill(server, rows)
         daemon = stack.enter_context(own_dockerd_online())
         client = stack.enter_context(contextlib.closing(daemon.client(timeout=600)))
         image = ensure_backup_image(client, CONTEXT, print)
-        server = stack.enter_context(running(made, "--log-bin=binlog", "--server-id=1"))
-        yield Bench(server, client, image, LoopVolumes(folder / "volumes"))
+        options = ("--log-bin=binlog", "--server-id=1")
+        server, *others = (stack.enter_context(running(folder / name, *options)) for name in names)
+        yield Bench(server, tuple(others), client, image, LoopVolumes(folder / "volumes"))
 
 
 def arguments(server: MariaDB, target: Path) -> list[str]:
@@ -154,6 +160,8 @@ def container_and_host(made: Bench) -> Figures:
         "container s (median)": statistics.median(seconds),
         "host time / container time": math.exp(statistics.mean(logs)),
         "its lower 95 % bound": math.exp(lower_bound(logs)),
+        "lowest pair": math.exp(min(logs)),
+        "highest pair": math.exp(max(logs)),
         "CPU s per raw GB": statistics.median(cpu_host) / raw_gb,
     }
 
@@ -194,11 +202,14 @@ def write_limit(made: Bench) -> Figures:
 
 
 def jobs_at_once(made: Bench) -> Figures:
-    """Each on its own volume with its share of the limit."""
+    """Each of a source of its own, for a server lets one backup begin at a time; on its own volume, with its share."""
     share = LIMIT // JOBS
     with contextlib.ExitStack() as stack:
         volumes = [stack.enter_context(made.volume(f"job{number}")) for number in range(JOBS)]
-        containers = [stack.enter_context(made.job(volume, write_bps=share)) for volume in volumes]
+        containers = [
+            stack.enter_context(made.job(volume, write_bps=share, server=server))
+            for volume, server in zip(volumes, made.others, strict=True)
+        ]
         with ThreadPoolExecutor(JOBS) as pool:
             samples = list(pool.map(watch, containers, volumes))
         for container in containers:
