@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from collector.background import Background
+from collector.clock import Clock
 from collector.command import CommandError, run_command
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,6 @@ _DU = ("nice", "-n", "19", "ionice", "-c", "3", "du", "--summarize", "--one-file
 _MAX_OUTPUT = 64 * 1024
 
 Key = tuple[str, ...]
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from ovs.jsonrpc import Message
 from ovs.reconnect import CONNECT, Reconnect
 from ovs.stream import Stream
 
+from collector.clock import Clock
 from collector.errors import VdbmonError
 
 DATABASE = "Open_vSwitch"
@@ -47,7 +48,7 @@ class JsonRpc:
         timeout: seconds that one call may take.
     """
 
-    def __init__(self, find: Callable[[], Path], timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, find: Callable[[], Path], timeout: float, clock: Clock = time.monotonic) -> None:
         self._find = find
         self._timeout = timeout
         self._clock = clock

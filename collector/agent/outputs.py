@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from collector.clock import Clock
 from collector.errors import ConfigError
 from collector.filters import PointFilter, compile_filter
 from collector.inputs.internal import OutputState
@@ -89,7 +90,7 @@ class Outputs:
         VdbmonError: code `output.spool_held`, another agent uses the same folder.
     """
 
-    def __init__(self, agent: AgentSettings, settings: OutputSettings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, agent: AgentSettings, settings: OutputSettings, clock: Clock = time.time) -> None:
         self._clock = clock
         self._outputs: list[Output] = []
         self._take_over(agent, settings)

@@ -10,10 +10,10 @@ Sources: Documentation/admin-guide/cgroup-v1/cpuacct.rst (cpuacct.usage), cgroup
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from zlib import crc32
 
 from collector.cgroup.hierarchy import Hierarchy
+from collector.clock import Clock
 from collector.kernelfile import KeptFile
 
 LOOK_AGAIN = 30.0  # seconds, after which a pulse differs in any case
@@ -24,7 +24,7 @@ Pulse = tuple[bytes, int]
 class Pulses:
     """Reads the CPU time of containers again and again; each file stays open while it is asked for."""
 
-    def __init__(self, hierarchy: Hierarchy, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, hierarchy: Hierarchy, monotonic: Clock = time.monotonic) -> None:
         self._monotonic = monotonic
         self._open: dict[str, KeptFile] = {}
         self._unread: dict[str, KeptFile] = {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector.clock import Clock
 from collector.host.files import KeptFiles
 from collector.kernelfile import SkippedLines, parse_limit
 
@@ -50,7 +51,7 @@ def parse_word(data: bytes | None, skipped: SkippedLines) -> str | None:
 class LinkReader:
     """Reads the attributes of interfaces; gives the files of those back that are gone."""
 
-    def __init__(self, folder: Path, skipped: SkippedLines, monotonic: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, skipped: SkippedLines, monotonic: Clock) -> None:
         self._folder = folder
         self._skipped = skipped
         self._monotonic = monotonic

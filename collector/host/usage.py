@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from collector.background import Background, Clock
+from collector.background import Background
+from collector.clock import Clock
 from collector.host.files import KeptFiles
 from collector.host.filesystems import Mount, parse_mounts
 from collector.kernelfile import SkippedLines

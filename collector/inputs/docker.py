@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import docker
 
 from collector.background import Background
+from collector.clock import Clock
 from collector.docker_files import ContainerState, Status
 from collector.docker_probes import ENDPOINTS, Probe, ProbeState, Verdict, hang_pattern, verdict_of
 from collector.docker_processes import Descriptors
@@ -77,8 +78,6 @@ PROCESSES_EVERY = 10.0
 # What the answer to `info` says besides; gone while it isn't answered.
 _INFO_FIGURES = {"Images": IMAGES, "NGoroutines": GOROUTINES, "NEventsListener": EVENT_LISTENERS}
 _HEALTH_VALUES = {"healthy": 1, "unhealthy": 0}
-
-Clock = Callable[[], float]
 
 
 class DockerInput:

@@ -15,11 +15,12 @@ import logging
 import math
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from collector.background import Background
+from collector.clock import Clock
 from collector.command import CommandError, run_command
 from collector.errors import ConfigError
 from collector.exposition_text import complete_text_lines, parse_counter_types, parse_line
@@ -45,8 +46,6 @@ MAX_OUTPUT = 1 << 20  # bytes
 MAX_LINE = 64 * 1024  # characters
 MAX_VALUES = 1000  # of one command
 _GRACE = 5.0  # seconds beyond the deadline after which a run counts as stuck in the kernel
-
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)

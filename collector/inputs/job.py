@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from typing import NamedTuple
 from collector import labels
 from collector.background import Background
 from collector.child import ChildPool
+from collector.clock import Clock
 from collector.containers import Container, ContainerIndex
 from collector.exposition_text import complete_text_lines, name_of, parse_line
 from collector.jobfiles import JobFiles, ask_job_files
@@ -96,7 +97,6 @@ READ_EVERY = 4.0  # seconds; below the usual scrape intervals, so that each scra
 MAX_LINES = 200  # of one file
 _WAIT = 0.1  # seconds that a scrape waits for the round it started: all that a healthy one takes
 
-Clock = Callable[[], float]
 Values = Mapping[tuple[Metric, tuple[str, ...]], float]
 
 

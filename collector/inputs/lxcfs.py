@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from collector.background import Background
 from collector.child import ChildPool, Unanswered
+from collector.clock import Clock
 from collector.containers import Container, ContainerIndex
 from collector.kernelfile import SkippedLines, read_file
 from collector.metrics import Sample, Unit, gauge
@@ -40,8 +41,6 @@ READ_EVERY = 30.0  # seconds; what is mounted changes with a container's start, 
 _WAIT = 0.05  # seconds that a scrape waits for the round it started
 _FSTYPE = "fuse.lxcfs"
 _CPU_FOLDER = "/sys/devices/system/cpu"
-
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)

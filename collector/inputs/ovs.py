@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from collector.background import Background, Clock
+from collector.background import Background
+from collector.clock import Clock
 from collector.containers import Container, ContainerIndex
 from collector.errors import VdbmonError
 from collector.kernelfile import SkippedLines

@@ -22,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from collector.background import Background, Clock
+from collector.background import Background
+from collector.clock import Clock
 from collector.command import CommandError, run_command
 from collector.errors import VdbmonError
 from collector.kernelfile import SkippedLines, complete_lines, is_number, parse_count, read_file

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from collector.background import Background
 from collector.child import ChildPool, Unanswered
+from collector.clock import Clock
 from collector.containers import Container, ContainerIndex, ContainerMount
 from collector.diskusage import DiskUsage
 from collector.kernelfile import SkippedLines, read_file
@@ -70,7 +71,6 @@ _DEVICE_NODES = "devtmpfs"
 _WITH_SUBVOLUMES = frozenset({"btrfs", "bcachefs", "overlay"})
 
 Labels = tuple[str, str, str]
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)

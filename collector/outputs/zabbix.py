@@ -25,15 +25,15 @@ import socket
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from collector.clock import Clock
 from collector.outputs.settings import ZabbixSettings
 from collector.outputs.sink import OutputError
 from collector.outputs.tcp import exchange, parse_address
 from collector.projections.point import Point
 from collector.projections.zabbix import BETWEEN_VALUES, Discovery, ZabbixEncoder
-from collector.quantities import Seconds
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class ZabbixOutput:
         ConfigError: `address` is none.
     """
 
-    def __init__(self, settings: ZabbixSettings, clock: Callable[[], Seconds] = time.monotonic) -> None:
+    def __init__(self, settings: ZabbixSettings, clock: Clock = time.monotonic) -> None:
         self.rejected = 0
         self._settings = settings
         self._address = parse_address(settings.address, _PORT, "[[outputs.zabbix]] address")

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from collector.clock import Clock
 from collector.quantities import Seconds
 
 MOST_VERDICTS = 100  # remembered; the oldest go first
@@ -50,7 +51,7 @@ def bcrypt_compare(password: bytes, hashed: bytes) -> bool:
 class BasicAuth:
     """Judges `Authorization` headers; used by several threads."""
 
-    def __init__(self, compare: Compare = bcrypt_compare, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, compare: Compare = bcrypt_compare, monotonic: Clock = time.monotonic) -> None:
         self._compare = compare
         self._monotonic = monotonic
         self._salt = os.urandom(16)

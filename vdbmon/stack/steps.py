@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from collector.clock import Clock
+
 Progress = Callable[[str], None]
 """Takes one line about what a long step does just now."""
 
@@ -17,7 +19,7 @@ _WIDTH = 7
 class Steps:
     """Prints steps to a console: live on a terminal, plain lines elsewhere."""
 
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
         self._console = console
         self._clock = clock
 
