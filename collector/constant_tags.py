@@ -13,10 +13,10 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from collector.metrics import Metric
+from collector.projections.point import Tags
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
-Tags = tuple[tuple[str, str], ...]
 TagsOf = Callable[[Metric], Tags]
 
 

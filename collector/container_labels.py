@@ -9,10 +9,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from collector.containers import Container
+from collector.projections.point import Tags
 
 _NO_LABEL_CHARACTER = re.compile(r"[^a-zA-Z0-9_]")
-
-Pairs = tuple[tuple[str, str], ...]
 
 
 def label_name(docker_label: str) -> str:
@@ -20,7 +19,7 @@ def label_name(docker_label: str) -> str:
     return "container_label_" + _NO_LABEL_CHARACTER.sub("_", docker_label)
 
 
-def container_labels(containers: Iterable[Container], include: Sequence[str]) -> Mapping[tuple[str, str], Pairs]:
+def container_labels(containers: Iterable[Container], include: Sequence[str]) -> Mapping[tuple[str, str], Tags]:
     """Names and values of the wanted labels by name and image; containers without any are left out.
 
     Of labels that differ only in characters a label can't have, the first one of `include` counts.

@@ -14,10 +14,9 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from collector.globs import Glob, Matcher
-from collector.projections.point import Point
+from collector.projections.point import Point, Tags
 
 Globs = tuple[Glob, ...]
-Tags = tuple[tuple[str, str], ...]
 
 
 def check_any(patterns: Globs) -> Globs:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from collector.filters import SelectorSettings, Tags, compile_selector
+from collector.filters import SelectorSettings, compile_selector
 from collector.metrics import Metric, Sample
+from collector.projections.point import Tags
 from collector.projections.telegraf_names import label_context, rules_of
 
 SampleFilter = Callable[[Iterable[Sample]], list[Sample]]

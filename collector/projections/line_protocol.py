@@ -15,10 +15,8 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from collector.projections.point import FieldValue, Point
+from collector.projections.point import FieldValue, Point, Tags
 from collector.projections.text import well_formed
-
-Tags = tuple[tuple[str, str], ...]
 
 _LARGEST = 2**63 - 1
 _NEEDS_CARE = re.compile(r"[,= \\\n\r\t]|[^\x00-\x7f]")

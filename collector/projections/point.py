@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 FieldValue = int | float | str | bool
 
+Tags = tuple[tuple[str, str], ...]
+"""Names and values, of a point's tags or a series' labels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -18,6 +21,6 @@ class Point:
     """
 
     measurement: str
-    tags: tuple[tuple[str, str], ...]
+    tags: Tags
     fields: Mapping[str, FieldValue]
     timestamp_ns: int

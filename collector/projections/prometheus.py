@@ -19,9 +19,10 @@ import threading
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from collector.constant_tags import Tags, TagsOf, no_tags, with_constant
+from collector.constant_tags import TagsOf, no_tags, with_constant
 from collector.foreign import ForeignMetric
 from collector.metrics import Kind, Metric, Sample, Unit
+from collector.projections.point import Tags
 from collector.projections.text import well_formed
 
 
@@ -41,8 +42,7 @@ _UNIT_WORDS = {Unit.BYTES: "bytes", Unit.SECONDS: "seconds", Unit.TIMESTAMP: "se
 
 _CONTAINER = ("name", "image")  # the labels that begin those of every container's series
 
-_Pairs = tuple[tuple[str, str], ...]
-_ContainerLabels = Mapping[tuple[str, str], _Pairs]
+_ContainerLabels = Mapping[tuple[str, str], Tags]
 
 
 class Exposition:
@@ -183,9 +183,9 @@ def _openmetrics_header(metric: Metric) -> str:
 _HEADERS = {TextFormat.PROMETHEUS: _header, TextFormat.OPENMETRICS: _openmetrics_header}
 
 
-def _prefix(metric: Metric, labels: tuple[str, ...], constant: _Pairs, container_labels: _ContainerLabels) -> str:
+def _prefix(metric: Metric, labels: tuple[str, ...], constant: Tags, container_labels: _ContainerLabels) -> str:
     """The text before the number. An empty label equals an absent one in Prometheus, so it is left out."""
-    added: _Pairs = ()
+    added: Tags = ()
     if container_labels and metric.labels[:2] == _CONTAINER:
         added = container_labels.get((labels[0], labels[1]), ())
     pairs = [

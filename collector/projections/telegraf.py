@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from collector.constant_tags import TagsOf, no_tags, with_constant
 from collector.metrics import Metric, Sample
-from collector.projections.point import Point
+from collector.projections.point import Point, Tags
 from collector.projections.telegraf_computed import COMPARED, COMPUTED, Compare, Fields, Moment, Tag
 from collector.projections.telegraf_names import rules_of
-from collector.projections.telegraf_rule import NANO, Facts, Form, Rule, Tags, gather_facts, label_context
+from collector.projections.telegraf_rule import NANO, Facts, Form, Rule, gather_facts, label_context
 
 _SUMS = {Form.WHOLE_SUM, Form.REAL_SUM}
 _WHOLE, _REAL, _FLAG = range(3)

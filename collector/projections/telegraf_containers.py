@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collector.catalogue import cgroup, containers, docker, network, process, volume
 from collector.metrics import Metric
-from collector.projections.telegraf_rule import NANO, Form, Rule, Tags
+from collector.projections.point import Tags
+from collector.projections.telegraf_rule import NANO, Form, Rule
 
 ENGINE: Tags = (("engine_host", "{host}"),)
 CONTAINER: Tags = (

@@ -8,8 +8,7 @@ from enum import Enum, auto
 
 from collector.catalogue import cgroup, volume
 from collector.metrics import Metric, Sample
-
-Tags = tuple[tuple[str, str], ...]
+from collector.projections.point import Tags
 
 NANO = 10**9
 MICRO = 10**6
