@@ -53,11 +53,14 @@ def parse_mountinfo(data: bytes, skipped: SkippedLines, points: Collection[str] 
         first, last = left.split(b" "), right.split(b" ")
         if not dash or len(first) < _FIRST_FIELDS or len(last) != _LAST_FIELDS or not _NUMBER.fullmatch(first[2]):
             skipped.add()
-        elif points is None or _text(first[4]) in points:
-            yield Mount(*(_text(field) for field in (first[2], first[3], first[4], *last)))
+        elif points is None or mount_text(first[4]) in points:
+            yield Mount(*(mount_text(field) for field in (first[2], first[3], first[4], *last)))
 
 
-def _text(field: bytes) -> str:
-    """Space, tab, newline and backslash are written as octal numbers; other bytes need not be UTF-8."""
+def mount_text(field: bytes) -> str:
+    """A field of mountinfo or mounts, surrogates for bytes that are no UTF-8.
+
+    The kernel writes space, tab, newline and backslash as octal numbers.
+    """
     unescaped = _OCTAL.sub(lambda match: bytes((int(match[1], 8) & 0xFF,)), field) if b"\\" in field else field
     return unescaped.decode(errors="surrogateescape")

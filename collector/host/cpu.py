@@ -13,9 +13,8 @@ GUEST_MODES = ("user", "nice")  # the two columns behind: time of virtual machin
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _IDLE = MODES.index("idle")
-_HOTPLUGGED = (
-    3.0  # seconds of idle time lost; a CPU that lost more was unplugged and counts anew (node_exporter's rule)
-)
+# Seconds of idle time lost; a CPU that lost more was unplugged and counts anew (node_exporter's rule).
+_HOTPLUGGED = 3.0
 _COUNTS = frozenset({b"intr", b"ctxt", b"btime", b"processes", b"procs_running", b"procs_blocked"})
 
 Times = tuple[float, ...]

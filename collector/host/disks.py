@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from collector.kernelfile import SkippedLines, complete_lines, is_number
 
 # node_exporter's default: partitions repeat their disk. Its `loop` is not ignored: sized volumes are loop devices.
-IGNORED = re.compile(r"(?:ram|fd|(?:h|s|v|xv)d[a-z]+|nvme\d+n\d+p)\d+")
+IGNORED = re.compile(r"(?:z?ram|fd|(?:h|s|v|xv)d[a-z]+|nvme\d+n\d+p)\d+")
 
 _NAME = 2
 _FIRST = 3

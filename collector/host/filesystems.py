@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from collector.kernelfile import SkippedLines, complete_lines
+from collector.mountinfo import mount_text
 
 # node_exporter's defaults (filesystem_linux.go): pseudo file systems, and mounts that belong to containers.
 _IGNORED_POINTS = re.compile(
@@ -16,7 +17,6 @@ _IGNORED_TYPES = frozenset(
     | {"fusectl", "hugetlbfs", "iso9660", "mqueue", "nsfs", "overlay", "proc", "procfs", "pstore", "rpc_pipefs"}
     | {"securityfs", "selinuxfs", "squashfs", "sysfs", "tracefs"}
 )
-_OCTAL = re.compile(rb"\\([0-7]{3})")
 _COLUMNS = 4  # device, mount point, type, options; two more that nobody uses
 
 
@@ -28,12 +28,6 @@ class Mount(NamedTuple):
     kind: str
     readonly: bool
 
-    @property
-    def labels(self) -> tuple[str, str, str]:
-        """Device, mount point and type as text that every output can encode."""
-        device, point, kind = (text.encode(errors="replace").decode() for text in self[:3])
-        return device, point, kind
-
 
 def parse_mounts(data: bytes, skipped: SkippedLines) -> list[Mount]:
     """The file systems that count. Of several on one mount point the last one hides the others."""
@@ -43,13 +37,7 @@ def parse_mounts(data: bytes, skipped: SkippedLines) -> list[Mount]:
         if len(fields) < _COLUMNS:
             skipped.add()
             continue
-        device, point, kind = (_decode(field) for field in fields[:3])
+        device, point, kind = map(mount_text, fields[:3])
         if kind not in _IGNORED_TYPES and not _IGNORED_POINTS.match(point):
             found[point] = Mount(device, point, kind, b"ro" in fields[3].split(b","))
     return list(found.values())
-
-
-def _decode(field: bytes) -> str:
-    """Blanks, tabs, newlines and backslashes are written as octal bytes."""
-    plain = _OCTAL.sub(lambda match: bytes([int(match[1], 8) & 0xFF]), field) if b"\\" in field else field
-    return plain.decode(errors="surrogateescape")

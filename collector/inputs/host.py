@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from collector.clock import Clock
 from collector.host.cpu import GUEST_MODES, MODES, Stat, Times, Topology, never_backwards, parse_cpuinfo, parse_stat
 from collector.host.disks import parse_diskstats
 from collector.host.files import KeptFiles
@@ -174,7 +175,6 @@ _FAILED = "statfs failed"
 
 _LOAD_AVERAGES = re.compile(rb"(\d{1,9}\.\d\d) (\d{1,9}\.\d\d) (\d{1,9}\.\d\d) \d+/(\d{1,10}) \d+\n")
 
-Clock = Callable[[], float]
 log = logging.getLogger(__name__)
 
 
@@ -354,7 +354,7 @@ class HostInput:
             error = ""
             if usage is None:
                 error = _TIMED_OUT if self._filesystems.hangs(mount) else _FAILED
-            labels = (*mount.labels, error)
+            labels = (mount.device, mount.point, mount.kind, error)
             yield Sample(FS_READONLY, labels, float(mount.readonly))
             yield Sample(FS_DEVICE_ERROR, labels, float(usage is None))
             if usage is not None:
