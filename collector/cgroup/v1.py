@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from collector.cgroup.files import Made, Parse, Part, Values
+from collector.cgroup.reader import CgroupReader
 from collector.cgroup.reading import (
-    CgroupReading,
     CpuLimits,
     CpuReading,
     DeviceIo,
@@ -99,7 +99,7 @@ _IO_LIMITS: _Files = {
 _TASKS: _Files = {"pids": {"pids.current": parse_count, "pids.max": parse_limit}}
 
 
-class V1Reader:
+class V1Reader(CgroupReader):
     """Reads one container's cgroup in all mounted controllers."""
 
     def __init__(self, roots: Mapping[str, Path], path: str, skipped: SkippedLines) -> None:
@@ -112,28 +112,15 @@ class V1Reader:
             }
             return Part(found, make, skipped)
 
-        self._cpu = part(_CPU, _cpu)
-        self._cpu_limits = part(_CPU_LIMITS, _cpu_limits)
-        self._memory = part(_MEMORY, _memory)
-        self._io = part(_IO, _io)
-        self._io_limits = part(_IO_LIMITS, _io_limits)
-        self._tasks = part(_TASKS, _tasks)
-
-    def read(self) -> CgroupReading:
-        """What the kernel says now; all parts absent once the cgroup is gone."""
-        return CgroupReading(
-            cpu=self._cpu.read(),
-            cpu_limits=self._cpu_limits.read(),
-            memory=self._memory.read(),
-            io=self._io.read(),
-            io_limits=self._io_limits.read(),
-            tasks=self._tasks.read(),
+        super().__init__(
+            cpu=part(_CPU, _cpu),
+            cpu_limits=part(_CPU_LIMITS, _cpu_limits),
+            memory=part(_MEMORY, _memory),
+            io=part(_IO, _io),
+            io_limits=part(_IO_LIMITS, _io_limits),
+            tasks=part(_TASKS, _tasks),
+            pressure=part({}, _no_pressure),
         )
-
-    def close(self) -> None:
-        """Give the descriptors back."""
-        for part in (self._cpu, self._cpu_limits, self._memory, self._io, self._io_limits, self._tasks):
-            part.close()
 
 
 def _cpu(files: Values) -> CpuReading:
@@ -221,3 +208,7 @@ def _io_limits(files: Values) -> dict[str, DeviceLimit]:
 
 def _tasks(files: Values) -> Tasks:
     return Tasks(files.get("pids.current"), files.get("pids.max"))
+
+
+def _no_pressure(_files: Values) -> Mapping[tuple[str, str], float]:
+    return {}

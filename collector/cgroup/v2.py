@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from collector.cgroup.files import Made, Parse, Part, Values
+from collector.cgroup.reader import CgroupReader
 from collector.cgroup.reading import (
-    CgroupReading,
     CpuLimits,
     CpuReading,
     DeviceIo,
@@ -94,38 +94,22 @@ _PRESSURE = {f"{resource}.pressure": parse_pressure for resource in ("cpu", "mem
 _TASKS = {"pids.current": parse_count, "pids.max": parse_limit}
 
 
-class V2Reader:
+class V2Reader(CgroupReader):
     """Reads one container's cgroup in the unified hierarchy."""
 
     def __init__(self, root: Path, path: str, skipped: SkippedLines) -> None:
         def part(parsers: Mapping[str, Parse], make: Callable[[Values], Made]) -> Part[Made]:
             return Part({name: (f"{root}{path}/{name}", parse) for name, parse in parsers.items()}, make, skipped)
 
-        self._cpu = part(_CPU, _cpu)
-        self._cpu_limits = part(_CPU_LIMITS, _cpu_limits)
-        self._memory = part(_MEMORY, _memory)
-        self._io = part(_IO, _io)
-        self._io_limits = part(_IO_LIMITS, _io_limits)
-        self._pressure = part(_PRESSURE, _pressure)
-        self._tasks = part(_TASKS, _tasks)
-
-    def read(self) -> CgroupReading:
-        """What the kernel says now; all parts absent once the cgroup is gone."""
-        return CgroupReading(
-            cpu=self._cpu.read(),
-            cpu_limits=self._cpu_limits.read(),
-            memory=self._memory.read(),
-            io=self._io.read(),
-            io_limits=self._io_limits.read(),
-            pressure=self._pressure.read(),
-            tasks=self._tasks.read(),
+        super().__init__(
+            cpu=part(_CPU, _cpu),
+            cpu_limits=part(_CPU_LIMITS, _cpu_limits),
+            memory=part(_MEMORY, _memory),
+            io=part(_IO, _io),
+            io_limits=part(_IO_LIMITS, _io_limits),
+            tasks=part(_TASKS, _tasks),
+            pressure=part(_PRESSURE, _pressure),
         )
-
-    def close(self) -> None:
-        """Give the descriptors back."""
-        parts = (self._cpu, self._cpu_limits, self._memory, self._io, self._io_limits, self._pressure, self._tasks)
-        for part in parts:
-            part.close()
 
 
 def _cpu(files: Values) -> CpuReading:
@@ -207,7 +191,7 @@ def _io_limits(files: Values) -> dict[str, DeviceLimit]:
     return {device: DeviceLimit(row.get(b"rbps"), row.get(b"wbps")) for device, row in rows.items()}
 
 
-def _pressure(files: Values) -> dict[tuple[str, str], float]:
+def _pressure(files: Values) -> Mapping[tuple[str, str], float]:
     return {
         (resource, kind): seconds
         for resource in ("cpu", "memory", "io")

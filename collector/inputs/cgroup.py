@@ -6,19 +6,18 @@ kernel. Names and meanings are cAdvisor's (`container_*`); what a controller doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from collector.blockdevices import BlockDevices
+from collector.cgroup.reader import CgroupReader
 from collector.cgroup.reading import CgroupReading, IoReading, MemoryReading
 from collector.cgroup.v1 import V1Reader
 from collector.cgroup.v2 import V2Reader
+from collector.clock import Clock
 from collector.containers import Container, ContainerIndex, Metadata
 from collector.kernelfile import SkippedLines
 from collector.metrics import Metric, Sample, Unit, counter, gauge
 from collector.oom import OomKills
-
-Clock = Callable[[], float]
-Reader = V1Reader | V2Reader
 
 _C = ("name", "image")
 
@@ -191,7 +190,7 @@ class _Watched:
         "reader",
     )
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: CgroupReader) -> None:
         self.reader = reader
         self._labels: _Labels | None = None
         self._reading: CgroupReading | None = None
@@ -265,7 +264,7 @@ class CgroupInput:
         watched = self._watched.get(container.id)
         if watched is None:
             hierarchy = self._index.hierarchy
-            reader: Reader
+            reader: CgroupReader
             if hierarchy.v2 is not None:
                 reader = V2Reader(hierarchy.v2, container.cgroup, self._skipped)
             else:
