@@ -21,8 +21,9 @@ _BYTE_UNITS = {
 _SECOND_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_NOTHING = ("0s", "0ms", "0m", "0h", 0)
+_NOTHING = (0, *(f"0{unit}" for unit in _SECOND_UNITS))
 _LARGEST = 2**63 - 1
+_LONGEST = _LARGEST // 10**9  # seconds: Go's durations end there, and so does what a thread can wait for
 _BINARY_STEP = 1024
 _FOUR_DIGITS = 999.5
 
@@ -37,28 +38,28 @@ def parse_bytes(text: str | float) -> int:
     unit = _BYTE_UNITS.get((match.group(2) or "B").upper()) if match else None
     if match is None or unit is None:
         raise ValueError(f"{text!r} is no size; write for example 500MB (decimal) or 1GiB (binary)")
-    value = int(float(match.group(1)) * unit)
-    if not 0 < value <= _LARGEST:
+    value = float(match.group(1)) * unit
+    if not 1 <= value <= _LARGEST:
         raise ValueError(f"{text!r} is out of range; a size is at least 1 byte and below 8 EiB")
-    return value
+    return int(value)
 
 
 def parse_seconds(text: str | float) -> float:
     """Seconds of a duration such as `10s`, `500ms` or `1m30s` (telegraf's notation); a bare number is seconds.
 
     Raises:
-        ValueError: no such duration, or not above zero.
+        ValueError: no such duration, not above zero, or above 292 years.
     """
     if isinstance(text, int | float) and not isinstance(text, bool):
-        value = float(text)
+        value = text
     else:
         parts = _DURATION.findall(str(text))
         if not parts or "".join(number + unit for number, unit in parts) != str(text).strip():
             raise ValueError(f"{text!r} is no duration; write for example 10s, 500ms or 1m30s")
         value = sum(float(number) * _SECOND_UNITS[unit] for number, unit in parts)
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{text!r} is out of range; a duration is above zero")
-    return value
+    if not 0 < value <= _LONGEST:
+        raise ValueError(f"{text!r} is out of range; a duration is above zero and at most 292 years")
+    return float(value)
 
 
 def parse_delay(text: str | float) -> float:

@@ -1,10 +1,11 @@
 import contextlib
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.quantities import format_bytes, parse_bytes, parse_seconds
+from collector.quantities import format_bytes, parse_bytes, parse_delay, parse_seconds
 
 
 @pytest.mark.parametrize(
@@ -16,9 +17,10 @@ def test_sizes(text: str | int, value: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["-1GiB", "0", "1G", "GiB", "", "1e3", "NaN", "1 GiB/s", "9EiB", "9999999TiB", "٣MB x"]
+    "text",
+    ["-1GiB", "0", "0.4", "1G", "GiB", "", "1e3", "NaN", "1 GiB/s", "9EiB", "9999999TiB", "٣MB x", "9" * 400, 10**400],
 )
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_what_is_no_size_is_refused(text: str | int) -> None:
     with pytest.raises(ValueError, match="size"):
         parse_bytes(text)
 
@@ -28,10 +30,17 @@ def test_durations(text: str | float, value: float) -> None:
     assert parse_seconds(text) == value
 
 
-@pytest.mark.parametrize("text", ["10", "-1s", "0s", "s", "1s1", "1y", "", True])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["10", "-1s", "0s", "s", "1s1", "1y", "", True, math.nan, math.inf, 10**400, "9" * 400 + "d", "300000d"]
+)
+def test_what_is_no_duration_is_refused(text: str | float) -> None:
     with pytest.raises(ValueError, match="duration"):
         parse_seconds(text)
+
+
+@pytest.mark.parametrize(("text", "value"), [("0s", 0), ("0d", 0), (0, 0), (0.0, 0), ("2s", 2)])
+def test_delays_may_be_none(text: str | float, value: float) -> None:
+    assert parse_delay(text) == value
 
 
 @pytest.mark.parametrize(
