@@ -75,16 +75,22 @@ class Discovery:
 
     def due(self, now: float) -> dict[DiscoveryRule, set[Row]]:
         """The rules whose rows have changed, if it is time to tell; all rules if it is time for that."""
-        if now < self._send_at or not self._seen:
+        if not self._seen or not _is_over(now, self._send_at, self.send_interval):
             return {}
         gone: dict[DiscoveryRule, set[Row]] = {rule: set() for rule in self._told.keys() - self._seen.keys()}
-        known = {} if now >= self._clear_at else self._told
+        tells_all = _is_over(now, self._clear_at, self.clear_interval)
+        known = {} if tells_all else self._told
         changed = {rule: rows for rule, rows in self._seen.items() if rows != known.get(rule)}
-        if now >= self._clear_at:
+        if tells_all:
             self._clear_at = now + self.clear_interval
         self._send_at = now + self.send_interval
         self._told, self._seen = self._seen, {}
         return changed | gone
+
+
+def _is_over(now: float, end: float, interval: Seconds) -> bool:
+    """Whether an interval is over; one that has not begun yet is, for the clock was set back."""
+    return not end - interval <= now < end
 
 
 class ZabbixEncoder:

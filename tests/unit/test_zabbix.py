@@ -112,6 +112,14 @@ def test_discovery_is_sent_when_it_has_changed_and_it_is_time() -> None:
     assert told("b", after=3600) == ["b"], "all is told again after lld_clear_interval"
 
 
+def test_discovery_goes_on_when_the_clock_is_set_back() -> None:
+    zabbix = encoder()
+    assert discovered(values(zabbix, net("a", 10**6)))
+    assert discovered(values(zabbix, net("b", 0)))
+    assert not discovered(values(zabbix, net("c", 10)))
+    assert discovered(values(zabbix, net("c", 600)))
+
+
 def test_a_rule_of_which_nothing_is_left_gets_no_rows() -> None:
     zabbix, mem = encoder(), Point("mem", (("host", "h"), ("kind", "x")), {"used": 1}, NOW + 1200 * SECOND)
     values(zabbix, net("a"))
