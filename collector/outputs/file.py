@@ -7,7 +7,9 @@ Guarantee of the sink: at least once. If one of several files can't be written, 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -60,5 +62,21 @@ def _append(file: str, data: bytes) -> None:
         sys.stdout.buffer.flush()
         return
     descriptor = os.open(Path(file), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _MODE)
-    with os.fdopen(descriptor, "ab") as stream:
-        stream.write(data)
+    try:
+        _write_whole(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def _write_whole(descriptor: int, data: bytes) -> None:
+    """Write all, or nothing to a regular file: half a line on a full disk would spoil the one that comes behind it."""
+    before = os.fstat(descriptor)
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[os.write(descriptor, left) :]
+    except OSError:
+        if stat.S_ISREG(before.st_mode):
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, before.st_size)
+        raise
