@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from collector.clock import Clock
+
 Result = TypeVar("Result")
-Clock = Callable[[], float]
 
 BEHIND = 0.1  # seconds: the scrape that finds a run due is over by then, and shares no CPU with it
 
@@ -68,7 +69,11 @@ class Background(Generic[Result]):
         self._started = now
         self._idle.clear()
         self._wanted.clear()
-        threading.Thread(target=self._run_behind, name=self._name, daemon=True).start()
+        try:
+            threading.Thread(target=self._run_behind, name=self._name, daemon=True).start()
+        except RuntimeError as error:  # no thread is to be had now
+            self._failed(error)
+            self._idle.set()
 
     def expire(self) -> None:
         """Make the next run due at once: what the last one found is of the past."""
@@ -89,12 +94,15 @@ class Background(Generic[Result]):
         try:
             self.result = self._work()
         except Exception as error:  # noqa: BLE001 - ends this run only, as it would end a gathering
-            if self.error is None:
-                log.warning("%s failed: %s", self._name, error)
-            self.error = error
+            self._failed(error)
         else:
             self.error = None
             self.last_success = self._clock()
         finally:
             self.duration = self._monotonic() - began
             self._idle.set()
+
+    def _failed(self, error: Exception) -> None:
+        if self.error is None:
+            log.warning("%s failed: %s", self._name, error)
+        self.error = error

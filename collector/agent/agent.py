@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collector.agent.lanes import Lanes
 from collector.agent.runner import InputRunner
+from collector.clock import Clock
 from collector.inputs.internal import InputState
 from collector.metrics import Sample
 
-Clock = Callable[[], float]
+LEAST_FOR_A_STAGE = 0.2  # seconds, also after one that hangs: what says so comes last
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Collector:
     The first stage refreshes what later stages read (the container index); the last one reports on all others.
 
     Args:
-        deadline: seconds that a whole collection may take; inputs that are not ready by then are left out of it.
+        deadline: seconds that a whole collection may take; inputs that are not ready by then are left out of it. A
+            stage has LEAST_FOR_A_STAGE in any case.
         min_age: seconds in which a collection is given again instead of made anew.
     """
 
@@ -67,7 +69,7 @@ class Collector:
             samples: list[Sample] = []
             for stage in self._stages:
                 due = [runner.gather for runner in stage if runner.begin()]
-                self._lanes.run(due, self._deadline - (self._monotonic() - now))
+                self._lanes.run(due, max(self._deadline - (self._monotonic() - now), LEAST_FOR_A_STAGE))
                 for runner in stage:
                     samples.extend(runner.finish())
             collection = Collection(taken_at, tuple(samples), self._gathered())

@@ -54,7 +54,10 @@ class Lanes:
     def _start(self, batch: _Batch) -> None:
         if self._lane is None or not self._lane.batch.done.is_set():
             self.close()
-            self._lane = _Lane(self.name, batch)
+            try:
+                self._lane = _Lane(self.name, batch)
+            except RuntimeError:  # no thread is to be had: better held up by what is slow than blind
+                batch.work_off()
         else:
             self._lane.take(batch)
 

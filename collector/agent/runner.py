@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from collector.clock import Clock
 from collector.inputs.internal import InputState
 from collector.metrics import PartialGathering, Sample
 from collector.sample_filter import SampleFilter
 
 log = logging.getLogger(__name__)
 
-Clock = Callable[[], float]
 
 _EARLY = 0.5  # seconds that a collection may come before an interval has passed: scrapes are not that punctual
 
@@ -47,6 +48,7 @@ class InputRunner:
     fails or is slow (`collector.agent.lanes`); what can hang in the kernel is in child processes (`collector.statvfs`).
 
     Args:
+        clock: Unix seconds, for what is told; what is measured and waited for is in seconds of `monotonic`.
         interval: seconds from one gathering to the next, between which the last result is given again; None to gather
             whenever it is asked for.
         sample_filter: which samples there are; None for all.
@@ -57,14 +59,17 @@ class InputRunner:
         source: Input,
         clock: Clock,
         *,
+        monotonic: Clock = time.monotonic,
         interval: float | None = None,
         sample_filter: SampleFilter | None = None,
     ) -> None:
         self.source = source
         self._clock = clock
+        self._monotonic = monotonic
         self._interval = interval
         self._filter = sample_filter
         self._last_begun: float | None = None
+        self._last_started = float("-inf")
         self._held: Sequence[Sample] = ()
         self._resting = False
         self._ending = threading.Lock()
@@ -93,14 +98,15 @@ class InputRunner:
         self._resting = free and self._is_fresh()
         self._begun = free and not self._resting
         if self._begun:
-            self._started = self._last_begun = self._clock()
+            self._last_begun = self._clock()
+            self._started = self._last_started = self._monotonic()
             self._result = None
             self._done = False
         return self._begun
 
     def gather(self) -> None:
         """Gather once; what goes wrong is kept for `finish` and `state`."""
-        began = self._clock()
+        began = self._monotonic()
         try:
             self._result = self._filtered(self.source.gather())
         except Exception as error:  # noqa: BLE001 - an input's failure is its own
@@ -114,7 +120,7 @@ class InputRunner:
             self._up = True
             self._last_success = self._clock()
             self._samples = len(self._result)
-        self._duration = max(self._clock() - began, 0.0)
+        self._duration = self._monotonic() - began
         with self._ending:
             self._done = True
             if self._closing:
@@ -148,15 +154,15 @@ class InputRunner:
             self.source.close()
 
     def _is_fresh(self) -> bool:
-        """Whether the last gathering is younger than the interval; a clock that was set back makes it old."""
-        if self._interval is None or self._last_begun is None:
+        """Whether the last gathering is younger than the interval."""
+        if self._interval is None:
             return False
         early = min(self._interval / 10, _EARLY)
-        return 0 <= self._clock() - self._last_begun < self._interval - early
+        return self._monotonic() - self._last_started < self._interval - early
 
     def state(self) -> InputState:
         """How it fares now; a gathering under way counts with the time it has taken so far."""
-        waiting = 0.0 if self._started is None else max(self._clock() - self._started, 0.0)
+        waiting = 0.0 if self._started is None else self._monotonic() - self._started
         return InputState(
             name=self.source.name,
             up=self._up,

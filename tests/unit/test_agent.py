@@ -100,7 +100,7 @@ def test_collections_close_together_are_shared() -> None:
 
 def test_the_state_tells_how_long_a_call_has_been_under_way() -> None:
     now = [100.0]
-    runner = InputRunner(Source("slow", list), lambda: now[0])
+    runner = InputRunner(Source("slow", list), lambda: 5.0, monotonic=lambda: now[0])
     assert runner.begin()
     now[0] = 107.0
     assert runner.state().duration == 7.0
@@ -108,6 +108,19 @@ def test_the_state_tells_how_long_a_call_has_been_under_way() -> None:
     assert not runner.begin(), "it is not asked again while it hangs"
     runner.gather()
     assert runner.begin()
+
+
+def test_what_hangs_is_told_in_the_same_collection() -> None:
+    release = threading.Event()
+    stuck = runner_of(lambda: wait_for(release), "stuck")
+
+    def say() -> Sequence[Sample]:
+        release.wait(0.02)  # it takes a moment, as on a busy host
+        return [LOAD1.sample(stuck.state().duration >= 0)]
+
+    collector = Collector([[stuck], [runner_of(say, "says")]], deadline=0.05, min_age=0.0)
+    assert values(collector.collect().samples) == {LOAD1: 1}
+    release.set()
 
 
 @pytest.mark.parametrize("late", [0.0, -1.0])

@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from collector.background import Background
+from tests.support.limits import no_more_threads
 from tests.support.wait import wait_until
 
 
@@ -69,6 +70,18 @@ def test_a_run_that_is_quick_can_be_waited_for() -> None:
     source.wait(10)
     assert (source.result, source.last_success) == (7, 100.0)
     assert source.duration is not None
+
+
+def test_a_run_that_can_get_no_thread_has_failed_and_comes_again() -> None:
+    now = [0.0]
+    source = Background("quick", 5, lambda: 7, lambda: 100.0, monotonic=lambda: now[0])
+    with no_more_threads():
+        source.start_if_due()
+    assert (str(source.error), source.running_for, source.result) == ("can't start new thread", 0.0, None)
+    now[0] = 5.0
+    source.start_if_due()
+    source.wait(10)
+    assert (source.error, source.result) == (None, 7)
 
 
 def test_a_run_tells_how_long_it_takes() -> None:

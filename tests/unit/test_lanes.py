@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 
 from collector.agent.lanes import Lanes
+from tests.support.limits import no_more_threads
 from tests.support.wait import wait_until
 
 
@@ -66,6 +67,15 @@ def test_every_piece_may_hang_and_each_costs_a_thread_only(lanes: Lanes) -> None
 def test_nothing_to_do_is_done_at_once(lanes: Lanes) -> None:
     lanes.run([], 5.0)
     assert gathering_threads(lanes) == 0
+
+
+def test_without_a_thread_to_be_had_the_work_is_done_all_the_same(lanes: Lanes) -> None:
+    done: list[str] = []
+    with no_more_threads():
+        lanes.run([lambda: done.append("a"), lambda: done.append("b")], 5.0)
+    assert done == ["a", "b"]
+    lanes.run([lambda: done.append(threading.current_thread().name)], 5.0)
+    assert done == ["a", "b", lanes.name]
 
 
 def test_closed_lanes_leave_no_thread() -> None:

@@ -40,12 +40,15 @@ class Counting:
 
 
 class Hand:
-    """A runner by hand, and the clock it goes by."""
+    """A runner by hand, the time that passes, and how far from it the clock on the wall is."""
 
     def __init__(self, interval: float | None) -> None:
         self.now = 1000.0
+        self.apart = 0.0
         self.source = Counting()
-        self.runner = InputRunner(self.source, lambda: self.now, interval=interval)
+        self.runner = InputRunner(
+            self.source, lambda: self.now + self.apart, monotonic=lambda: self.now, interval=interval
+        )
 
     def collect(self, at: float, *, ends: bool = True) -> list[float]:
         self.now = at
@@ -67,9 +70,13 @@ def test_without_an_interval_every_collection_gathers() -> None:
     assert hand.runner.held_since is None
 
 
-def test_a_clock_that_is_set_back_makes_a_gathering_due() -> None:
+@pytest.mark.parametrize("apart", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_changes_no_interval_and_no_duration(apart: float) -> None:
     hand = Hand(interval=30)
-    assert [hand.collect(at) for at in (1000, 900)] == [[1], [2]]
+    assert hand.collect(1000) == [1]
+    hand.apart = apart
+    assert [hand.collect(at) for at in (1010, 1030)] == [[1], [2]]
+    assert (hand.runner.held_since, hand.runner.state().duration) == (1030 + apart, 0.0)
 
 
 def test_a_gathering_that_failed_has_nothing_to_give_again() -> None:
