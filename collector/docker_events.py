@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import docker.errors
 import requests
 
-from collector.containers import ContainerIndex
+from collector.clock import Clock
+from collector.containers import MALFORMED, ContainerIndex
 from collector.oom import OomKills
 
 _NANOSECONDS = 10**9
@@ -37,7 +38,7 @@ class EventFollower:
         connect: Callable[[], docker.APIClient],
         index: ContainerIndex,
         oom_kills: OomKills,
-        clock: Callable[[], float],
+        clock: Clock,
         found_root: Callable[[Path], None],
     ) -> None:
         self._connect = connect
@@ -58,19 +59,21 @@ class EventFollower:
         self._stop.set()
         self._close_stream()
 
-    def handle(self, event: Mapping[str, Any]) -> None:
+    def handle(self, event: object) -> None:
         """Take one event of type `container`; events of another shape, and kills heard of before, are ignored."""
-        actor, moment = event.get("Actor"), event.get("timeNano")
-        if event.get("Type") != "container" or not isinstance(actor, dict) or not isinstance(moment, int):
-            return
-        self._heard = moment
-        container_id, attributes = str(actor.get("ID", "")), actor.get("Attributes") or {}
-        if event.get("Action") == "oom":
-            if not self._is_new(container_id, moment):
-                return
-            self._oom_kills.event(container_id, (attributes.get("name", ""), attributes.get("image", "")))
-        else:
-            self._index.invalidate(container_id)
+        match event:
+            case {
+                "Type": "container",
+                "Action": "oom",
+                "timeNano": int(moment),
+                "Actor": {"ID": str(container_id), "Attributes": {"name": str(name), "image": str(image)}},
+            }:
+                self._heard = moment
+                if self._is_new(container_id, moment):
+                    self._oom_kills.event(container_id, (name, image))
+            case {"Type": "container", "timeNano": int(moment), "Actor": {"ID": str(container_id)}}:
+                self._heard = moment
+                self._index.invalidate(container_id)
 
     def _is_new(self, container_id: str, moment: int) -> bool:
         """Not by its time alone: that of an event is before the last one's where the clock was set back."""
@@ -95,7 +98,7 @@ class EventFollower:
                     for event in self._stream:
                         wait = _FIRST_WAIT
                         self.handle(event)
-            except (docker.errors.DockerException, requests.RequestException, OSError, ValueError, KeyError):
+            except (docker.errors.DockerException, requests.RequestException, OSError, *MALFORMED):
                 continue
 
     def _close_stream(self) -> None:

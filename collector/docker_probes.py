@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import docker.errors
-import requests
+import docker
 
-Clock = Callable[[], float]
+from collector.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,10 @@ class Probe:
         if state.in_flight or (state.started is not None and now - state.started < every):
             return
         self.state = replace(state, started=now)
-        threading.Thread(target=self.run, name=f"docker-{self.endpoint.name}", daemon=True).start()
+        try:
+            threading.Thread(target=self.run, name=f"docker-{self.endpoint.name}", daemon=True).start()
+        except RuntimeError:  # no thread is to be had now: the call was never made
+            self.state = state
 
     def run(self) -> None:
         """Make one call and record how it ended."""
@@ -96,11 +98,11 @@ class Probe:
             # Connecting asks for the API version, so it hangs like any call and belongs into the thread.
             self._client = self._client or self._connect()
             answer = self.endpoint.call(self._client)
-        except (docker.errors.DockerException, requests.RequestException, OSError):
+        except Exception:  # noqa: BLE001 - whatever it is, that was no answer; what answers need not be Docker
             self._client = None
             self.state = ProbeState(started, self._monotonic(), ok=False, last_success=self.state.last_success)
         else:
-            said = answer if isinstance(answer, dict) else {}  # what answers need not be Docker
+            said = answer if isinstance(answer, dict) else {}
             figures = {key: said[key] for key in self.endpoint.figures if isinstance(said.get(key), int)}
             self.state = ProbeState(started, self._monotonic(), True, self._clock(), figures)
 

@@ -3,11 +3,15 @@ from typing import Any
 
 import docker
 import docker.errors
+import pytest
 
 from collector.cgroup.hierarchy import Hierarchy
 from collector.containers import ContainerIndex
+from collector.docker_api import connect
 from collector.docker_events import EventFollower
 from collector.oom import OomKills
+from tests.support.false_engine import VERSION, false_engine
+from tests.support.wait import wait_until
 
 DB = ("db", "image:1")
 
@@ -51,6 +55,22 @@ def test_events_go_on_when_the_clock_is_set_back() -> None:
 def test_events_of_another_shape_are_ignored() -> None:
     kills = OomKills()
     events = follower(kills)
-    for event in ({}, {"Type": "container"}, {"Type": "network", "Action": "oom"}, {**oom(1), "timeNano": "x"}):
+    attributes: list[object] = [None, [], {"name": 5, "image": "image:1"}]
+    actors: list[object] = [None, [], {}, {"ID": 7}, *({"ID": "a" * 64, "Attributes": odd} for odd in attributes)]
+    shapes: list[object] = [None, [], {}, {"Type": "container"}, {"Type": "network", "Action": "oom"}]
+    late = oom(101_000_000_000)
+    for event in (*shapes, {**late, "timeNano": "x"}, *({**late, "Actor": actor} for actor in actors)):
         events.handle(event)
     assert dict(kills.totals(set())) == {}
+
+
+@pytest.mark.parametrize("info", [None, [], {}, {"DockerRootDir": 7}])
+def test_what_answers_and_is_no_docker_is_asked_again(info: object) -> None:
+    with false_engine(version=VERSION, info=info) as engine:
+        events = EventFollower(
+            lambda: connect(engine.address, 5),
+            *(ContainerIndex(Hierarchy(Path("/"), {}), lambda _: None), OomKills(), lambda: 100.5, lambda _: None),
+        )
+        events.start()
+        wait_until(lambda: engine.asked.count("info") > 1, deadline=10, what="it is asked again")
+        events.stop()

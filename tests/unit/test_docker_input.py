@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.docker_api import connect
 from collector.docker_files import ContainerFiles, ContainerState, Status, parse_state
 from collector.docker_probes import ENDPOINTS, Endpoint, Probe, ProbeState, Verdict, hang_pattern
 from collector.docker_processes import Descriptors
@@ -23,6 +24,8 @@ from collector.inputs.docker import (
     probe_samples,
 )
 from collector.kernelfile import SkippedLines
+from tests.support.false_engine import VERSION, false_engine
+from tests.support.limits import no_more_threads
 
 DEADLINE = 5.0
 
@@ -77,6 +80,42 @@ def test_a_daemon_that_refuses_is_a_failed_probe_and_no_exception(error: Excepti
     probe.run()
     assert not probe.state.ok
     assert not probe.state.in_flight
+
+
+@pytest.mark.parametrize("version", [None, [], "1.41", {}, {"ApiVersion": 7}, {"ApiVersion": "new"}])
+def test_what_answers_and_is_no_docker_is_a_failed_probe_too(version: object) -> None:
+    with false_engine(version=version) as engine:
+        probe = Probe(ENDPOINTS[0], lambda: connect(engine.address, 5), lambda: 101.0, lambda: 101.0)
+        probe.state = ProbeState(started=100.0)
+        probe.run()
+    assert engine.asked == ["version"]
+    assert not probe.state.ok
+    assert not probe.state.in_flight
+
+
+@pytest.mark.parametrize("answer", [None, [1], "text", {"Images": "many", "NGoroutines": 5}])
+def test_of_an_answer_of_another_shape_only_what_is_a_number_counts(answer: object) -> None:
+    with false_engine(version=VERSION, info=answer) as engine:
+        info = next(endpoint for endpoint in ENDPOINTS if endpoint.name == "info")
+        probe = Probe(info, lambda: connect(engine.address, 5), lambda: 101.0, lambda: 101.0)
+        probe.state = ProbeState(started=100.0)
+        probe.run()
+    assert probe.state.figures == ({"NGoroutines": 5} if isinstance(answer, dict) else {})
+
+
+def test_a_call_that_can_get_no_thread_is_made_at_the_next_gathering() -> None:
+    called = threading.Event()
+
+    def refuse() -> docker.APIClient:
+        called.set()
+        raise docker.errors.DockerException("down")
+
+    probe = Probe(Endpoint("ping", 1, lambda client: client.ping()), refuse, lambda: 200.0, lambda: 200.0)
+    with no_more_threads():
+        probe.start_if_due(100.0)
+    assert (probe.state, called.is_set()) == (ProbeState(), False)
+    probe.start_if_due(100.0)
+    assert called.wait(10)
 
 
 @pytest.mark.parametrize(("ok", "asked_again"), [(True, False), (False, True)])
