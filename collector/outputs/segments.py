@@ -164,16 +164,22 @@ class Segments:
             os.pwrite(self._descriptor, data, 0)
 
     def unsynced(self) -> list[int]:
-        """Descriptors to be synced and closed by the caller, who need not keep others waiting meanwhile."""
-        copies = [os.dup(segment.descriptor) for segment in self._unsynced if segment.descriptor is not None]
-        if copies and self._folder_changed:
-            with contextlib.suppress(OSError):
+        """Descriptors to be synced and closed by the caller, who need not keep others waiting meanwhile.
+
+        Those for which there is no descriptor more to be had come at the next time.
+        """
+        copies: list[int] = []
+        with contextlib.suppress(OSError):
+            while self._unsynced:
+                segment = self._unsynced[-1]
+                if segment.descriptor is not None:
+                    copies.append(os.dup(segment.descriptor))
+                if segment is not self._active:
+                    _close(segment)
+                self._unsynced.pop()
+            if copies and self._folder_changed:
                 copies.append(os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
                 self._folder_changed = False
-        for segment in self._unsynced:
-            if segment is not self._active:
-                _close(segment)
-        self._unsynced.clear()
         return copies
 
     def close(self) -> None:

@@ -17,16 +17,18 @@ with an exception, and its queue with acknowledgements takes 16 ms of CPU for 2,
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from collector.clock import Clock
 from collector.outputs.frame import HEADER_SIZE, DamagedFrameError, Header, pack, unpack_records
 from collector.outputs.segments import Place, Segments
 from collector.quantities import Bytes
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 MEMORY_LIMIT = 16 * 2**20  # bytes
 _SEGMENTS = 16  # so many make a full spool: the disk gets a sixteenth back when the oldest are dropped
 _LARGEST_SEGMENT = 8 * 2**20
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # errors of the process, not of the disk
 
 
 class Cause(StrEnum):
@@ -87,7 +90,7 @@ class Spool:
     """
 
     def __init__(
-        self, folder: Path, *, limit: Bytes, record_limit: int | None = None, clock: Callable[[], float] = time.time
+        self, folder: Path, *, limit: Bytes, record_limit: int | None = None, clock: Clock = time.time
     ) -> None:
         self._folder = folder
         self._limit = limit
@@ -131,6 +134,8 @@ class Spool:
                 if taken and (frame.header.number != number + len(taken) or frame.header.count > room):
                     break
                 records = self._read(frame)
+                if records is None:
+                    break
                 if not taken:
                     number = max(self._first, frame.header.number)
                     records = records[number - frame.header.number :]
@@ -223,14 +228,16 @@ class Spool:
                 return _Frame(header, place)
         return _Frame(header, None, data[HEADER_SIZE:])
 
-    def _read(self, frame: _Frame) -> list[bytes]:
-        """Its records; none, and the frame is dropped, if they can't be read."""
+    def _read(self, frame: _Frame) -> list[bytes] | None:
+        """Its records; none, and the frame is dropped, if they can't be read; None if they can't be read just now."""
         try:
             if frame.place is None:
                 return unpack_records(frame.header, frame.payload)
             assert self._segments is not None  # noqa: S101 - that gave the place
             return self._segments.read(frame.header, frame.place)
         except (OSError, DamagedFrameError) as error:
+            if isinstance(error, OSError) and error.errno in _PASSING:
+                return None
             logger.warning("spool %s: %d points can't be read: %r", self._folder, frame.header.count, error)
             self._drop(frame, Cause.CORRUPT)
             return []

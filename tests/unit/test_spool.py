@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from collector.errors import VdbmonError
 from collector.outputs.frame import HEADER_SIZE, DamagedFrameError, pack, unpack_header, unpack_records
 from collector.outputs.spool import Cause, Spool
+from tests.support.limits import no_more_descriptors
 
 LIMIT = 2**20
 NONE_DROPPED = dict.fromkeys(Cause, 0)
@@ -232,6 +233,20 @@ def test_what_waits_in_memory_at_the_end_is_counted(tmp_path: Path) -> None:
     spool.put(records(1, 2))
     spool.close()
     assert spool.stats().dropped == dropped(disk=2)
+
+
+def test_without_descriptors_all_waits_until_there_are_some(tmp_path: Path, opened: list[Spool]) -> None:
+    spool = Spool(tmp_path, limit=LIMIT)
+    opened.append(spool)
+    spool.put(records(1, 2))
+    before = open_descriptors()
+    with no_more_descriptors():
+        assert spool.take(10) is None
+        spool.sync()
+    spool.sync()
+    assert open_descriptors() == before, "what could not be synced before is synced and closed now"
+    assert take_all(spool) == records(1, 2)
+    assert spool.stats().dropped == NONE_DROPPED
 
 
 def test_after_closing_nothing_is_done(tmp_path: Path) -> None:
