@@ -1,4 +1,4 @@
-"""Secrets stand in files that only their owner can read."""
+"""Secrets stand in files that only their owner may use: mode 0600, or 0400 as systemd's credentials have."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from collector.errors import ConfigError
 
-_OWNER_ONLY = 0o600
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def read_secret(path: Path, key: str) -> str:
-    """The one line in a file of mode 0600; `key` is the setting that names the file.
+    """The one line in a file; `key` is the setting that names the file.
 
     Raises:
-        ConfigError: unreadable, empty, not one printable line of ASCII, or of another mode than 0600.
+        ConfigError: unreadable, empty, not one printable line of ASCII, or not for its owner alone.
     """
     try:
         with path.open(encoding="ascii") as file:
@@ -31,10 +31,10 @@ def read_secret(path: Path, key: str) -> str:
 
 
 def check_owner_only(path: Path, key: str) -> None:
-    """Make sure that a secret which a library reads itself, as a private key, has mode 0600.
+    """Make sure that a secret which a library reads itself, as a private key, is for its owner alone.
 
     Raises:
-        ConfigError: it can't be found, or has another mode.
+        ConfigError: it can't be found, or others may use it.
     """
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -43,6 +43,11 @@ def check_owner_only(path: Path, key: str) -> None:
     _check_mode(path, mode, key)
 
 
+def others_may_use(mode: int) -> bool:
+    """Whether anybody but the owner may do anything with a file of this mode."""
+    return bool(mode & _OTHERS)
+
+
 def _check_mode(path: Path, mode: int, key: str) -> None:
-    if mode != _OWNER_ONLY:
+    if others_may_use(mode):
         raise ConfigError("secrets.mode", f"{key} {path} has mode {mode:04o}", f"chmod 600 {path}")

@@ -12,9 +12,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ArgsKwargs
 
 from alerts.settings import AlertingSettings
@@ -56,7 +56,7 @@ _TELEGRAF_HINTS = {
 class HostIdentity:
     """`name` keys everything: the `host` label of series and alerts, the ledger's row, the engine's name."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +162,7 @@ def load_config(path: Path) -> Config:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError("config.unreadable", f"{path}: {error.strerror}", "check the path and its mode") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of tomllib, also for numbers that are too long; or no UTF-8
         raise ConfigError("config.syntax", f"{path}: not TOML: {error}", "mend that line") from error
     return check_config(document, path)
 

@@ -12,16 +12,14 @@ that arrives twice is stored once by carbon; VictoriaMetrics may store it twice 
 from __future__ import annotations
 
 import random
-import ssl
 from collections.abc import Iterable, Iterator, Sequence
 
-from collector.errors import ConfigError
+from collector.client_tls import client_context
 from collector.outputs.settings import GraphiteSettings
 from collector.outputs.sink import OutputError
 from collector.outputs.tcp import Address, exchange, parse_address
 from collector.projections.graphite import Paths, TaggedPaths, TemplatePaths, encode
 from collector.projections.point import Point
-from collector.secretfile import check_owner_only
 
 _PORT = 2003
 
@@ -36,7 +34,9 @@ class GraphiteOutput:
     def __init__(self, settings: GraphiteSettings) -> None:
         self._servers = [parse_address(text, _PORT, "[[outputs.graphite]] servers") for text in settings.servers]
         self._timeout = settings.timeout
-        self._tls = _tls_context(settings)
+        # Made where a file is named, as in telegraf.
+        named = settings.tls_ca, settings.tls_cert, settings.tls_key
+        self._tls = client_context(settings, "[[outputs.graphite]]") if any(named) else None
         self._paths = _paths(settings)
 
     @property
@@ -79,20 +79,3 @@ def _said(server: Address, error: OSError, timeout: float) -> str:
     if isinstance(error, TimeoutError):
         return f"{server}: has not read everything within {timeout:g} s"
     return f"{server}: {error.strerror or error}"
-
-
-def _tls_context(settings: GraphiteSettings) -> ssl.SSLContext | None:
-    """Made where a file is named, as in telegraf; without `tls_ca` the system's authorities count."""
-    if settings.tls_ca is None and settings.tls_cert is None:
-        return None
-    if settings.tls_key is not None:
-        check_owner_only(settings.tls_key, "tls_key")
-    try:
-        context = ssl.create_default_context(cafile=settings.tls_ca)
-        if settings.tls_cert is not None:
-            context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except OSError as error:
-        raise ConfigError(
-            "config.tls", f"[[outputs.graphite]] TLS files: {error}", "check tls_ca, tls_cert and tls_key"
-        ) from error
-    return context

@@ -20,7 +20,6 @@ from influxdb_client.rest import ApiException
 from influxdb_client.service.write_service import WriteService
 from urllib3.exceptions import HTTPError
 
-from collector.errors import ConfigError
 from collector.outputs.http_answer import refused, unanswered
 from collector.outputs.settings import InfluxV2Settings
 from collector.projections.line_protocol import LineEncoder
@@ -39,13 +38,11 @@ class InfluxV2Output:
     """One write endpoint.
 
     Raises:
-        ConfigError: no url, or the token file can't be read, or others can read it too (`secrets.mode`).
+        ConfigError: the token file can't be read, or others can read it too (`secrets.mode`).
     """
 
     def __init__(self, settings: InfluxV2Settings) -> None:
         self._lines = LineEncoder()
-        if not settings.urls:
-            raise ConfigError("config.urls", "[[outputs.influxdb_v2]] urls is empty", "name the server to write to")
         self.url = settings.urls[0]
         self._bucket = settings.bucket
         self._organization = settings.organization

@@ -18,7 +18,6 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from collector.errors import ConfigError
 from collector.outputs.http_answer import refused
@@ -26,6 +25,7 @@ from collector.outputs.settings import OpenTsdbSettings
 from collector.outputs.sink import OutputError
 from collector.projections.opentsdb import BETWEEN_DATA_POINTS, encode
 from collector.projections.point import Point
+from collector.urls import split_url
 
 logger = logging.getLogger(__name__)
 
@@ -116,15 +116,16 @@ class OpenTsdbOutput:
 
 
 def _connection(settings: OpenTsdbSettings) -> http.client.HTTPConnection:
-    url = urlsplit(settings.host)
-    if url.scheme not in {"http", "https"} or not url.hostname:
+    try:
+        url = split_url(settings.host)
+    except ValueError as error:
         raise ConfigError(
             "config.host",
             f"[[outputs.opentsdb]] host = {settings.host!r} is no http or https address",
             "write http://host; the telnet API, which acknowledges nothing, is not spoken",
-        )
+        ) from error
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    return kind(url.hostname, settings.port, timeout=settings.timeout)
+    return kind(url.hostname or "", settings.port, timeout=settings.timeout)
 
 
 def _details(answer: bytes) -> dict[str, Any] | None:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from collector.filters import FilterSettings
 from collector.projections.graphite import DEFAULT_TEMPLATE, TagSanitizeMode
 from collector.projections.zabbix import KEY_PREFIX
 from collector.quantities import Bytes, Delay, Seconds
+from collector.urls import check_url
+
+HttpUrl = Annotated[str, AfterValidator(check_url)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ class InfluxV2Settings(PushSettings):
         token_file: file of mode 0600 that holds the token; None where the endpoint asks for none.
     """
 
-    urls: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)]
+    urls: Annotated[tuple[HttpUrl, ...], Field(min_length=1, max_length=1)]
     organization: str = "vdbmon"
     bucket: str = "vdbmon"
     token_file: Path | None = None
@@ -58,7 +61,7 @@ class InfluxSettings(PushSettings):
         password_file: file of mode 0600 that holds the password.
     """
 
-    urls: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)]
+    urls: Annotated[tuple[HttpUrl, ...], Field(min_length=1, max_length=1)]
     database: str = "telegraf"
     retention_policy: str = ""
     username: str | None = None
@@ -89,7 +92,7 @@ class GraphiteSettings(PushSettings):
         graphite_tag_support: write tags instead of a path by template.
         graphite_tag_sanitize_mode: `compatible` keeps in tags what Graphite allows, for example `/`.
         tls_ca: certificate of the authority; this or `tls_cert` makes the connection TLS.
-        tls_cert: our certificate, `tls_key` (mode 0600) its key.
+        tls_cert: our certificate, `tls_key` (mode 0600, without a passphrase) its key.
     """
 
     servers: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -11,9 +11,8 @@ from __future__ import annotations
 import logging
 import re
 import ssl
-import stat
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,15 +20,16 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from collector.clock import Clock
 from collector.errors import ConfigError
 from collector.quantities import Seconds
+from collector.secretfile import check_owner_only
 
 logger = logging.getLogger(__name__)
 
 RETRY_EVERY: Seconds = 5.0  # while the files are not as they should be
 _MOST_COST = 14  # a second of CPU for one comparison
 _BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _SHORT_MESSAGES = {"extra_forbidden": "unknown key", "missing": "is missing"}
 
@@ -105,7 +105,7 @@ class WebConfig:
         ConfigError: the file can't be used as it stands.
     """
 
-    def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path, monotonic: Clock = time.monotonic) -> None:
         self._path = path
         self._monotonic = monotonic
         self.protection = load_protection(path)
@@ -146,7 +146,7 @@ def load_protection(path: Path) -> Protection:
         raise _unusable(path, "has neither tls_server_config nor basic_auth_users", "fill it, or don't name it")
     users = {name: _hash(path, name, text) for name, text in document.basic_auth_users.items()}
     if users:
-        _require_private(path)
+        check_owner_only(path, "web_config_file")
     tls = document.tls_server_config
     if tls is None:
         return Protection(None, users, (path,))
@@ -158,13 +158,13 @@ def _parse(path: Path) -> _Document:
         return _Document.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except OSError as error:
         raise _unusable(path, f"can't be read: {error.strerror}", "check web_config_file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _unusable(path, f"is not YAML: {' '.join(str(error).split())}", "mend it") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the document"
         text = f"{where}: {_SHORT_MESSAGES.get(first['type'], first['msg'])}"
         raise _unusable(path, text, "docs of the exporter-toolkit: web-configuration.md") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or number that is none, no UTF-8
+        raise _unusable(path, f"is not YAML: {' '.join(str(error).split())}", "mend it") from error
 
 
 def _hash(path: Path, name: str, text: str) -> bytes:
@@ -180,7 +180,7 @@ def _context(path: Path, tls: TlsSettings) -> ssl.SSLContext:
     if (tls.client_ca_file is None) != (tls.client_auth_type is ClientAuth.NONE):
         raise _unusable(path, "client_ca_file and client_auth_type need each other", f"{ClientAuth.REQUIRED} is usual")
     certificate, key, *authority = tls.files(path.parent)
-    _require_private(key)
+    check_owner_only(key, "key_file")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[tls.min_version]
     context.verify_mode = _VERIFY_MODES[tls.client_auth_type]
@@ -193,15 +193,6 @@ def _context(path: Path, tls: TlsSettings) -> ssl.SSLContext:
         files = ", ".join(map(str, (certificate, key, *authority)))
         raise ConfigError("web_config.tls", f"{files}: {reason}", "they must be PEM and belong together") from error
     return context
-
-
-def _require_private(path: Path) -> None:
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError as error:
-        raise ConfigError("secrets.unreadable", f"{path}: {error.strerror}", "check path and owner") from error
-    if mode & _OTHERS:
-        raise ConfigError("secrets.mode", f"{path} has mode {mode:04o}", f"chmod 600 {path}")
 
 
 def _signature(files: Iterable[Path]) -> tuple[tuple[int, int, int] | None, ...]:

@@ -210,5 +210,5 @@ def test_a_key_that_others_can_read_is_refused(tls_files: tuple[Path, Path]) -> 
         output(2003, tls_cert=certificate, tls_key=key)
     key.chmod(0o600)
     key.write_text("no key")
-    with pytest.raises(ConfigError, match="TLS files"):
+    with pytest.raises(ConfigError, match=r"\[\[outputs.graphite\]\] tls_cert .*cert.pem: "):
         output(2003, tls_cert=certificate, tls_key=key)

@@ -6,7 +6,6 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-import bcrypt
 import pytest
 import trustme
 
@@ -17,6 +16,7 @@ from collector.web.web_config import WebConfig
 from tests.support.agent import VDBMON
 from tests.support.servers import free_port, http_json, process, prometheus, query
 from tests.support.wait import wait_until
+from tests.support.web_site import TLS, USERS, write_certificate, write_web_config
 
 CONTAINER = ("backup-1", "mariadb:10.11")
 SAMPLES = (
@@ -28,25 +28,14 @@ SAMPLES = (
 )
 
 
-def write_web_config(folder: Path) -> trustme.CA:
-    """A certificate for agent.test, and a user with the password `secret`."""
-    authority = trustme.CA()
-    certificate = authority.issue_cert("agent.test")
-    authority.cert_pem.write_to_path(folder / "ca.pem")
-    certificate.private_key_pem.write_to_path(folder / "key.pem")
-    (folder / "key.pem").chmod(0o600)
-    certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
-    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode()
-    web = folder / "web.yml"
-    web.write_text(
-        f"tls_server_config: {{cert_file: cert.pem, key_file: key.pem}}\nbasic_auth_users: {{prometheus: '{hashed}'}}\n"
-    )
-    web.chmod(0o600)
-    return authority
+def protect(folder: Path, name: str = "agent.test") -> trustme.CA:
+    """What a server of this name needs for TLS and a password; the authority that its clients are to trust."""
+    write_web_config(folder, TLS + USERS)
+    return write_certificate(folder, name)
 
 
 def protected_server(folder: Path, asked: list[TextFormat]) -> PrometheusServer:
-    write_web_config(folder)
+    protect(folder)
     exposition = Exposition("host-1")
 
     def scrape(text_format: TextFormat) -> bytes:
@@ -119,7 +108,7 @@ def agent_config(folder: Path, port: int) -> Path:
 
 
 def test_the_agent_serves_its_metrics_by_the_file(tmp_path: Path) -> None:
-    authority = write_web_config(tmp_path)
+    authority = protect(tmp_path)
     port, log = free_port(), tmp_path / "agent.log"
     context = ssl.create_default_context()
     authority.configure_trust(context)
@@ -145,7 +134,7 @@ def test_the_agent_serves_its_metrics_by_the_file(tmp_path: Path) -> None:
 
 
 def test_a_key_that_others_may_read_keeps_the_agent_from_starting(tmp_path: Path) -> None:
-    write_web_config(tmp_path)
+    protect(tmp_path)
     (tmp_path / "key.pem").chmod(0o644)
     answer = subprocess.run(
         [VDBMON, "agent", "run", "--config", str(agent_config(tmp_path, free_port()))],
@@ -160,10 +149,7 @@ def test_a_key_that_others_may_read_keeps_the_agent_from_starting(tmp_path: Path
 
 
 def test_top_reads_an_agent_behind_tls_and_a_password(tmp_path: Path) -> None:
-    authority = write_web_config(tmp_path)
-    localhost = authority.issue_cert("localhost")
-    localhost.private_key_pem.write_to_path(tmp_path / "key.pem")
-    localhost.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    protect(tmp_path, "localhost")
     (tmp_path / "password").write_text("secret\n")
     (tmp_path / "password").chmod(0o600)
     port = free_port()

@@ -66,6 +66,12 @@ def test_a_whole_file_becomes_frozen_settings(write: Write) -> None:
         (("[agent]", "[agnet]"), ["unknown key agnet", "did you mean agent?"]),
         (('name = "demo"\n', ""), ["sources[0].name is missing"]),
         (("cpus = 2", "cpus = [2]"), ["hosts[0].inventory.cpus"]),
+        (('name = "dr-01"\n[agent]', 'name = ""\n[agent]'), ["host.name = ''", "at least 1 character"]),
+        (("http://127.0.0.1:8428", "influx:8428"), ["outputs.influxdb_v2[0].urls[0]", "no http or https address"]),
+        (("http://127.0.0.1:8428", "http://me:secret@influx"), ["outputs.influxdb_v2[0].urls[0]", "a password"]),
+        (("http://127.0.0.1:8428", "http://[::1"), ["outputs.influxdb_v2[0].urls[0]", "Invalid IPv6 URL"]),
+        (('"20GiB"', "9" * 400), ["hosts[0].inventory.memory", "out of range"]),
+        (('"5s"', "9" * 400), ["agent.interval", "out of range"]),
         (("urls = [", "url = ["), ["outputs.influxdb_v2[0].urls is missing", "did you mean urls?"]),
         (
             ("cpus = 2\n", "cpus = 2\nwheels = 4\n"),
@@ -165,6 +171,12 @@ def test_every_input_has_a_section_of_its_name() -> None:
 def test_a_file_that_is_no_toml_is_named_with_its_line(write: Write) -> None:
     with pytest.raises(ConfigError, match=r"vdbmon.toml: not TOML: .*line 2"):
         load_config(write("[host]\nname = a\n"))
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000], ids=["a long number", "deep nesting"])
+def test_what_python_gives_up_on_is_no_toml_either(write: Write, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"vdbmon.toml: not TOML: "):
+        load_config(write(f"[host]\nname = {value}\n"))
 
 
 def test_two_hosts_of_one_name_are_refused(write: Write) -> None:

@@ -163,7 +163,9 @@ def test_no_answer_is_tried_again(batch: list[bytes]) -> None:
     assert caught.value.retryable
 
 
-@pytest.mark.parametrize("host", ["tsdb.example.com", "tcp://tsdb.example.com", "http://"])
+@pytest.mark.parametrize(
+    "host", ["tsdb.example.com", "tcp://tsdb.example.com", "http://", "http://[::1", "http://me:secret@tsdb"]
+)
 def test_only_http_is_spoken(host: str) -> None:
     with pytest.raises(ConfigError, match="no http or https address"):
         OpenTsdbOutput(OpenTsdbSettings(host=host))

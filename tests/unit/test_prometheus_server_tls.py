@@ -7,18 +7,14 @@ import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import bcrypt
 import pytest
-import trustme
 
 from collector.outputs.prometheus import PrometheusServer
 from collector.web.server import Limits
 from collector.web.web_config import WebConfig
+from tests.support.web_site import TLS, USERS, write_certificate, write_web_config
 
 TEXT = b"node_load1 0.5\n"
-HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
-USERS = f"basic_auth_users: {{prometheus: {HASH}}}\n"
-TLS = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n"
 MUTUAL = (
     "tls_server_config: {cert_file: cert.pem, key_file: key.pem, min_version: TLS13,"
     " client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert}\n"
@@ -32,21 +28,13 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.authority = trustme.CA()
-        self.issue("localhost")
-        self.authority.cert_pem.write_to_path(folder / "ca.pem")
+        self.authority = write_certificate(folder)
 
     def issue(self, name: str) -> None:
-        certificate = self.authority.issue_cert(name)
-        certificate.private_key_pem.write_to_path(self.folder / "key.pem")
-        (self.folder / "key.pem").chmod(0o600)
-        certificate.cert_chain_pems[0].write_to_path(self.folder / "cert.pem")
+        write_certificate(self.folder, name, self.authority)
 
     def config(self, text: str) -> WebConfig:
-        path = self.folder / "web.yml"
-        path.write_text(text)
-        path.chmod(0o600)
-        return WebConfig(path)
+        return WebConfig(write_web_config(self.folder, text))
 
     def client(self) -> ssl.SSLContext:
         context = ssl.create_default_context()

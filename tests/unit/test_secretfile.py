@@ -13,12 +13,13 @@ def token_file(folder: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-def test_a_token_is_read_without_its_line_end(tmp_path: Path) -> None:
-    assert read_secret(token_file(tmp_path, "s3cret\n"), "token_file") == "s3cret"
+@pytest.mark.parametrize("mode", [0o600, 0o400])
+def test_a_token_is_read_without_its_line_end(tmp_path: Path, mode: int) -> None:
+    assert read_secret(token_file(tmp_path, "s3cret\n", mode), "token_file") == "s3cret"
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o400, 0o700])
-def test_a_token_file_of_another_mode_is_refused(tmp_path: Path, mode: int) -> None:
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o602, 0o610])
+def test_a_token_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
     path = token_file(tmp_path, "s3cret", mode)
     with pytest.raises(ConfigError, match=rf"has mode {mode:04o}; chmod 600 {path}") as caught:
         read_secret(path, "token_file")

@@ -157,7 +157,7 @@ def test_addresses(text: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "ftp://db1", "http://", "http://db1:port", "http://db1:99999", "http://me:secret@db1"]
+    "text", ["", "ftp://db1", "http://", "http://[::1", "http://db1:port", "http://db1:99999", "http://me:secret@db1"]
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="no address of an agent"):

@@ -1,33 +1,11 @@
 import logging
 from pathlib import Path
 
-import bcrypt
 import pytest
-import trustme
 
 from collector.errors import ConfigError
 from collector.web.web_config import RETRY_EVERY, WebConfig, load_protection
-
-HASH = bcrypt.hashpw(b"secret", b"$2b$04$" + b"." * 22).decode()  # the same in each process: test ids have it
-TLS = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n"
-USERS = f"basic_auth_users: {{prometheus: {HASH}}}\n"
-
-
-def write_certificate(folder: Path, name: str = "localhost") -> trustme.CA:
-    authority = trustme.CA()
-    certificate = authority.issue_cert(name)
-    certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
-    certificate.private_key_pem.write_to_path(folder / "key.pem")
-    (folder / "key.pem").chmod(0o600)
-    authority.cert_pem.write_to_path(folder / "ca.pem")
-    return authority
-
-
-def write_config(folder: Path, text: str, mode: int = 0o600) -> Path:
-    path = folder / "web.yml"
-    path.write_text(text)
-    path.chmod(mode)
-    return path
+from tests.support.web_site import HASH, TLS, USERS, write_certificate, write_web_config
 
 
 @pytest.fixture
@@ -37,7 +15,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_tls_and_users_are_read_and_paths_start_at_the_file(folder: Path) -> None:
-    protection = load_protection(write_config(folder, TLS + USERS))
+    protection = load_protection(write_web_config(folder, TLS + USERS))
     assert protection.tls is not None
     assert protection.users == {"prometheus": HASH.encode()}
     assert protection.files == (folder / "web.yml", folder / "cert.pem", folder / "key.pem")
@@ -49,6 +27,8 @@ def test_tls_and_users_are_read_and_paths_start_at_the_file(folder: Path) -> Non
         ("", "has neither tls_server_config nor basic_auth_users"),
         ("- a list", "the document: Input should be"),
         ("a: b: c", "is not YAML"),
+        ("basic_auth_users: 2026-02-31", "is not YAML"),
+        ("[" * 5000, "is not YAML"),
         ("http_server_config: {http2: true}", "http_server_config: unknown key"),
         ("tls_server_config: {cert_file: cert.pem}", "tls_server_config.key_file: is missing"),
         (TLS.replace("}", ", cipher_suites: [x]}"), "tls_server_config.cipher_suites: unknown key"),
@@ -67,7 +47,7 @@ def test_tls_and_users_are_read_and_paths_start_at_the_file(folder: Path) -> Non
     ],
 )
 def test_what_cannot_be_used_is_one_line_that_says_why(folder: Path, text: str, message: str) -> None:
-    path = write_config(folder, text)
+    path = write_web_config(folder, text)
     with pytest.raises(ConfigError) as caught:
         load_protection(path)
     assert message in str(caught.value)
@@ -81,12 +61,12 @@ def test_a_key_of_another_pair_is_refused(folder: Path, tmp_path_factory: pytest
     write_certificate(other)
     (folder / "key.pem").write_bytes((other / "key.pem").read_bytes())
     with pytest.raises(ConfigError, match="belong together"):
-        load_protection(write_config(folder, TLS))
+        load_protection(write_web_config(folder, TLS))
 
 
 @pytest.mark.parametrize(("file", "text"), [("key.pem", TLS), ("web.yml", USERS)])
 def test_secrets_that_others_may_read_are_refused(folder: Path, file: str, text: str) -> None:
-    path = write_config(folder, text)
+    path = write_web_config(folder, text)
     (folder / file).chmod(0o640)
     with pytest.raises(ConfigError, match=rf"{file} has mode 0640; chmod 600") as caught:
         load_protection(path)
@@ -94,11 +74,11 @@ def test_secrets_that_others_may_read_are_refused(folder: Path, file: str, text:
 
 
 def test_a_file_without_secrets_may_be_read_by_others(folder: Path) -> None:
-    assert load_protection(write_config(folder, TLS, 0o644)).tls is not None
+    assert load_protection(write_web_config(folder, TLS, 0o644)).tls is not None
 
 
 def test_a_renewed_certificate_is_taken_and_nothing_is_read_without_need(folder: Path) -> None:
-    config = WebConfig(write_config(folder, TLS + USERS))
+    config = WebConfig(write_web_config(folder, TLS + USERS))
     first = config.refresh()
     assert config.refresh() is first
     write_certificate(folder)
@@ -111,7 +91,7 @@ def test_half_a_renewal_leaves_the_old_certificate_until_the_other_half_is_there
     folder: Path, tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = 0.0
-    config = WebConfig(write_config(folder, TLS), lambda: now)
+    config = WebConfig(write_web_config(folder, TLS), lambda: now)
     first = config.refresh()
     other = tmp_path_factory.mktemp("other")
     write_certificate(other)
@@ -127,17 +107,17 @@ def test_half_a_renewal_leaves_the_old_certificate_until_the_other_half_is_there
 
 @pytest.mark.parametrize("text", ["", TLS, USERS, "basic_auth_users: {prometheus:"])
 def test_a_file_that_is_half_written_takes_no_protection_away(folder: Path, text: str) -> None:
-    config = WebConfig(write_config(folder, TLS + USERS))
+    config = WebConfig(write_web_config(folder, TLS + USERS))
     first = config.refresh()
-    write_config(folder, text)
+    write_web_config(folder, text)
     assert config.refresh() is first
-    write_config(folder, TLS + USERS + "# complete\n")
+    write_web_config(folder, TLS + USERS + "# complete\n")
     config._retry_at = 0.0
     assert config.refresh().users == first.users
 
 
 def test_a_file_that_is_gone_leaves_what_was_read(folder: Path) -> None:
-    path = write_config(folder, TLS)
+    path = write_web_config(folder, TLS)
     config = WebConfig(path)
     first = config.refresh()
     path.unlink()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from collector.clock import Clock
+from collector.secretfile import others_may_use
 from orchestrator.settings import SourceSettings
 
 CGROUP_V1_CONTROLLERS = ("cpu", "cpuacct", "memory", "blkio")
@@ -26,7 +28,6 @@ DISK_WARNING_BYTES = 20 * 2**30
 
 ENGINE_SLOW_SECONDS = 1.0
 CLOCK_WARNING_SECONDS = 2.0
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Level(StrEnum):
@@ -133,13 +134,13 @@ def check_credentials(sources: Sequence[SourceSettings], host: str) -> Iterable[
         except OSError as error:
             yield Check(Level.WARN, subject, f"{path}: {error.strerror}", "write it before the source is backed up")
             continue
-        if mode & _OTHERS:
+        if others_may_use(mode):
             yield Check(Level.FAIL, subject, f"{path} has mode {mode:04o}", f"chmod 600 {path}")
         else:
             yield Check(Level.OK, subject, f"{path}, mode {mode:04o}")
 
 
-def check_engine(address: str, ask: Callable[[str], bool], clock: Callable[[], float] = time.monotonic) -> Check:
+def check_engine(address: str, ask: Callable[[str], bool], clock: Clock = time.monotonic) -> Check:
     """The engine, and how long it takes to answer."""
     start = clock()
     if not ask(address):

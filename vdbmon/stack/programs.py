@@ -5,13 +5,14 @@ Addresses come from the one TOML file, so that whoever reads a program and the p
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from collector.errors import ConfigError
 from collector.ovsdb import VSWITCHD
+from collector.urls import split_url
 from vdbmon.config import Config
 from vdbmon.stack.layout import Layout
 
@@ -82,10 +83,10 @@ def stack_addresses(config: Config, file: Path) -> dict[str, Address]:
         ConfigError: `stack.address`, one is missing, isn't on loopback, or is given twice.
     """
     outputs = config.outputs.influxdb_v2
-    if not outputs or not outputs[0].urls:
+    if not outputs:
         raise ConfigError(
             "stack.address",
-            f"{file}: outputs.influxdb_v2 has no URL, so VictoriaMetrics has no address",
+            f"{file}: there is no outputs.influxdb_v2, so VictoriaMetrics has no address",
             'add [[outputs.influxdb_v2]] with urls = ["http://127.0.0.1:8428"]',
         )
     addresses = {
@@ -106,18 +107,15 @@ def stack_addresses(config: Config, file: Path) -> dict[str, Address]:
 
 
 def _address(url: str, key: str, file: Path) -> Address:
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    if parts.scheme != "http" or parts.hostname not in LOOPBACK or not port:
-        raise ConfigError(
-            "stack.address",
-            f"{file}: {key} = {url!r} can't be served by the local stack",
-            "it needs http, a loopback address and a port; for servers elsewhere run the agent without the stack",
-        )
-    return Address(host=parts.hostname or "", port=port, key=key)
+    with contextlib.suppress(ValueError):
+        parts = split_url(url)
+        if parts.scheme == "http" and parts.hostname in LOOPBACK and parts.port:
+            return Address(host=parts.hostname, port=parts.port, key=key)
+    raise ConfigError(
+        "stack.address",
+        f"{file}: {key} = {url!r} can't be served by the local stack",
+        "it needs http, a loopback address and a port; for servers elsewhere run the agent without the stack",
+    )
 
 
 def _dockerd() -> Program:

@@ -7,8 +7,9 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector.client_tls import client_context
 from collector.errors import ConfigError
-from collector.secretfile import check_owner_only, read_secret
+from collector.secretfile import read_secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,8 @@ def open_access(settings: AccessSettings) -> Access:
     """Read the files.
 
     Raises:
-        ConfigError: `top.access` for half a login or a bad certificate, `secrets.*` for a bad password file.
+        ConfigError: `top.access` for half a login, `config.tls` for a bad certificate, `secrets.*` for a bad password
+            file or key.
     """
     if (settings.username is None) != (settings.password_file is None):
         raise ConfigError("top.access", "[top] username and password_file belong together", "give both or none")
@@ -49,20 +51,4 @@ def open_access(settings: AccessSettings) -> Access:
     if settings.username is not None and settings.password_file is not None:
         login = f"{settings.username}:{read_secret(settings.password_file, 'top.password_file')}"
         authorization = f"Basic {base64.b64encode(login.encode()).decode()}"
-    return Access(context=_context(settings), authorization=authorization)
-
-
-def _context(settings: AccessSettings) -> ssl.SSLContext:
-    if (settings.tls_cert is None) != (settings.tls_key is None):
-        raise ConfigError("top.access", "[top] tls_cert and tls_key belong together", "give both or none")
-    key = "tls_ca"
-    try:
-        context = ssl.create_default_context(cafile=settings.tls_ca)
-        if settings.tls_cert is not None and settings.tls_key is not None:
-            key = "tls_cert"
-            check_owner_only(settings.tls_key, "top.tls_key")
-            context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except OSError as error:  # ssl.SSLError is one
-        path, reason = getattr(settings, key), error.strerror or str(error)
-        raise ConfigError("top.access", f"[top] {key} {path}: {reason}", "name a PEM file") from error
-    return context
+    return Access(context=client_context(settings, "[top]"), authorization=authorization)

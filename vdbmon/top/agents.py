@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from collector.clock import Clock
 from collector.errors import ConfigError
+from collector.urls import split_url
 from vdbmon.top.access import Access
 from vdbmon.top.exposition import parse_exposition
 from vdbmon.top.measure import SELECTION, Reading
@@ -27,8 +29,6 @@ LARGEST_ANSWER = 64 * 1024 * 1024  # bytes, unpacked; hundreds of containers tak
 _CHUNK = 256 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 _HEADERS = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "gzip", "User-Agent": "vdbmon-top"}
-
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,12 @@ def agent_at(text: str, name: str = "") -> Agent:
     Raises:
         ConfigError: no such address.
     """
-    parts = urlsplit(text if "://" in text else f"http://{text}")
     try:
-        valid = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or True)
-    except ValueError:
-        valid = False
-    if not valid or "@" in parts.netloc:  # a password doesn't belong into an argument
-        raise ConfigError("top.agent", f"{text!r} is no address of an agent", "write for example http://10.0.0.11:9273")
+        parts = split_url(text if "://" in text else f"http://{text}")
+    except ValueError as error:
+        raise ConfigError(
+            "top.agent", f"{text!r} is no address of an agent", "write for example http://10.0.0.11:9273"
+        ) from error
     path = parts.path if parts.path.strip("/") else "/metrics"
     return Agent(f"{parts.scheme}://{parts.netloc}{path}", name)
 
