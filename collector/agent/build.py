@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import docker
+
 from collector.agent.agent import Collector
 from collector.agent.runner import Input, InputRunner
 from collector.blockdevices import BlockDevices
 from collector.catalogue import INPUT_MODULES, METRICS
 from collector.cgroup.hierarchy import detect_hierarchy
 from collector.child import ChildPool
+from collector.clock import Clock
 from collector.constant_tags import TagsOf, constant_tags
 from collector.containers import ContainerIndex, DockerFiles
 from collector.diskusage import DiskUsage
@@ -50,6 +53,9 @@ DEFAULT_DOCKER_ROOT = Path("/var/lib/docker")
 VOLUME_DEADLINE = 1.0  # seconds for one question to one volume
 VOLUME_CHILDREN = 4  # so many volumes may hang before the others are no longer asked
 
+# The inputs that read what the kernel or a daemon writes, and count what they don't understand of it.
+_PARSING = ("host", "cgroup", "network", "process", "volume", "lxcfs", "job", "docker", "ovs", "tables")
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
@@ -70,11 +76,26 @@ class Inputs:
         self.index.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What more than one input is made of; `skipped` by the input's name, `volumes` are children that ask volumes."""
+
+    agent: AgentSettings
+    inputs: InputSettings
+    index: ContainerIndex
+    docker_files: DockerFiles
+    filesystems: StatvfsPool
+    volumes: ChildPool
+    oom_kills: OomKills
+    skipped: Mapping[str, SkippedLines]
+    clock: Clock
+
+
 def build_inputs(
     agent: AgentSettings,
     inputs: InputSettings,
     outputs: Callable[[], Mapping[str, OutputState]],
-    clock: Callable[[], float] = time.time,
+    clock: Clock = time.time,
     *,
     oom_kills: OomKills | None = None,
     loaded: ConfigLoads | None = None,
@@ -84,64 +105,80 @@ def build_inputs(
     `outputs` tells how the outputs fare, for the agent's own metrics, and `loaded` how the configuration does.
     `oom_kills` has the counts of containers that have ended, which outlive the inputs.
     """
-    oom_kills = oom_kills or OomKills()
-    loaded = loaded or ConfigLoads(clock())
-    names = ("host", "cgroup", "network", "process", "volume", "lxcfs", "job", "docker", "ovs", "tables")
-    skipped = {name: SkippedLines() for name in names}
     files = DockerFiles(inputs.docker.root or DEFAULT_DOCKER_ROOT)
-    index = _index(agent, files)
-    address = engine_address(inputs.docker.address)
-    engine = functools.partial(connect, address, inputs.docker.timeout)
-    docker_files = ContainerFiles(lambda: files.root, skipped["docker"])
-    docker_processes = DaemonProcesses(agent.procfs, address)
-    filesystems = StatvfsPool()
-    volumes = ChildPool(FILESYSTEM_CHILD, deadline=VOLUME_DEADLINE, limit=VOLUME_CHILDREN)
-    devices = BlockDevices(agent.procfs)
-    du = DiskUsage(inputs.volume.du, inputs.volume.du_interval, inputs.volume.du_timeout, clock)
-
-    measured: list[list[Input]] = [
-        [ContainersInput(index)],
-        [
-            HostInput(agent.procfs, agent.sysfs, filesystems, skipped["host"], clock),
-            CgroupInput(index, devices, oom_kills, skipped["cgroup"], clock),
-            NetworkInput(index, agent.procfs, skipped["network"]),
-            ProcessInput(index, agent.procfs, inputs.process.groups, skipped["process"]),
-            VolumeInput(
-                index,
-                procfs=agent.procfs,
-                docker_root=lambda: files.root,
-                children=volumes,
-                disk_usage=du,
-                skipped=skipped["volume"],
-                clock=clock,
-            ),
-            LxcfsInput(index, procfs=agent.procfs, children=volumes, skipped=skipped["lxcfs"], clock=clock),
-            JobInput(
-                index,
-                procfs=agent.procfs,
-                volumes_dir=inputs.job.volumes_dir,
-                children=volumes,
-                skipped=skipped["job"],
-                clock=clock,
-            ),
-            ExecInput(commands_of(inputs.exec), ForeignMetrics(METRICS), clock),
-            DockerInput(engine, inputs.docker.timeout, docker_files.scan, docker_processes.descriptors, clock),
-            OvsInput(inputs.ovs, index, skipped["ovs"], clock),
-            TablesInput(agent.procfs, inputs.ovs, skipped["tables"], clock),
-        ],
-    ]
+    shared = _Shared(
+        agent=agent,
+        inputs=inputs,
+        index=_index(agent, files),
+        docker_files=files,
+        filesystems=StatvfsPool(),
+        volumes=ChildPool(FILESYSTEM_CHILD, deadline=VOLUME_DEADLINE, limit=VOLUME_CHILDREN),
+        oom_kills=oom_kills or OomKills(),
+        skipped={name: SkippedLines() for name in _PARSING},
+        clock=clock,
+    )
+    measured: list[list[Input]] = [[ContainersInput(shared.index)], _inputs(shared)]
     stages = [[_runner(source, inputs, clock) for source in stage] for stage in measured]
     internal = InternalInput(
-        version("vdbmon"), lambda: [runner.state() for stage in stages for runner in stage], outputs, skipped, loaded
+        version("vdbmon"),
+        lambda: [runner.state() for stage in stages for runner in stage],
+        outputs,
+        shared.skipped,
+        loaded or ConfigLoads(clock()),
     )
     stages_and_self = [*stages, [_runner(internal, inputs, clock)]]
     collector = Collector(stages_and_self, deadline=COLLECTION_DEADLINE, min_age=agent.min_age, clock=clock)
+    return Inputs(collector, shared.index, _events(shared), shared.filesystems, shared.volumes)
+
+
+def _inputs(shared: _Shared) -> list[Input]:
+    """All that read the index or nothing but the host."""
+    agent, inputs, index, skipped, clock = shared.agent, shared.inputs, shared.index, shared.skipped, shared.clock
+    container_files = ContainerFiles(lambda: shared.docker_files.root, skipped["docker"])
+    daemons = DaemonProcesses(agent.procfs, engine_address(inputs.docker.address))
+    return [
+        HostInput(agent.procfs, agent.sysfs, shared.filesystems, skipped["host"], clock),
+        CgroupInput(index, BlockDevices(agent.procfs), shared.oom_kills, skipped["cgroup"], clock),
+        NetworkInput(index, agent.procfs, skipped["network"]),
+        ProcessInput(index, agent.procfs, inputs.process.groups, skipped["process"]),
+        VolumeInput(
+            index,
+            procfs=agent.procfs,
+            docker_root=lambda: shared.docker_files.root,
+            children=shared.volumes,
+            disk_usage=DiskUsage(inputs.volume.du, inputs.volume.du_interval, inputs.volume.du_timeout, clock),
+            skipped=skipped["volume"],
+            clock=clock,
+        ),
+        LxcfsInput(index, procfs=agent.procfs, children=shared.volumes, skipped=skipped["lxcfs"], clock=clock),
+        JobInput(
+            index,
+            procfs=agent.procfs,
+            volumes_dir=inputs.job.volumes_dir,
+            children=shared.volumes,
+            skipped=skipped["job"],
+            clock=clock,
+        ),
+        ExecInput(commands_of(inputs.exec), ForeignMetrics(METRICS), clock),
+        DockerInput(_engine(inputs), inputs.docker.timeout, container_files.scan, daemons.descriptors, clock),
+        OvsInput(inputs.ovs, index, skipped["ovs"], clock),
+        TablesInput(agent.procfs, inputs.ovs, skipped["tables"], clock),
+    ]
+
+
+def _engine(inputs: InputSettings) -> Callable[[], docker.APIClient]:
+    """Connects to the engine that is watched."""
+    return functools.partial(connect, engine_address(inputs.docker.address), inputs.docker.timeout)
+
+
+def _events(shared: _Shared) -> EventFollower:
+    """Follows the engine's events; where its data root isn't configured, the engine says it."""
 
     def found_root(root: Path) -> None:
-        if inputs.docker.root is None:
-            files.root = root
+        if shared.inputs.docker.root is None:
+            shared.docker_files.root = root
 
-    return Inputs(collector, index, EventFollower(engine, index, oom_kills, clock, found_root), filesystems, volumes)
+    return EventFollower(_engine(shared.inputs), shared.index, shared.oom_kills, shared.clock, found_root)
 
 
 def tags_of_inputs(inputs: InputSettings, global_tags: Mapping[str, str]) -> TagsOf:
@@ -157,7 +194,7 @@ def tags_of_inputs(inputs: InputSettings, global_tags: Mapping[str, str]) -> Tag
     return constant_tags(global_tags, by_metric)
 
 
-def _runner(source: Input, inputs: InputSettings, clock: Callable[[], float]) -> InputRunner:
+def _runner(source: Input, inputs: InputSettings, clock: Clock) -> InputRunner:
     section = inputs.common().get(source.name)  # none of exec: its sections are the commands'
     return InputRunner(
         source,
