@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import docker.errors
 
 from collector.docker_api import engine_address
 from collector.errors import ConfigError
+from collector.settings import AgentSettings
+from collector.urls import split_url
 from orchestrator.engines.images import BACKUP_REPOSITORY
+from orchestrator.serve.settings import ServeSettings
 from orchestrator.survey.prometheus import PrometheusClient, PrometheusError
 from vdbmon.config import Config, HostIdentity, find_config, load_config
 from vdbmon.stack import checks
 from vdbmon.stack.checks import Check, Level
 from vdbmon.stack.dockerd import answers, connect
-from vdbmon.stack.wait import answers_ok
+from vdbmon.stack.wait import http_status
+from vdbmon.top.addresses import local_url
 
 LOOP_CONTROL = Path("/dev/loop-control")
 ENGINE_SECONDS = 10
-HTTP_PORT = 80
+HTTP_PORT, HTTPS_PORT = 80, 443
 
 
 def examine(option: Path | None) -> Iterator[Check]:
@@ -81,20 +86,35 @@ def _has_image(address: str, tag: str) -> bool:
 
 def _servers(config: Config) -> Iterator[Check]:
     remedy = "`make up` starts it; `vdbmon status` says more"
-    agent = f"http://{config.agent.listen}"
-    yield checks.check_server("agent", agent, lambda url: _answers(url, "/metrics"), remedy)
-    serve = f"http://{config.serve.listen}"
     once = "one per fleet is enough; if this is its host: `make up`, or `systemctl start vdbmon-serve`"
-    yield checks.check_server("serve", serve, lambda url: _answers(url, "/-/healthy"), once, missing=Level.WARN)
-    prometheus = config.prometheus.url
-    yield checks.check_server("Prometheus", prometheus, lambda url: _answers(url, "/-/ready"), remedy)
-    yield checks.check_server("Alertmanager", config.alertmanager.url, lambda url: _answers(url, "/-/ready"), remedy)
-    yield checks.check_clock(_prometheus_time(prometheus), time.time())
+    yield _own("agent", config.agent, remedy)
+    yield _own("serve", config.serve, once, missing=Level.WARN)
+    for name, url in (("Prometheus", config.prometheus.url), ("Alertmanager", config.alertmanager.url)):
+        yield checks.check_server(name, url, lambda url: answers_http(url, "/-/ready"), remedy)
+    yield checks.check_clock(_prometheus_time(config.prometheus.url), time.time())
 
 
-def _answers(url: str, path: str) -> bool:
-    parts = urlsplit(url)
-    return answers_ok(parts.hostname or "", parts.port or HTTP_PORT, f"{parts.path.rstrip('/')}{path}")
+def _own(name: str, settings: AgentSettings | ServeSettings, remedy: str, missing: Level = Level.FAIL) -> Check:
+    """A server of vdbmon's own, as its section says that it listens."""
+    try:
+        address = local_url(settings.listen, settings.web_config_file)
+    except ConfigError as error:
+        return Check(Level.FAIL, name, error.message, error.remedy)
+    return checks.check_server(name, address, lambda url: answers_http(url, "/-/healthy"), remedy, missing=missing)
+
+
+def answers_http(url: str, path: str) -> bool:
+    """Whether a server answers 200, or asks for a password; whose certificate it shows is for its clients to judge."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        parts = split_url(url)
+        tls = context if parts.scheme == "https" else None
+        port = parts.port or (HTTP_PORT if tls is None else HTTPS_PORT)
+        status, _ = http_status(parts.hostname or "", port, f"{parts.path.rstrip('/')}{path}", tls=tls)
+    except (OSError, ValueError):
+        return False
+    return status in {HTTPStatus.OK, HTTPStatus.UNAUTHORIZED}
 
 
 def _prometheus_time(url: str) -> float | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import time
 from collections.abc import Callable
 from typing import TypeVar
+
+from collector.clock import Clock
 
 Found = TypeVar("Found")
 
@@ -18,7 +21,7 @@ def wait_for(
     seconds: float,
     *,
     poll: float = POLL_SECONDS,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Clock = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Found | None:
     """The condition's first true value, or None when `seconds` are over; it is asked at least once."""
@@ -32,13 +35,19 @@ def wait_for(
         sleep(poll)
 
 
-def http_status(host: str, port: int, path: str, *, method: str = "GET", timeout: float = 2.0) -> tuple[int, str]:
-    """Status and body of an answer; no proxy is ever asked.
+def http_status(
+    host: str, port: int, path: str, *, method: str = "GET", timeout: float = 2.0, tls: ssl.SSLContext | None = None
+) -> tuple[int, str]:
+    """Status and body of an answer, over TLS if there is a context; no proxy is ever asked.
 
     Raises:
         OSError: no server, or no answer in time.
     """
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    connection = (
+        http.client.HTTPConnection(host, port, timeout=timeout)
+        if tls is None
+        else http.client.HTTPSConnection(host, port, timeout=timeout, context=tls)
+    )
     try:
         connection.request(method, path)
         answer = connection.getresponse()

@@ -42,11 +42,19 @@ def _configured(option: Path | None, named: Sequence[Agent]) -> list[Agent]:
 
 def _own(config: Config) -> Agent:
     """The agent that this configuration starts here."""
+    return agent_at(local_url(config.agent.listen, config.agent.web_config_file), config.host.name)
+
+
+def local_url(listen: str, web_config_file: Path | None) -> str:
+    """Where a server of this host is reached from here, by its settings of these names.
+
+    Raises:
+        ConfigError: the web configuration can't be used.
+    """
     from collector.web.web_config import load_protection  # noqa: PLC0415 - as above
 
-    web = config.agent.web_config_file
-    scheme = "https" if web is not None and load_protection(web).tls is not None else "http"
-    return agent_at(f"{scheme}://{_local(config.agent.listen)}", config.host.name)
+    tls = web_config_file is not None and load_protection(web_config_file).tls is not None
+    return f"{'https' if tls else 'http'}://{_local(listen)}"
 
 
 def _local(listen: str) -> str:
