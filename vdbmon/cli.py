@@ -5,9 +5,11 @@ Commands are imported only when called: the agent must not carry the ledger's li
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import logging
+import os
 import sys
 from types import ModuleType
 from typing import Any, NoReturn
@@ -24,7 +26,7 @@ COMMANDS = {
     "backup": "the catalogue of backups: list, show, verify, restore, keep, prune, scan",
     "capacity": "what every host has, gave away, uses and has left, and when the fleet is full",
     "cordon": "place nothing more on a host, with who, why and until when",
-    "dashboards": "Grafana dashboards: build",
+    "dashboards": "Grafana dashboards: build, push, check, list",
     "doctor": "what is missing or wrong on this host, and how to mend it",
     "explain": "why a container was placed where it is, or refused",
     "freeze": "place nothing more on any host, with who, why and until when",
@@ -91,6 +93,15 @@ def main() -> NoReturn:
     except VdbmonError as error:
         typer.echo(f"vdbmon: {error}", err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(0)
+    except OSError as error:  # a full disk, a folder that may not be written: nothing that a traceback would explain
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"vdbmon: {where}{error.strerror or error}", err=True)
+        _drop_output()
+        sys.exit(1)
     sys.exit(0)
+
+
+def _drop_output() -> None:
+    """What could not be written must not be tried again when Python ends, which would have the last word."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
