@@ -39,6 +39,19 @@ def write_files(folder: Path, files: Mapping[str, bytes], private: Collection[st
     return [_replace(folder / name, content, 0o600 if name in private else 0o666) for name, content in files.items()]
 
 
+def write_if_changed(path: Path, text: str, *, mode: int = 0o666) -> bool:
+    """Replace a file at once, unless that is what it says already; whether it has changed.
+
+    Raises:
+        VdbmonError: the file can't be read or written.
+    """
+    content = text.encode()
+    if not differences(path.parent, {path.name: content}):
+        return False
+    _replace(path, content, mode)
+    return True
+
+
 def _replace(path: Path, content: bytes, mode: int) -> Path:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -20,7 +20,6 @@ from vdbmon.stack.render import (
     render_config,
     render_prometheus,
     render_supervisor,
-    write_if_changed,
 )
 from vdbmon.stack.up import TEMPLATE
 
@@ -123,7 +122,7 @@ def test_two_stacks_share_no_socket() -> None:
         (ListenAddresses(prometheus="http://prometheus.example:9090"), "prometheus.url"),
         (ListenAddresses(prometheus="https://127.0.0.1:9090"), "prometheus.url"),
         (ListenAddresses(alertmanager="http://127.0.0.1"), "alertmanager.url"),
-        (ListenAddresses(victoria_metrics="http://127.0.0.1:99999"), "outputs.influxdb_v2"),
+        (ListenAddresses(victoria_metrics="https://127.0.0.1:8428"), "outputs.influxdb_v2"),
         (ListenAddresses(agent="127.0.0.1:9090"), "agent.listen and prometheus.url both name port 9090"),
         (ListenAddresses(serve="127.0.0.1:9273"), "agent.listen and serve.listen both name port 9273"),
     ],
@@ -136,14 +135,3 @@ def test_an_address_that_can_not_be_served_here_is_named(
         stack_addresses(config, layout.config)
     assert caught.value.code == "stack.address"
     assert str(layout.config) in caught.value.message
-
-
-def test_a_file_is_replaced_only_when_it_changes(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "file"
-    assert write_if_changed(path, "one", mode=0o600)
-    inode = path.stat().st_ino
-    assert not write_if_changed(path, "one")
-    assert path.stat().st_ino == inode
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert write_if_changed(path, "two")
-    assert path.read_text() == "two"

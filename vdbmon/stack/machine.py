@@ -9,8 +9,9 @@ from pathlib import Path
 
 import psutil
 
+from vdbmon.generated_files import write_if_changed
 from vdbmon.stack.layout import Layout
-from vdbmon.stack.render import Machine, write_if_changed
+from vdbmon.stack.render import Machine
 
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 BACKUP_USER = "vdbmon_backup"

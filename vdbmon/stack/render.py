@@ -1,4 +1,4 @@
-"""Configuration of the local stack's programs, from vdbmon's one TOML file; pure but for `write_if_changed`."""
+"""Configuration of the local stack's programs, from vdbmon's one TOML file; pure."""
 
 from __future__ import annotations
 
@@ -139,15 +139,3 @@ def render_supervisor(programs: Iterable[Program], layout: Layout) -> str:
     text = io.StringIO()
     parser.write(text)
     return text.getvalue()
-
-
-def write_if_changed(path: Path, text: str, *, mode: int = 0o644) -> bool:
-    """Put `text` into a file in one step, so that an interruption leaves the old content; say whether it changed."""
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.touch(mode=mode)
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
-    return True

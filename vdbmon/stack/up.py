@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from alerts.generated import private_files
 from collector.errors import VdbmonError
 from vdbmon.config import Config, load_config
-from vdbmon.generated_files import write_files
+from vdbmon.generated_files import write_files, write_if_changed
 from vdbmon.stack.dockerd import Action, Survey, decide, describe, remove_stale_pid_file, survey_engine
 from vdbmon.stack.layout import Layout
 from vdbmon.stack.machine import make_folders, this_machine
@@ -22,7 +22,6 @@ from vdbmon.stack.render import (
     render_config,
     render_prometheus,
     render_supervisor,
-    write_if_changed,
 )
 from vdbmon.stack.steps import Progress, Steps
 from vdbmon.stack.supervise import Supervisor, log_tail
