@@ -1,4 +1,4 @@
-"""What `vdbmon cordon` and `vdbmon freeze` share: write down who closed what, why, and until when."""
+"""What `vdbmon cordon` and `uncordon`, `freeze` and `thaw` share: write down who closed or opened what, and why."""
 
 from __future__ import annotations
 
@@ -21,3 +21,10 @@ def close_until(host: str | None, *, why: str, until: str | None, config: Path |
     with contextlib.closing(open_ledger(fleet.ledger.url)) as ledger:
         close(ledger, fleet, Cordon(host=host, who=this_operator(), why=why, until=end, since=now))
     return f", until {time_text(end)}" if end else ""
+
+
+def reopen(host: str | None, *, config: Path | None) -> bool:
+    """Open a host again, or with None the fleet, whose hosts stay cordoned; whether it was closed."""
+    settings = load_config(find_config(config))
+    with contextlib.closing(open_ledger(settings.ledger.url)) as ledger:
+        return ledger.uncordon(host, who=this_operator(), at=time.time())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +11,7 @@ from vdbmon.stack.layout import find_layout
 from vdbmon.stack.options import StackConfigOption, StateDirOption, require_root
 from vdbmon.stack.programs import DOCKERD
 from vdbmon.stack.status import Row, read_status
+from vdbmon.times import time_text
 
 PLAIN_WIDTH = 160  # of a file or pipe, which has none of its own
 
@@ -47,11 +46,5 @@ def _table(rows: tuple[Row, ...]) -> Table:
         table.add_column(heading, no_wrap=True)
     table.add_column("WHERE", overflow="fold")
     for row in rows:
-        table.add_row(row.name, row.state, str(row.pid or "-"), _moment(row.since), row.where)
+        table.add_row(row.name, row.state, str(row.pid or "-"), time_text(row.since) if row.since else "-", row.where)
     return table
-
-
-def _moment(since: float) -> str:
-    if not since:
-        return "-"
-    return datetime.fromtimestamp(since, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -14,17 +14,16 @@ MOUNTINFO = Path("/proc/self/mountinfo")
 
 def release_volumes(root: Path) -> list[str]:
     """Unmount every volume below `root` and free its loop device; return a sentence for each that is in use."""
-    busy = []
+    busy: dict[str, str] = {}
     points = [Path(mount.point) for mount in parse_mountinfo(MOUNTINFO.read_bytes(), SkippedLines())]
     for mountpoint in (point for point in reversed(points) if point.is_relative_to(root)):
         try:
             run_command(["umount", str(mountpoint)])
         except VdbmonError as error:
-            busy.append(f"volume {mountpoint.name} stays mounted: {error.message}")
-    kept = {sentence.split()[1] for sentence in busy}
+            busy[mountpoint.name] = f"volume {mountpoint.name} stays mounted: {error.message}"
     for image in root.glob("[!.]*.img"):
-        if image.stem in kept:
+        if image.stem in busy:
             continue
         for line in run_command(["losetup", "--associated", str(image)]).splitlines():
             run_command(["losetup", "--detach", line.partition(":")[0]])
-    return busy
+    return list(busy.values())
