@@ -3,12 +3,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from collector.errors import ConfigError
 from orchestrator.decision.batch import read_batch
 from orchestrator.decision.resources import ResourceClass
 from orchestrator.decision.sizes import parse_amounts, parse_spec
 from orchestrator.decision.snapshot import Window, Wishes
+from vdbmon.commands.place import app
 
 AT = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
 TOML = """
@@ -111,3 +113,13 @@ def test_specs_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_spec(text)
     assert caught.value.code == "request.size"
+
+
+@pytest.mark.parametrize("given", [["--cpus", "2"], ["orders-1"], ["--host", "dr-1"], ["--override", "alert.firing"]])
+def test_what_a_batch_does_not_take_is_refused_by_its_name(tmp_path: Path, given: list[str]) -> None:
+    config = tmp_path / "vdbmon.toml"
+    config.write_text('[host]\nname = "here"\n')
+    said = CliRunner().invoke(app, ["--batch", str(tmp_path / "batch.toml"), "--config", str(config), *given])
+    assert isinstance(said.exception, ConfigError)
+    word = given[0] if given[0].startswith("--") else "NAME"
+    assert str(said.exception) == f"--batch takes no {word}; leave it out, or write it into the file"

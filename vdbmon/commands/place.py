@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -33,11 +33,14 @@ AUTO = "auto"
 _SIZES = (CPUS, *("memory", "disk", "read_bps", "write_bps", "read_iops", "write_iops", "network_in", "network_out"))
 _WISHES = ("host", "zone", "device_class", "pool", "apart", "cpuset")
 
+_WITH_BATCH = frozenset({"--batch", "--strategy", "--dry-run", "--json", "--config"})
+
 app = typer.Typer(add_completion=False)
 
 
 @app.command(epilog="Exit codes: 0 launched (with --wait: and done), 1 failed, 2 bad input, 3 refused by every host.")
 def place(
+    ctx: typer.Context,
     name: options.Name = None,
     *,
     source: options.Source = None,
@@ -83,7 +86,7 @@ def place(
     how = _How(strategy=strategy, dry_run=dry_run, wait=wait, as_json=as_json, override=override or (), why=why)
     settings = load_config(find_config(config))
     if batch is not None:
-        raise typer.Exit(_place_batch(settings, batch, how, alone=name is None and source is None))
+        raise typer.Exit(_place_batch(settings, batch, how, ctx))
     wanted = _wanted(name, source, job, wishes=_wishes(there, label), window=(not_before, deadline, duration))
     raise typer.Exit(_place_one(settings, replace(wanted, options=job_options), how, _sizes(size, limits)))
 
@@ -100,11 +103,20 @@ class _How:
     as_json: bool
 
 
-def _place_batch(settings: Config, batch: Path, how: _How, *, alone: bool) -> int:
-    if not alone or how.override:
-        raise ConfigError("request.batch", "--batch takes no NAME, --source or --override", "leave them out")
+def _place_batch(settings: Config, batch: Path, how: _How, ctx: typer.Context) -> int:
+    for option in _given(ctx):
+        if option not in _WITH_BATCH:
+            raise ConfigError("request.batch", f"--batch takes no {option}", "leave it out, or write it into the file")
     wanted = read_batch(batch, datetime.now().astimezone())
     return place_batch(settings, wanted, strategy=how.strategy, dry_run=how.dry_run, as_json=how.as_json)
+
+
+def _given(ctx: typer.Context) -> Iterator[str]:
+    """The options and arguments of the command line, as it spells them."""
+    for parameter in ctx.command.params:
+        origin = ctx.get_parameter_source(parameter.name or "")
+        if origin is not None and origin.name == "COMMANDLINE":
+            yield parameter.opts[0] if parameter.param_type_name == "option" else (parameter.name or "").upper()
 
 
 def _wanted(
