@@ -41,7 +41,7 @@ def metrics_page(metrics: Mapping[str, Metric], fleet: Mapping[str, Metric]) -> 
 
 
 def _row(metric: Metric) -> str:
-    influx = _codes(f"{rule.measurement} {rule.field}" for rule in rules_of(metric))
+    influx = _codes(dict.fromkeys(f"{rule.measurement} {rule.field}" for rule in rules_of(metric)))
     return "| " + " | ".join((*_cells(metric), influx)) + " |\n"
 
 
