@@ -12,7 +12,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from dashboards.generated import dashboard_files
 from dashboards.prometheus import dashboards
 from tests.support.serve_metrics import serve_page
 from tests.support.watched_host import faster_rules
+from tests.support.web import serving_metrics
 
 HOST, CONTAINER = "backup-1.example", "restore-7"
 DEADLINE = 60.0
@@ -88,26 +88,8 @@ def exposition(seconds: float) -> str:
 @pytest.fixture(scope="module")
 def agent() -> Iterator[str]:
     """Address of a server with the exposition."""
-    started = time.monotonic()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = exposition(time.monotonic() - started).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving_metrics(exposition) as port:
+        yield f"127.0.0.1:{port}"
 
 
 def write_configuration(folder: Path, agent: str, serve: int, own: str) -> Path:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from collector import fleet_metrics, schedule_metrics
 from collector.catalogue import FLEET_METRICS
 from collector.metrics import Kind, Metric, Unit
+from tests.support.web import serving_metrics
 
 LABELS: Mapping[str, tuple[str, ...]] = {
     "host": ("dr-host-01", "dr-host-02"),
@@ -63,23 +62,5 @@ def exposition(seconds: float) -> str:
 @contextlib.contextmanager
 def serve_page() -> Iterator[int]:
     """A server of the page on loopback; its port."""
-    started = time.monotonic()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = exposition(time.monotonic() - started).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with serving_metrics(exposition) as port:
+        yield port
