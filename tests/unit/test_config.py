@@ -67,6 +67,7 @@ def test_a_whole_file_becomes_frozen_settings(write: Write) -> None:
         (('name = "demo"\n', ""), ["sources[0].name is missing"]),
         (("cpus = 2", "cpus = [2]"), ["hosts[0].inventory.cpus"]),
         (('name = "dr-01"\n[agent]', 'name = ""\n[agent]'), ["host.name = ''", "at least 1 character"]),
+        (('["http://127.0.0.1:8428"]', "[]"), ["outputs.influxdb_v2[0].urls", "at least 1 item"]),
         (("http://127.0.0.1:8428", "influx:8428"), ["outputs.influxdb_v2[0].urls[0]", "no http or https address"]),
         (("http://127.0.0.1:8428", "http://me:secret@influx"), ["outputs.influxdb_v2[0].urls[0]", "a password"]),
         (("http://127.0.0.1:8428", "http://[::1"), ["outputs.influxdb_v2[0].urls[0]", "Invalid IPv6 URL"]),
