@@ -9,15 +9,16 @@ from pathlib import Path
 import docker
 import pytest
 
-from orchestrator.engines.images import ensure_backup_image
 from orchestrator.ledger import Ledger, open_ledger
+from orchestrator.settings import SourceSettings
+from tests.support.backup_image import load_backup_image
 from tests.support.dockerd import OwnDockerd, import_busybox, own_dockerd_online
 from tests.support.dockerd import own_dockerd as run_dockerd
+from tests.support.fleet import Exporter, exporter, gate_prometheus, source
 from tests.support.mariadb import make_age_key, make_data_dir
 from tests.support.postgresql import PostgreSQL
 from tests.support.postgresql import postgresql as run_postgresql
-
-BACKUP_CONTEXT = Path(__file__).parents[2] / "deploy" / "images" / "backup"
+from tests.support.servers import Server
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def docker_client(online_dockerd: OwnDockerd) -> Iterator[docker.DockerClient]:
 @pytest.fixture(scope="session")
 def backup_image(docker_client: docker.DockerClient) -> str:
     """Id of the backup image, built from this checkout."""
-    return ensure_backup_image(docker_client, BACKUP_CONTEXT, lambda _line: None)
+    return load_backup_image(docker_client)
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +59,34 @@ def shared_dockerd() -> Iterator[OwnDockerd]:
 def busybox(shared_dockerd: OwnDockerd) -> str:
     """Name of a tiny image in the shared daemon."""
     return import_busybox(shared_dockerd.client())
+
+
+@pytest.fixture(scope="session")
+def exported() -> Iterator[Exporter]:
+    """What the agent of the fleet's one host would serve; a test that changes it asks for `metrics`."""
+    with exporter() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def monitoring(tmp_path_factory: pytest.TempPathFactory, exported: Exporter) -> Iterator[Server]:
+    """A Prometheus that scrapes it, for tests that leave it running: its gate opens seconds after its start."""
+    with gate_prometheus(tmp_path_factory.mktemp("prometheus"), exported) as server:
+        yield server
+
+
+@pytest.fixture
+def metrics(exported: Exporter) -> Iterator[Exporter]:
+    """What `monitoring` scrapes, for a test to change."""
+    yield exported
+    exported.reset()
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[SourceSettings]:
+    """A source of that host, without a server."""
+    with source(tmp_path / "source") as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from orchestrator.serve.periodic import new_findings, schedules
 from orchestrator.settings import SourceSettings
 from tests.support.backups import HOUR, record
 from tests.support.dockerd import OwnDockerd
-from tests.support.fleet import HOST, Exporter, exporter, fleet, gate_prometheus, source
+from tests.support.fleet import HOST, fleet
 from tests.support.place import Place, opened, own_jobs
 from tests.support.servers import Server
 from tests.support.wait import wait_until
@@ -37,24 +37,6 @@ SIZE: dict[str, str | float] = {
     "write_bps": "10MB",
 }
 HOURLY = ScheduleSettings(name="hourly", source="demo", cron="0 * * * *", size=SIZE)
-
-
-@pytest.fixture(scope="module")
-def metrics() -> Iterator[Exporter]:
-    with exporter() as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def monitoring(tmp_path_factory: pytest.TempPathFactory, metrics: Exporter) -> Iterator[Server]:
-    with gate_prometheus(tmp_path_factory.mktemp("prometheus"), metrics) as server:
-        yield server
-
-
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[SourceSettings]:
-    with source(tmp_path / "source") as settings:
-        yield settings
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import docker
@@ -15,7 +14,7 @@ from collector import labels
 from orchestrator.host.volumes import LoopVolumes
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.failpoints import BYSTANDER, gate_is_open
-from tests.support.fleet import HOST, MIB, exporter, gate_prometheus
+from tests.support.fleet import HOST, MIB
 from tests.support.servers import Server
 from tests.support.wait import wait_until
 
@@ -47,14 +46,6 @@ NOTHING: dict[str, list[str]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("prometheus")
-    with exporter() as metrics, gate_prometheus(folder, metrics) as server:
-        wait_until(lambda: gate_is_open(server.url, HOST), deadline=WARM, what="the gate is open", every=0.5)
-        yield server
-
-
 def bystanders(client: docker.DockerClient, image: str, volumes: LoopVolumes) -> dict[str, str]:
     """What looks like ours, and isn't: a foreign container, and things of another ledger."""
     theirs = {labels.MANAGED: "true", labels.REQUEST_ID: "f" * 32, labels.NAME: "other", "test": BYSTANDER}
@@ -72,6 +63,7 @@ def bystanders(client: docker.DockerClient, image: str, volumes: LoopVolumes) ->
 def test_killed_anywhere_nothing_is_left_over_and_nothing_else_is_touched(
     act: str, tmp_path: Path, own_dockerd: OwnDockerd, monitoring: Server
 ) -> None:
+    wait_until(lambda: gate_is_open(monitoring.url, HOST), deadline=WARM, what="the gate is open", every=0.5)
     client = own_dockerd.client()
     image = import_busybox(client)
     volumes = LoopVolumes(tmp_path / "volumes")

@@ -25,7 +25,7 @@ from orchestrator.reconcile import GRACE_SECONDS, SILENT_AFTER, reconciler
 from orchestrator.settings import HostSettings, SourceSettings, VolumeSettings
 from tests.support.disks import Disk, loop_disk
 from tests.support.dockerd import OwnDockerd, import_busybox
-from tests.support.fleet import CONFIG, HOST, MIB, SMALL, Exporter, exporter, fleet, gate_prometheus, source
+from tests.support.fleet import CONFIG, HOST, MIB, SMALL, Exporter, fleet, gate_prometheus
 from tests.support.place import NOTHING, Place, opened
 from tests.support.servers import Server, freeze, prometheus, stop
 from tests.support.wait import wait_until
@@ -67,35 +67,15 @@ class Trouble:
         return [event.kind for event in self.place.scheduler.ledger.events_named(name)]
 
 
-@pytest.fixture(scope="module")
-def metrics() -> Iterator[Exporter]:
-    with exporter() as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def monitoring(tmp_path_factory: pytest.TempPathFactory, metrics: Exporter) -> Iterator[Server]:
-    with gate_prometheus(tmp_path_factory.mktemp("prometheus"), metrics) as server:
-        yield server
-
-
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[SourceSettings]:
-    with source(tmp_path / "source") as settings:
-        yield settings
-
-
 @pytest.fixture
 def trouble(
     tmp_path: Path, own_dockerd: OwnDockerd, metrics: Exporter, monitoring: Server, demo: SourceSettings
 ) -> Iterator[Trouble]:
     image = import_busybox(own_dockerd.client())
     settings = fleet(tmp_path, docker=own_dockerd.address, prometheus_url=monitoring.url, demo=demo)
-    metrics.extra.clear()
     with opened(settings, own_dockerd, image) as place:
         wait_until(lambda: place.decide().accepted, deadline=WARM, what="the gate is open", every=0.5)
         yield Trouble(place, metrics, monitoring)
-    metrics.extra.clear()
 
 
 def test_an_alert_that_fires_after_the_decision_stops_the_launch_before_its_container(trouble: Trouble) -> None:
@@ -120,7 +100,6 @@ def test_no_launch_slips_through_while_a_restarted_prometheus_warms_up(
     folder = tmp_path / "prometheus"
     folder.mkdir()
     image = import_busybox(own_dockerd.client())
-    metrics.extra.clear()
     with gate_prometheus(folder, metrics) as first:
         settings = fleet(tmp_path, docker=own_dockerd.address, prometheus_url=first.url, demo=demo)
         with opened(settings, own_dockerd, image) as place:
@@ -143,7 +122,6 @@ def test_no_launch_slips_through_while_a_restarted_prometheus_warms_up(
                 wait_until(closed_for_good, deadline=WARM + SOON, what="the alert is back", every=0.3)
             assert any(Code.PROMETHEUS_WARMING_UP in codes for codes in seen)
             assert place.leftovers() == NOTHING
-    metrics.extra.clear()
 
 
 def test_a_prometheus_that_restarts_after_the_decision_stops_the_launch(
@@ -152,7 +130,6 @@ def test_a_prometheus_that_restarts_after_the_decision_stops_the_launch(
     folder = tmp_path / "prometheus"
     folder.mkdir()
     image = import_busybox(own_dockerd.client())
-    metrics.extra.clear()
     with gate_prometheus(folder, metrics) as server:
         settings = fleet(tmp_path, docker=own_dockerd.address, prometheus_url=server.url, demo=demo)
         with opened(settings, own_dockerd, image) as place:

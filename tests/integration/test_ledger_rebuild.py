@@ -18,17 +18,11 @@ from orchestrator.placement.rebuild import rebuild_ledger
 from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.settings import HostSettings, LedgerSettings, SourceSettings
 from tests.support.dockerd import OwnDockerd
-from tests.support.fleet import HOST, SMALL, fleet, source
+from tests.support.fleet import HOST, SMALL, fleet
 from tests.support.ledger_load import well_fleet
 from tests.support.place import Place, opened
 
 AWAY = "db2"
-
-
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[SourceSettings]:
-    with source(tmp_path / "source") as settings:
-        yield settings
 
 
 @pytest.fixture

@@ -18,30 +18,12 @@ from orchestrator.placement.live_limits import LimitsRefusedError, set_limits
 from orchestrator.placement.scheduler import Scheduler
 from orchestrator.settings import SourceSettings
 from tests.support.dockerd import OwnDockerd
-from tests.support.fleet import GIB, HOST, MIB, SMALL, Exporter, exporter, fleet, gate_prometheus, source
+from tests.support.fleet import GIB, HOST, MIB, SMALL, fleet
 from tests.support.place import Place, opened
 from tests.support.servers import Server
 from tests.support.wait import wait_until
 
 WARM = GATE_FOR + 30.0
-
-
-@pytest.fixture(scope="module")
-def metrics() -> Iterator[Exporter]:
-    with exporter() as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def monitoring(tmp_path_factory: pytest.TempPathFactory, metrics: Exporter) -> Iterator[Server]:
-    with gate_prometheus(tmp_path_factory.mktemp("prometheus"), metrics) as server:
-        yield server
-
-
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[SourceSettings]:
-    with source(tmp_path / "source") as settings:
-        yield settings
 
 
 @pytest.fixture

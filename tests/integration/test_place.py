@@ -27,7 +27,7 @@ from orchestrator.ledger import Event, LaunchState, NameTakenError
 from orchestrator.placement.scheduler import open_scheduler
 from orchestrator.settings import Endpoint, SourceSettings
 from tests.support.dockerd import OwnDockerd, import_busybox
-from tests.support.fleet import HOST, SMALL, Exporter, exporter, fleet, gate_prometheus, source
+from tests.support.fleet import HOST, SMALL, fleet
 from tests.support.place import NOTHING, Place, good_record, opened
 from tests.support.servers import Server
 from tests.support.wait import wait_until
@@ -35,24 +35,6 @@ from vdbmon.tables import state_text
 
 WARM = GATE_FOR + 30.0
 CGROUP_V1 = Path("/sys/fs/cgroup/memory").is_dir()
-
-
-@pytest.fixture(scope="module")
-def metrics() -> Iterator[Exporter]:
-    with exporter() as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def monitoring(tmp_path_factory: pytest.TempPathFactory, metrics: Exporter) -> Iterator[Server]:
-    with gate_prometheus(tmp_path_factory.mktemp("prometheus"), metrics) as server:
-        yield server
-
-
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[SourceSettings]:
-    with source(tmp_path / "source") as settings:
-        yield settings
 
 
 @pytest.fixture

@@ -32,9 +32,10 @@ from orchestrator.ledger import LaunchRecord, LaunchState, open_ledger
 from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.settings import EncryptionSettings, FleetSettings, Reach, SourceSettings
 from tests.support.dockerd import OwnDockerd
-from tests.support.fleet import HOST, MIB, exporter, fleet, gate_prometheus
+from tests.support.fleet import HOST, MIB, fleet
 from tests.support.mariadb import MariaDB, checksums, fill, make_age_key, running, source
 from tests.support.place import always_sampled, removed
+from tests.support.servers import Server
 from tests.support.wait import wait_until
 
 ROWS = 2_000
@@ -72,7 +73,9 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, online_dockerd: OwnDockerd, backup_image: str, empty_data: Path) -> Iterator[Site]:
+def site(
+    tmp_path: Path, online_dockerd: OwnDockerd, backup_image: str, empty_data: Path, monitoring: Server
+) -> Iterator[Site]:
     assert backup_image
     identity = make_age_key(tmp_path)
     identity.chmod(0o600)
@@ -91,9 +94,6 @@ def site(tmp_path: Path, online_dockerd: OwnDockerd, backup_image: str, empty_da
             encryption=EncryptionSettings(recipients_file=tmp_path / "recipients", identity_file=identity),
             retention=Retention(count=1),
         )
-        served = stack.enter_context(exporter())
-        (tmp_path / "prometheus").mkdir()
-        monitoring = stack.enter_context(gate_prometheus(tmp_path / "prometheus", served))
         configured = fleet(tmp_path, docker=online_dockerd.address, prometheus_url=monitoring.url, demo=settings)
         scheduler = stack.enter_context(opened(configured, online_dockerd))
         yield Site(scheduler, server)

@@ -22,7 +22,7 @@ from orchestrator.placement.scheduler import Scheduler
 from orchestrator.reconcile import GRACE_SECONDS, SILENT_AFTER, Reconciliation, auditor, reconciler
 from orchestrator.settings import SourceSettings
 from tests.support.dockerd import OwnDockerd, import_busybox
-from tests.support.fleet import HOST, MIB, SMALL, exporter, fleet, gate_prometheus, source
+from tests.support.fleet import HOST, MIB, SMALL, fleet
 from tests.support.place import NOTHING, Place, good_record, opened
 from tests.support.servers import Server
 from tests.support.wait import wait_until
@@ -30,19 +30,6 @@ from tests.support.wait import wait_until
 WARM = GATE_FOR + 30.0
 SILENT = SILENT_AFTER + 1.0
 PAST = SILENT + GRACE_SECONDS
-
-
-@pytest.fixture(scope="module")
-def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("prometheus")
-    with exporter() as metrics, gate_prometheus(folder, metrics) as server:
-        yield server
-
-
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[SourceSettings]:
-    with source(tmp_path / "source") as settings:
-        yield settings
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import docker
 
-from tests.support.servers import STOP_DEADLINE, process
+from tests.support.servers import STOP_DEADLINE, freeze, process
 from tests.support.wait import wait_until
 
 READY_DEADLINE = 60.0
@@ -35,7 +36,7 @@ class OwnDockerd:
 
     def freeze(self) -> None:
         """Make it hang, as the real ones did: it accepts connections and answers nothing."""
-        self.process.send_signal(signal.SIGSTOP)
+        freeze(self.process.pid)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -55,7 +56,7 @@ def own_dockerd() -> Iterator[OwnDockerd]:
 @contextlib.contextmanager
 def own_dockerd_online() -> Iterator[OwnDockerd]:
     """A daemon whose builds reach what the machine reaches, for those that install packages."""
-    bridge = f"vdbmon{os.getpid() % 10**8}"  # a bridge of another name leaves docker0 alone
+    bridge = f"vdbmon{secrets.token_hex(4)}"  # a bridge of another name leaves docker0 alone
     subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
     try:
         subprocess.run(["ip", "address", "add", "169.254.213.1/28", "dev", bridge], check=True)

@@ -70,6 +70,12 @@ class Exporter:
     extra: dict[str, float] = field(default_factory=dict)
     clock_offset: float = 0.0
 
+    def reset(self) -> None:
+        """Serve again what it served at first."""
+        fresh = Exporter()
+        self.disk, self.memory_available, self.clock_offset = fresh.disk, fresh.memory_available, fresh.clock_offset
+        self.extra.clear()
+
     def text(self) -> str:
         """The exposition."""
         now = time.time() + self.clock_offset

@@ -6,16 +6,14 @@ would build an initramfs for half a minute. This file is the recipe; its digest 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import gzip
 import hashlib
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.made_once import made_once
 
 SUITE = "bookworm"
 PACKAGES = (
@@ -80,38 +78,20 @@ def prepare(cache: Path) -> GuestImage:
     Raises:
         AssertionError: a package can't be fetched or a tool failed; the message holds its last lines.
     """
-    cache = cache.resolve()
-    cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
-    with _only_one(cache / "lock"):
-        if not folder.exists():
-            for stale in (path for path in cache.iterdir() if path.is_dir()):
-                shutil.rmtree(stale)
-            with tempfile.TemporaryDirectory(dir=cache, prefix="making-", ignore_cleanup_errors=True) as name:
-                _make(Path(name))
-                (Path(name) / "image").rename(folder)
-    return _image(folder)
+    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    return _image(made_once(cache, recipe[:16], _make))
 
 
 def _image(folder: Path) -> GuestImage:
     return GuestImage(folder / "vmlinuz", folder / "initramfs.gz", folder / "root.ext4")
 
 
-@contextlib.contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _make(folder: Path) -> None:
-    root, made = folder / "root", folder / "image"
-    made.mkdir()
-    image = _image(made)
+    root, image = folder.parent / "root", _image(folder)
     _unpack(root)
     shutil.move(next((root / "boot").glob("vmlinuz-*")), image.kernel)
     modules = next((root / "lib/modules").iterdir())
-    image.initramfs.write_bytes(_initramfs(folder / "initramfs", root / "bin/busybox", modules))
+    image.initramfs.write_bytes(_initramfs(folder.parent / "initramfs", root / "bin/busybox", modules))
     for name in OTHER_MODULES:
         shutil.move(_module(modules, name), modules / f"{name}.ko")
     for path in (modules / "kernel", root / "boot"):

@@ -80,12 +80,15 @@ def stop(started: subprocess.Popen[bytes]) -> None:
 def freeze(pid: int) -> None:
     """SIGSTOP; every thread stands still when this returns."""
     os.kill(pid, signal.SIGSTOP)
-    tasks = Path(f"/proc/{pid}/task")
-    wait_until(
-        lambda: all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir()),
-        deadline=READY_DEADLINE,
-        what=f"process {pid} is stopped",
-    )
+    wait_until(lambda: _stands_still(pid), deadline=READY_DEADLINE, what=f"process {pid} is stopped")
+
+
+def _stands_still(pid: int) -> bool:
+    states = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a thread that ended meanwhile
+            states.append((task / "stat").read_text().rpartition(")")[2].split()[0])
+    return set(states) == {"T"}
 
 
 @dataclass(frozen=True, slots=True)
