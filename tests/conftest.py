@@ -1,0 +1,42 @@
+"""How all tests run: Hypothesis without a stopwatch, and the files that take longest handed out first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is decided by what else the machine does.
+settings.register_profile("vdbmon", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("vdbmon")
+
+LONGEST = (
+    "integration/test_place_backups.py",  # first of those that need the backup image, which one makes for all
+    "integration/test_launch_failpoints.py",
+    "unit/test_torn_files.py",
+    "integration/test_three_engines.py",
+    "integration/test_serve_lease.py",
+    "integration/test_cgroup2_guest.py",
+    "integration/test_demonstration.py",
+    "integration/test_backup_image.py",
+    "integration/test_launch_faults.py",
+    "integration/test_serve.py",
+    "integration/test_agent_reload.py",
+    "integration/test_dashboards_live.py",
+    "integration/test_stack.py",
+    "integration/test_stack_openvswitch.py",
+    "integration/test_stack_dockerd.py",
+    "integration/test_reconcile.py",
+    "integration/test_place.py",
+    "integration/test_paging.py",
+    "unit/test_fleet_model.py",
+)
+"""Files that take half a minute and more, longest first; `pytest --durations=0` tells."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no test process is left alone with it; each file stays in one piece."""
+    order = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
