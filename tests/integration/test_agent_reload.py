@@ -49,8 +49,9 @@ class Running:
         )
 
     def value(self, name: str, port: int | None = None, **labels: str) -> float | None:
-        text = http_get(f"http://127.0.0.1:{port or self.port}/metrics")
-        for family in text_string_to_metric_families(text or ""):
+        text = http_get(f"http://127.0.0.1:{port or self.port}/metrics") or ""
+        lines = (line for line in text.splitlines() if line.startswith(name))
+        for family in text_string_to_metric_families("\n".join(lines)):
             for sample in family.samples:
                 if sample.name == name and labels.items() <= sample.labels.items():
                     return float(sample.value)

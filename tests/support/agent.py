@@ -31,14 +31,15 @@ class Agent:
             f"{more}"
         )
 
-    def scrape(self) -> Series | None:
-        """All series by name and labels; None while nobody answers."""
+    def scrape(self, prefix: str = "") -> Series | None:
+        """All series, or those whose names begin so, by name and labels; None while nobody answers."""
         text = http_get(f"http://127.0.0.1:{self.port}/metrics")
         if text is None:
             return None
+        wanted = "\n".join(line for line in text.splitlines() if line.startswith(prefix))
         return {
             (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(text)
+            for family in text_string_to_metric_families(wanted)
             for sample in family.samples
         }
 
@@ -47,7 +48,7 @@ class Agent:
         wanted = labels.items()
         found = [
             value
-            for (key, have), value in (self.scrape() or {}).items()
+            for (key, have), value in (self.scrape(series) or {}).items()
             if key == series and wanted <= dict(have).items()
         ]
         assert len(found) <= 1, found

@@ -39,7 +39,8 @@ class Serve:
     def value(self, name: str, **labels: str) -> float | None:
         """The value of a series; None while there is none."""
         text = http_get(f"{self.url}/metrics", timeout=2.0) or ""
-        for family in text_string_to_metric_families(text):
+        lines = (line for line in text.splitlines() if line.startswith(name))
+        for family in text_string_to_metric_families("\n".join(lines)):
             for sample in family.samples:
                 if sample.name == name and labels.items() <= sample.labels.items():
                     return float(sample.value)

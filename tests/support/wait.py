@@ -10,15 +10,20 @@ from typing import TypeVar
 Seen = TypeVar("Seen")
 
 _PAUSE = threading.Event()  # never set: waiting on it is a pause that any test may take
+_SHORTEST, _LONGEST = 0.05, 0.5
 
 
-def wait_until(condition: Callable[[], Seen | None], *, deadline: float, what: str, every: float = 0.05) -> Seen:
-    """The first true value of `condition`; fails with what was waited for and what was seen last."""
-    end = time.monotonic() + deadline
+def wait_until(condition: Callable[[], Seen | None], *, deadline: float, what: str, every: float | None = None) -> Seen:
+    """The first true value of `condition`; fails with what was waited for and what was seen last.
+
+    Asked every so many seconds; unless told, the less often the longer it takes, for asking costs others their time.
+    """
+    began = time.monotonic()
     while True:
         seen = condition()
         if seen:
             return seen
-        if time.monotonic() > end:
+        waited = time.monotonic() - began
+        if waited > deadline:
             raise AssertionError(f"{what}: not within {deadline} s; last seen: {seen!r}")
-        _PAUSE.wait(every)
+        _PAUSE.wait(every or min(max(_SHORTEST, waited / 20), _LONGEST))
