@@ -114,10 +114,10 @@ def test_one_that_hangs_or_drips_costs_its_own_answer() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as silent, server(drip) as dripping, server(sends(TEXT)) as good:
         hanging = agent_at(f"127.0.0.1:{silent.getsockname()[1]}")
-        found = ask(hanging, dripping, good, deadline=0.5)
+        found = ask(hanging, dripping, good, deadline=2.0)
         stop.set()
-    assert found[hanging.url].problem == "no answer within 0.5 s"
-    assert found[dripping.url].problem == "no answer within 0.5 s"
+    assert found[hanging.url].problem == "no answer within 2 s"
+    assert found[dripping.url].problem == "no answer within 2 s"
     assert found[good.url].reading is not None
 
 

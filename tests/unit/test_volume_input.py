@@ -41,7 +41,7 @@ class Host:
         self.mounted("self", (self.disk, "/", "/", "ext4"))
         self.metadata: dict[str, Metadata] = {}
         self.index = ContainerIndex(Hierarchy(self.cgroups, {}), self.metadata.get)
-        self.children = ChildPool(FILESYSTEM_CHILD, deadline=0.5, limit=2)
+        self.children = ChildPool(FILESYSTEM_CHILD, deadline=1.5, limit=2)
         self.skipped = SkippedLines()
         self.input = self.new_input()
 
@@ -251,7 +251,7 @@ def test_what_nobody_could_ask_is_not_called_unhealthy(host: Host) -> None:
     host.mounted("7", (host.disk, "/", "/data", "ext4"))
     host.container("db", 7, bind(host.source("b1")))
     host.children.close()
-    host.children = ChildPool(FILESYSTEM_CHILD, deadline=0.5, limit=1)
+    host.children = ChildPool(FILESYSTEM_CHILD, deadline=1.5, limit=1)
     pid = stop_child(host)
     host.children.ask("elsewhere", b"statvfs\0/")
     values = host.gather()
