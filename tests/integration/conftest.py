@@ -12,7 +12,7 @@ import pytest
 from orchestrator.ledger import Ledger, open_ledger
 from orchestrator.settings import SourceSettings
 from tests.support.backup_image import load_backup_image
-from tests.support.dockerd import OwnDockerd, import_busybox, own_dockerd_online
+from tests.support.dockerd import OwnDockerd, import_busybox, own_dockerd_online, remove_containers
 from tests.support.dockerd import own_dockerd as run_dockerd
 from tests.support.fleet import Exporter, exporter, gate_prometheus, source
 from tests.support.mariadb import make_age_key, make_data_dir
@@ -53,6 +53,14 @@ def shared_dockerd() -> Iterator[OwnDockerd]:
     """A Docker daemon for tests that only run containers in it."""
     with run_dockerd() as daemon:
         yield daemon
+
+
+@pytest.fixture
+def lent_dockerd(shared_dockerd: OwnDockerd) -> Iterator[OwnDockerd]:
+    """The shared daemon for a test that may freeze it; it goes on afterwards, without containers."""
+    yield shared_dockerd
+    shared_dockerd.thaw()
+    remove_containers(shared_dockerd)
 
 
 @pytest.fixture(scope="session")

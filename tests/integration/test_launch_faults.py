@@ -69,11 +69,11 @@ class Trouble:
 
 @pytest.fixture
 def trouble(
-    tmp_path: Path, own_dockerd: OwnDockerd, metrics: Exporter, monitoring: Server, demo: SourceSettings
+    tmp_path: Path, lent_dockerd: OwnDockerd, metrics: Exporter, monitoring: Server, demo: SourceSettings
 ) -> Iterator[Trouble]:
-    image = import_busybox(own_dockerd.client())
-    settings = fleet(tmp_path, docker=own_dockerd.address, prometheus_url=monitoring.url, demo=demo)
-    with opened(settings, own_dockerd, image) as place:
+    image = import_busybox(lent_dockerd.client())
+    settings = fleet(tmp_path, docker=lent_dockerd.address, prometheus_url=monitoring.url, demo=demo)
+    with opened(settings, lent_dockerd, image) as place:
         wait_until(lambda: place.decide().accepted, deadline=WARM, what="the gate is open", every=0.5)
         yield Trouble(place, metrics, monitoring)
 
@@ -95,14 +95,14 @@ def test_an_operator_who_overrides_the_alert_has_his_launch(trouble: Trouble) ->
 
 
 def test_no_launch_slips_through_while_a_restarted_prometheus_warms_up(
-    tmp_path: Path, own_dockerd: OwnDockerd, demo: SourceSettings, metrics: Exporter
+    tmp_path: Path, lent_dockerd: OwnDockerd, demo: SourceSettings, metrics: Exporter
 ) -> None:
     folder = tmp_path / "prometheus"
     folder.mkdir()
-    image = import_busybox(own_dockerd.client())
+    image = import_busybox(lent_dockerd.client())
     with gate_prometheus(folder, metrics) as first:
-        settings = fleet(tmp_path, docker=own_dockerd.address, prometheus_url=first.url, demo=demo)
-        with opened(settings, own_dockerd, image) as place:
+        settings = fleet(tmp_path, docker=lent_dockerd.address, prometheus_url=first.url, demo=demo)
+        with opened(settings, lent_dockerd, image) as place:
             trouble = Trouble(place, metrics, first)
             wait_until(lambda: place.decide().accepted, deadline=WARM, what="the gate is open", every=0.5)
             trouble.alert()
@@ -125,14 +125,14 @@ def test_no_launch_slips_through_while_a_restarted_prometheus_warms_up(
 
 
 def test_a_prometheus_that_restarts_after_the_decision_stops_the_launch(
-    tmp_path: Path, own_dockerd: OwnDockerd, demo: SourceSettings, metrics: Exporter
+    tmp_path: Path, lent_dockerd: OwnDockerd, demo: SourceSettings, metrics: Exporter
 ) -> None:
     folder = tmp_path / "prometheus"
     folder.mkdir()
-    image = import_busybox(own_dockerd.client())
+    image = import_busybox(lent_dockerd.client())
     with gate_prometheus(folder, metrics) as server:
-        settings = fleet(tmp_path, docker=own_dockerd.address, prometheus_url=server.url, demo=demo)
-        with opened(settings, own_dockerd, image) as place:
+        settings = fleet(tmp_path, docker=lent_dockerd.address, prometheus_url=server.url, demo=demo)
+        with opened(settings, lent_dockerd, image) as place:
             trouble = Trouble(place, metrics, server)
             wait_until(lambda: place.decide().accepted, deadline=WARM, what="the gate is open", every=0.5)
             with pytest.raises(LaunchFailedError) as caught:
@@ -165,20 +165,20 @@ def small_disk(tmp_path: Path) -> Iterator[Disk]:
 def test_a_full_disk_ends_in_one_line_and_leaves_nothing(
     tmp_path: Path,
     small_disk: Disk,
-    own_dockerd: OwnDockerd,
+    lent_dockerd: OwnDockerd,
     monitoring: Server,
     demo: SourceSettings,
     *,
     folder_is_there: bool,
 ) -> None:
-    image = import_busybox(own_dockerd.client())
-    settings = fleet(tmp_path, docker=own_dockerd.address, prometheus_url=monitoring.url, demo=demo)
+    image = import_busybox(lent_dockerd.client())
+    settings = fleet(tmp_path, docker=lent_dockerd.address, prometheus_url=monitoring.url, demo=demo)
     settings = replace(settings, volumes=VolumeSettings(dir=small_disk.point / "volumes"))
     if folder_is_there:
         LoopVolumes(settings.volumes.dir).create("v", 16 * MIB)
         LoopVolumes(settings.volumes.dir).remove("v")
     fill(small_disk.point / "fills-it")
-    with opened(settings, own_dockerd, image) as place:
+    with opened(settings, lent_dockerd, image) as place:
         wait_until(lambda: place.decide().accepted, deadline=WARM, what="the gate is open", every=0.5)
         with pytest.raises(LaunchFailedError) as caught:
             place.place("b1", "sleep", "600")
@@ -224,11 +224,11 @@ class FreezesAt:
     ],
 )
 def test_a_daemon_that_hangs_in_a_launch_keeps_the_allocation_until_it_is_known(
-    trouble: Trouble, own_dockerd: OwnDockerd, call: str, state: LaunchState, becomes: str | None
+    trouble: Trouble, lent_dockerd: OwnDockerd, call: str, state: LaunchState, becomes: str | None
 ) -> None:
     """Whether a call that hung was done shows only when the daemon goes on, and maybe after it was reconciled."""
     place = trouble.place
-    engine = FreezesAt(DockerEngine(own_dockerd.address, call_seconds=1.0), own_dockerd, call)
+    engine = FreezesAt(DockerEngine(lent_dockerd.address, call_seconds=1.0), lent_dockerd, call)
     engines: Mapping[str, Any] = {HOST: engine}
     place.scheduler = replace(place.scheduler, engines=engines)
 
@@ -243,7 +243,7 @@ def test_a_daemon_that_hangs_in_a_launch_keeps_the_allocation_until_it_is_known(
     assert record.state is state
     assert place.scheduler.ledger.held(record.request_id) == SMALL
     engine.armed = False
-    own_dockerd.thaw()
+    lent_dockerd.thaw()
     later = replace(place.scheduler, clock=lambda: time.time() + SILENT_AFTER + 1.0)
     done = wait_until(lambda: mended(later), deadline=SOON, what="reconciled")
     if becomes is not None:

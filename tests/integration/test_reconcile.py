@@ -33,10 +33,11 @@ PAST = SILENT + GRACE_SECONDS
 
 
 @pytest.fixture
-def here(tmp_path: Path, own_dockerd: OwnDockerd, monitoring: Server, demo: SourceSettings) -> Iterator[Place]:
-    image = import_busybox(own_dockerd.client())
-    settings = fleet(tmp_path, docker=own_dockerd.address, prometheus_url=monitoring.url, demo=demo)
-    with opened(settings, own_dockerd, image) as place:
+def here(
+    tmp_path: Path, lent_dockerd: OwnDockerd, busybox: str, monitoring: Server, demo: SourceSettings
+) -> Iterator[Place]:
+    settings = fleet(tmp_path, docker=lent_dockerd.address, prometheus_url=monitoring.url, demo=demo)
+    with opened(settings, lent_dockerd, busybox) as place:
         wait_until(lambda: place.decide().accepted, deadline=WARM, what="the gate is open", every=0.5)
         yield place
 
@@ -197,31 +198,29 @@ def test_a_removal_during_a_launch_wins_and_nothing_is_left(here: Place) -> None
     assert here.leftovers() == NOTHING
 
 
-def test_a_hung_engine_keeps_what_it_holds_and_is_told(here: Place, own_dockerd: OwnDockerd) -> None:
+def test_a_hung_engine_keeps_what_it_holds_and_is_told(here: Place, lent_dockerd: OwnDockerd) -> None:
     record = half_done(here, "b1", "start")
-    own_dockerd.freeze()
+    lent_dockerd.freeze()
     try:
         done = reconcile(here, SILENT)
         (row,) = auditor(later(here, SILENT)).run()
     finally:
-        own_dockerd.thaw()
+        lent_dockerd.thaw()
     assert list(done.unvisited) == [HOST]
     assert row.unknown
     assert here.scheduler.ledger.held(record.request_id) == SMALL
     assert [item.name for item in reconcile(here, 2 * SILENT).undone] == ["b1"]
 
 
-def test_another_engine_in_the_place_of_the_known_one_is_left_alone(
-    here: Place, shared_dockerd: OwnDockerd, busybox: str
-) -> None:
+def test_another_engine_in_the_place_of_the_known_one_is_left_alone(here: Place, own_dockerd: OwnDockerd) -> None:
     record = half_done(here, "b1", "start")
     with opened(
         replace(
             here.scheduler.fleet,
-            hosts=(replace(here.scheduler.fleet.hosts[0], docker=shared_dockerd.address),),
+            hosts=(replace(here.scheduler.fleet.hosts[0], docker=own_dockerd.address),),
         ),
-        shared_dockerd,
-        busybox,
+        own_dockerd,
+        import_busybox(own_dockerd.client()),
     ) as other:
         done = reconcile(other, SILENT)
         (row,) = auditor(other.scheduler).run()

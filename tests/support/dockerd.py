@@ -92,7 +92,7 @@ def running_dockerd(start: list[str]) -> Iterator[OwnDockerd]:
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     daemon.thaw()
-                _remove_containers(daemon)
+                remove_containers(daemon)
         _unmount(folder)
 
 
@@ -116,20 +116,21 @@ def import_busybox(client: docker.DockerClient) -> str:
     return TINY_IMAGE
 
 
+def remove_containers(daemon: OwnDockerd) -> None:
+    """Remove all containers of a daemon, if it lives."""
+    if daemon.process.poll() is not None:
+        return
+    with contextlib.closing(daemon.client(int(STOP_DEADLINE))) as client:
+        for container in client.containers.list(all=True):
+            container.remove(force=True)
+
+
 def _answers(address: str) -> bool:
     try:
         with contextlib.closing(docker.APIClient(base_url=address, version="auto", timeout=5)) as client:
             return bool(client.ping())
     except (docker.errors.DockerException, OSError):
         return False
-
-
-def _remove_containers(daemon: OwnDockerd) -> None:
-    if daemon.process.poll() is not None:
-        return
-    with contextlib.closing(daemon.client(int(STOP_DEADLINE))) as client:
-        for container in client.containers.list(all=True):
-            container.remove(force=True)
 
 
 def _unmount(folder: Path) -> None:
