@@ -34,9 +34,15 @@ LONGEST = (
 )
 """Files that take half a minute and more, longest first; `pytest --durations=0` tells."""
 
+IMAGE_SECONDS = 600
+"""For a test that may have to make the backup image, or to wait for it; on two busy cores it takes three minutes."""
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no test process is left alone with it; each file stays in one piece."""
     order = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    for item in items:
+        if "backup_image" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(IMAGE_SECONDS))
     items.sort(key=lambda item: order.get(item.path, len(order)))

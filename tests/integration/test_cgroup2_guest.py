@@ -11,6 +11,8 @@ import pytest
 from tests.support import guest, guest_image
 from tests.support.cgroup2_files import is_known, read_beside
 
+pytestmark = pytest.mark.timeout(300)
+
 REPOSITORY = Path(__file__).parents[2]
 CACHE = REPOSITORY / "build/guest"
 MIB = 2**20
