@@ -63,9 +63,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     image = guest_image.prepare(CACHE)
     folder, job = tmp_path_factory.mktemp("guest"), tmp_path_factory.mktemp("job")
     shutil.copytree(REPOSITORY / "collector", job / "collector", ignore=shutil.ignore_patterns("__pycache__"))
-    (job / "orchestrator").mkdir()
-    for module in ("__init__.py", "limit_files.py"):
-        shutil.copy(REPOSITORY / "orchestrator" / module, job / "orchestrator")
+    (job / "orchestrator/host").mkdir(parents=True)
+    for module in ("__init__.py", "host/__init__.py", "host/limit_files.py"):
+        shutil.copy(REPOSITORY / "orchestrator" / module, job / "orchestrator" / module)
     support = REPOSITORY / "tests/support"
     (job / "tests/support").mkdir(parents=True)
     shutil.copy(support / "wait.py", job / "tests/support")
