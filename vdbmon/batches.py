@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 from collector.errors import VdbmonError
-from orchestrator.decision.batch import Wanted
 from orchestrator.decision.documents import plan_document
 from orchestrator.decision.planning import Assignment, plan_batch
 from orchestrator.decision.scoring import Strategy
+from orchestrator.placement.requests import Wanted
 from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from vdbmon.config import Config
 from vdbmon.plans import plan_view

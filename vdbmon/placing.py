@@ -12,10 +12,11 @@ from collector.errors import VdbmonError
 from collector.quantities import format_bytes
 from orchestrator.decision.decide import Decision
 from orchestrator.decision.reasons import Code
+from orchestrator.decision.request import Request
 from orchestrator.decision.resources import ResourceClass
-from orchestrator.decision.snapshot import Request
 from orchestrator.ledger import LaunchRecord, LaunchState
-from orchestrator.placement.scheduler import Placement, Scheduler, placement_json
+from orchestrator.placement.outcomes import Placement, placement_json
+from orchestrator.placement.scheduler import Scheduler
 from vdbmon.batches import REFUSED
 from vdbmon.tables import decision_table, start_text
 

@@ -18,7 +18,7 @@ from orchestrator.decision.decide import Decision, Verdict
 from orchestrator.decision.reasons import Reason
 from orchestrator.decision.resources import ResourceClass
 from orchestrator.ledger import LaunchState
-from orchestrator.placement.scheduler import LaunchStatus
+from orchestrator.placement.outcomes import LaunchStatus
 
 _NO_PROGRESS: Mapping[str, Progress] = MappingProxyType({})
 _EVERY_HOST = "every host"

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from orchestrator.backup.addresses import local_socket, sql_server, stream_sender
 from orchestrator.backup.inputs import StoredBackup
 from orchestrator.backup.job_names import JobName
-from orchestrator.decision.snapshot import Request
+from orchestrator.decision.request import Request
 from orchestrator.engines.engine import BindMount, NamedMount
 from orchestrator.host.volumes import Volume
 from orchestrator.settings import Reach, SourceSettings

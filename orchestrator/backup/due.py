@@ -22,9 +22,8 @@ from orchestrator.backup.job_names import JobName
 from orchestrator.backup.runner.record import Kind, State
 from orchestrator.backup.schedules import due, next_due, run_id, run_name, verification_id
 from orchestrator.backup.settings import ScheduleSettings
-from orchestrator.decision.batch import Wanted
-from orchestrator.decision.wanted import Sizes
 from orchestrator.ledger import LaunchRecord, LaunchState, Ledger, ScheduleProgress
+from orchestrator.placement.requests import Sizes, Wanted
 from orchestrator.placement.scheduler import Scheduler
 
 _VERIFICATION_SUFFIX = "-v"

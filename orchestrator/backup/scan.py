@@ -16,9 +16,9 @@ from collector.errors import VdbmonError
 from collector.volume_labels import read_volume_labels
 from orchestrator.backup.entries import VOLUME_KINDS, Backup, entry_of
 from orchestrator.backup.feeding import take
+from orchestrator.backup.results import read_result
 from orchestrator.host.volumes import LoopVolumes
 from orchestrator.ledger import Ledger
-from orchestrator.placement.results import read_result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ from pathlib import Path
 from orchestrator.decision.filters import CLOSING, Reasons, capacity_filter, open_case
 from orchestrator.decision.packing import Item, pack
 from orchestrator.decision.planning import with_job
+from orchestrator.decision.request import Request
 from orchestrator.decision.resources import Amounts, ResourceClass
-from orchestrator.decision.snapshot import HostState, Request, Snapshot
+from orchestrator.decision.snapshot import HostState, Snapshot
 from orchestrator.settings import Reach, SourceSettings
 
 _NOBODY = SourceSettings(name="", reach=Reach.STREAM, address="", credentials_file=Path())

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from orchestrator.decision.filters import Case, Reasons, capacity_filter, open_case
 from orchestrator.decision.reasons import Code, Reason
+from orchestrator.decision.request import Request
 from orchestrator.decision.resources import Amounts
 from orchestrator.decision.scoring import Score, Strategy, score, weigh
-from orchestrator.decision.snapshot import HostState, Request, Snapshot
+from orchestrator.decision.snapshot import HostState, Snapshot
 from orchestrator.decision.windows import best_start
 
 

@@ -13,12 +13,13 @@ from operator import attrgetter
 
 from alerts.thresholds import TELEMETRY_STALE_AFTER
 from orchestrator.decision.addresses import full_text, use_of
+from orchestrator.decision.gate import GateReasons, gate_reasons
 from orchestrator.decision.reasons import OVERRIDABLE, Code, Reason, capacity_reason
+from orchestrator.decision.request import NO_WISHES, Request
 from orchestrator.decision.resources import ResourceClass
-from orchestrator.decision.snapshot import NO_WISHES, Cordon, GateReading, HostState, Request, Snapshot, Unknown
+from orchestrator.decision.snapshot import Cordon, GateReading, HostState, Snapshot, Unknown
 from orchestrator.decision.windows import best_start
 from orchestrator.settings import Reach
-from orchestrator.survey.gate import GateReasons, gate_reasons
 
 Reasons = tuple[Reason, ...]
 Filter = Callable[[HostState, "Case"], Reasons]

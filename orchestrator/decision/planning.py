@@ -15,9 +15,10 @@ from operator import attrgetter
 from orchestrator.decision.decide import Decision, decide
 from orchestrator.decision.filters import open_case
 from orchestrator.decision.packing import Item, Vector, pack
+from orchestrator.decision.request import Request
 from orchestrator.decision.resources import ResourceClass
 from orchestrator.decision.scoring import Strategy, score, weigh
-from orchestrator.decision.snapshot import Cordon, EngineState, HostState, PlacedJob, Request, Snapshot
+from orchestrator.decision.snapshot import Cordon, EngineState, HostState, PlacedJob, Snapshot
 from orchestrator.decision.windows import best_start
 from orchestrator.settings import SourceSettings
 

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from collector.errors import ConfigError
 from collector.quantities import parse_seconds
+from orchestrator.decision.request import Window
 from orchestrator.decision.resources import Amounts, ResourceClass
-from orchestrator.decision.snapshot import HostState, PlacedJob, Window
+from orchestrator.decision.snapshot import HostState, PlacedJob
 
 PEAKS = (ResourceClass.READ_BPS, ResourceClass.READ_IOPS, ResourceClass.NETWORK_IN, ResourceClass.NETWORK_OUT)
 """The classes whose peaks must not meet."""

@@ -18,13 +18,13 @@ from docker.types import Mount
 
 from collector import labels
 from collector.errors import VdbmonError
+from orchestrator.backup.results import LARGEST, parse_result
 from orchestrator.backup.runner.record import RECORD_NAME, Record
 from orchestrator.engines.archive import only_file
 from orchestrator.engines.connection import Connection
 from orchestrator.engines.engine import NamedMount
 from orchestrator.host.blockdevices import BlockDevice
 from orchestrator.host.volumes import FoundVolume
-from orchestrator.placement.results import LARGEST, parse_result
 
 READER_JOB = "read"
 """The job of a container that is only there for a look into a volume."""

@@ -1,1 +1,1 @@
-"""What the kernel of a host holds containers to: sized volumes, block devices, limits in cgroups."""
+"""The machine that this runs on: sized volumes, block devices, limits in cgroups. Others: `orchestrator.remote`."""

@@ -21,11 +21,11 @@ from collector.errors import VdbmonError
 from collector.kernelfile import SkippedLines
 from collector.mountinfo import parse_mountinfo
 from collector.volume_labels import labels_file, read_volume_labels, remove_volume_labels, write_volume_labels
+from orchestrator.backup.results import read_result
 from orchestrator.backup.runner.record import Record
 from orchestrator.engines.engine import BindMount, NamedMount
 from orchestrator.host.blockdevices import BlockDevice, LoopDevices
 from orchestrator.host.command import RunCommand, run_command
-from orchestrator.placement.results import read_result
 
 SMALLEST_BYTES = 8 << 20  # below it mke2fs leaves out the journal
 _BLOCK_BYTES = 4096

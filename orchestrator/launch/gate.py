@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from orchestrator.decision.gate import gate_reasons
 from orchestrator.decision.reasons import OVERRIDABLE
-from orchestrator.decision.snapshot import GateReading, Request, Unknown
+from orchestrator.decision.request import Request
+from orchestrator.decision.snapshot import GateReading, Unknown
 from orchestrator.launch.errors import GateClosedError
 from orchestrator.settings import FleetSettings
-from orchestrator.survey.gate import gate_reasons, read_gate
+from orchestrator.survey.gate import read_gate
 from orchestrator.survey.prometheus import PrometheusClient, PrometheusError
 
 _PROMETHEUS_SECONDS = 3.0

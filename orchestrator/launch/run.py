@@ -20,9 +20,9 @@ from orchestrator.engines.engine import EngineUnreachableError
 from orchestrator.host.limits import Limits
 from orchestrator.launch.deadlines import act_within
 from orchestrator.launch.errors import LaunchFailedError, LaunchUnknownError, StepOverdueError
+from orchestrator.launch.spec import LaunchSpec
 from orchestrator.launch.steps import COMMIT, Step, Steps, Tools
 from orchestrator.ledger import Event, LaunchRecord, LaunchState, LedgerError, TakenOverError
-from orchestrator.placement.jobs import LaunchSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

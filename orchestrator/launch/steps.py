@@ -17,9 +17,9 @@ from orchestrator.host.blockdevices import BlockDevice
 from orchestrator.host.limits import Limits
 from orchestrator.host.volumes import Volume
 from orchestrator.launch.protocols import Address, Addresses, Networks, Volumes
+from orchestrator.launch.spec import LaunchSpec, container_spec
 from orchestrator.launch.verify import Verifier
 from orchestrator.ledger import LaunchRecord, LaunchState, Ledger
-from orchestrator.placement.jobs import LaunchSpec, container_spec
 
 STEP_SECONDS = MappingProxyType(
     {"address": 15.0, "volume": 75.0, "network": 45.0, "create": 60.0, "start": 60.0, "verify": 60.0}

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from orchestrator.decision.request import Override
 from orchestrator.decision.resources import Amounts, InventoryRows, ResourceClass
-from orchestrator.decision.snapshot import Cordon, Override
+from orchestrator.decision.snapshot import Cordon
 from orchestrator.ledger import addresses, cordons, generations, journal, schema, turns
 from orchestrator.ledger.backups import BackupCatalogue
 from orchestrator.ledger.database import Database, open_database

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from collector.errors import VdbmonError
 from orchestrator.backup.chains import children_of
+from orchestrator.backup.results import is_good
 from orchestrator.decision.resources import HELD_WHILE_RUNNING, ResourceClass
 from orchestrator.engines.engine import Engine
 from orchestrator.launch import Addresses, Volumes, remove_own
 from orchestrator.ledger import LaunchRecord, LaunchState, Ledger, TakenOverError
-from orchestrator.placement.results import is_good
 
 REMOVE = "remove"
 """The step that a launch is at while somebody removes it, or died over it."""

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from pydantic import TypeAdapter
-
 from collector.errors import VdbmonError
 from orchestrator.backup.entries import Backup
 from orchestrator.backup.feeding import take_in_logs
 from orchestrator.backup.inputs import JobOptions, require_present
-from orchestrator.decision.batch import Wanted
 from orchestrator.decision.decide import Decision, decide
 from orchestrator.decision.documents import decision_document
+from orchestrator.decision.request import Request
 from orchestrator.decision.resources import Amounts
 from orchestrator.decision.scoring import Strategy
-from orchestrator.decision.snapshot import EngineState, HostState, Request, Snapshot
-from orchestrator.decision.wanted import Sizes, amounts_of, intent_of, request_of
+from orchestrator.decision.snapshot import EngineState, HostState, Snapshot
 from orchestrator.engines.engine import Engine
 from orchestrator.host.blockdevices import device_of
 from orchestrator.host.limits import Limits, read_limits
 from orchestrator.host.volumes import LoopVolumes, Volume
-from orchestrator.launch import Addresses, Launch, Launched, Networks, Tools, Verifier, Volumes
+from orchestrator.launch import Addresses, Launch, Networks, Tools, Verifier, Volumes
 from orchestrator.launch.gate import check_gate
 from orchestrator.launch.samples import Sampled, sampled_by
+from orchestrator.launch.spec import labels_of, launch_spec, volume_name
 from orchestrator.ledger import (
     Event,
     Generations,
@@ -41,45 +38,17 @@ from orchestrator.ledger import (
 from orchestrator.operators import this_operator
 from orchestrator.placement.allocation import decide_and_take
 from orchestrator.placement.fixed_addresses import FixedAddresses
-from orchestrator.placement.hosts import HostParts, reached
-from orchestrator.placement.jobs import JOBS, Job, check_on_host, labels_of, launch_spec, volume_name
+from orchestrator.placement.host_parts import HostParts, reached
+from orchestrator.placement.jobs import JOBS, Job, check_on_host
+from orchestrator.placement.outcomes import LaunchStatus, Placement
 from orchestrator.placement.removal import Remover
+from orchestrator.placement.requests import Sizes, Wanted, amounts_of, intent_of, request_of
 from orchestrator.placement.settle import settle
 from orchestrator.settings import FleetSettings
 from orchestrator.survey.deadline import ask_all
 from orchestrator.survey.fleet import SURVEY_SECONDS, take_snapshot
 
 POLL_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
-    """A decision, and what came of it.
-
-    Attributes:
-        launched: None for a refusal and for a dry run.
-        ended: the job's record once it was waited for.
-        error: why the launch failed.
-    """
-
-    decision: Decision
-    launched: Launched | None = None
-    ended: LaunchRecord | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchStatus:
-    """A launch as it is now.
-
-    Attributes:
-        known: its engine answered, or it need not be asked; else the record may be out of date.
-        held: what it holds of its host, per class.
-    """
-
-    record: LaunchRecord
-    known: bool
-    held: Amounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,18 +341,3 @@ def open_scheduler(
     finally:
         if ledger is None:
             opened.close()
-
-
-_LAUNCHED = TypeAdapter(Launched | None)
-_ENDED = TypeAdapter(LaunchRecord | None)
-
-
-def placement_json(placement: Placement) -> str:
-    """One JSON document; docs/decision.schema.json describes the decision in it."""
-    document = {
-        "decision": decision_document(placement.decision),
-        "launched": _LAUNCHED.dump_python(placement.launched, mode="json"),
-        "ended": _ENDED.dump_python(placement.ended, mode="json"),
-        "error": placement.error,
-    }
-    return json.dumps(document, indent=2)

@@ -11,11 +11,11 @@ from dataclasses import asdict
 from typing import Any
 
 from orchestrator.backup.feeding import feed
+from orchestrator.backup.results import parse_result
 from orchestrator.backup.runner.record import Record
 from orchestrator.decision.resources import HELD_WHILE_RUNNING
 from orchestrator.engines.engine import ContainerState, Engine
 from orchestrator.ledger import LaunchRecord, LaunchState, Ledger
-from orchestrator.placement.results import parse_result
 
 
 def settle(record: LaunchRecord, *, engine: Engine, ledger: Ledger, clock: Callable[[], float]) -> LaunchRecord:

@@ -16,8 +16,8 @@ from orchestrator.decision.resources import HELD_WHILE_RUNNING, ResourceClass
 from orchestrator.engines.engine import ContainerSpec, ContainerState, Engine, EngineUnreachableError
 from orchestrator.host.blockdevices import BlockDevice
 from orchestrator.launch import Addresses, Undo, Verifier, Volumes
+from orchestrator.launch.spec import container_spec, parse_spec
 from orchestrator.ledger import LaunchRecord, LaunchState, Ledger
-from orchestrator.placement.jobs import container_spec, parse_spec
 from orchestrator.placement.removal import holds_backup
 
 RECONCILE = "reconcile"

@@ -15,9 +15,10 @@ from statistics import fmean
 
 from orchestrator.decision.decide import decide
 from orchestrator.decision.planning import plan_batch, with_job
+from orchestrator.decision.request import Request
 from orchestrator.decision.resources import Amounts, InventoryRow, ResourceClass
 from orchestrator.decision.scoring import Strategy
-from orchestrator.decision.snapshot import HostState, Request
+from orchestrator.decision.snapshot import HostState
 from tests.support.placing import NOW, host, request, snapshot
 
 OPTIMUM = 20

@@ -25,9 +25,10 @@ from rich.table import Table
 from alerts.thresholds import TELEMETRY_STALE_AFTER
 from orchestrator.decision.decide import decide
 from orchestrator.decision.planning import plan_batch
+from orchestrator.decision.request import Request
 from orchestrator.decision.resources import ResourceClass
 from orchestrator.decision.scoring import Strategy
-from orchestrator.decision.snapshot import Cordon, GateAlert, HostState, Request, Snapshot, Telemetry, Unknown
+from orchestrator.decision.snapshot import Cordon, GateAlert, HostState, Snapshot, Telemetry, Unknown
 from tests.bench import packing
 from tests.support.placing import LARGE, NOW, OPEN_GATE, host, inventory, job, request, snapshot, some_amounts
 

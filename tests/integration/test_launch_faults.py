@@ -12,15 +12,16 @@ import pytest
 from alerts.thresholds import GATE_FOR
 from orchestrator.decision.decide import Decision
 from orchestrator.decision.reasons import Code
+from orchestrator.decision.request import Override
 from orchestrator.decision.resources import ResourceClass
-from orchestrator.decision.snapshot import Override
 from orchestrator.engines.docker_engine import DockerEngine
 from orchestrator.host.limits import DeviceLimits
 from orchestrator.host.volumes import LoopVolumes
 from orchestrator.launch import LaunchFailedError, LaunchUnknownError
 from orchestrator.launch.samples import sampled_by
 from orchestrator.ledger import LaunchState
-from orchestrator.placement.scheduler import Placement, Scheduler
+from orchestrator.placement.outcomes import Placement
+from orchestrator.placement.scheduler import Scheduler
 from orchestrator.reconcile import GRACE_SECONDS, SILENT_AFTER, reconciler
 from orchestrator.settings import HostSettings, SourceSettings, VolumeSettings
 from tests.support.disks import Disk, loop_disk

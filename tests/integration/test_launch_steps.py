@@ -15,8 +15,8 @@ from collector.errors import VdbmonError
 from orchestrator.engines.engine import EngineUnreachableError
 from orchestrator.launch import STEP_SECONDS, Launch, LaunchFailedError, LaunchUnknownError, Tools, Verifier
 from orchestrator.launch.deadlines import STEP_THREAD
+from orchestrator.launch.spec import LaunchSpec
 from orchestrator.ledger import LaunchState, Ledger, LedgerError
-from orchestrator.placement.jobs import LaunchSpec
 from tests.support.ledger import NEEDED, allocate, record
 from tests.support.memory_host import DISK, MemoryEngine, MemoryHost, MemoryNet, MemoryVolumes
 from tests.support.wait import wait_until

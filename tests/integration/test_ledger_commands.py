@@ -10,7 +10,8 @@ from typer.testing import CliRunner, Result
 from collector.errors import VdbmonError
 from orchestrator.decision.decide import decide
 from orchestrator.decision.documents import decision_document
-from orchestrator.decision.snapshot import Override, Snapshot
+from orchestrator.decision.request import Override
+from orchestrator.decision.snapshot import Snapshot
 from orchestrator.ledger import Event, LaunchState, Ledger, schema
 from tests.support.ledger import allocate, record
 from tests.support.ledger_load import request, well_fleet

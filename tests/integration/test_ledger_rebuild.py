@@ -10,8 +10,9 @@ import pytest
 
 from orchestrator.decision.decide import decide
 from orchestrator.decision.reasons import Code
+from orchestrator.decision.request import Override
 from orchestrator.decision.resources import HELD_WHILE_RUNNING, inventory_rows
-from orchestrator.decision.snapshot import HostState, Override
+from orchestrator.decision.snapshot import HostState
 from orchestrator.ledger import LaunchState, NotEmptyError
 from orchestrator.placement.allocation import decide_and_take
 from orchestrator.placement.rebuild import rebuild_ledger

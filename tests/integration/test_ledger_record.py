@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from orchestrator.decision.request import Override
 from orchestrator.decision.resources import ResourceClass
-from orchestrator.decision.snapshot import Cordon, Override
+from orchestrator.decision.snapshot import Cordon
 from orchestrator.ledger import (
     ConcurrentUpdateError,
     Event,

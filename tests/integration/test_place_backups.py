@@ -24,11 +24,10 @@ from orchestrator.backup.retention import Held
 from orchestrator.backup.runner.record import Kind, State
 from orchestrator.backup.scan import scan
 from orchestrator.backup.settings import Retention
-from orchestrator.decision.batch import Wanted
 from orchestrator.decision.resources import Amounts, ResourceClass
-from orchestrator.decision.wanted import Sizes
 from orchestrator.host.volumes import LoopVolumes, SizedVolume
 from orchestrator.ledger import LaunchRecord, LaunchState, open_ledger
+from orchestrator.placement.requests import Sizes, Wanted
 from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.settings import EncryptionSettings, FleetSettings, Reach, SourceSettings
 from tests.support.dockerd import OwnDockerd

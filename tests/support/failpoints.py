@@ -26,6 +26,7 @@ from typing import Any, cast
 import docker
 
 from collector.errors import VdbmonError
+from orchestrator.decision.gate import gate_reasons
 from orchestrator.decision.resources import ResourceClass
 from orchestrator.host.command import run_command
 from orchestrator.host.volumes import LoopVolumes
@@ -34,7 +35,7 @@ from orchestrator.ledger import LaunchState
 from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.reconcile import GRACE_SECONDS, SILENT_AFTER, Reconciliation, reconciler
 from orchestrator.settings import FleetSettings, PoolSettings
-from orchestrator.survey.gate import gate_reasons, read_gate
+from orchestrator.survey.gate import read_gate
 from orchestrator.survey.prometheus import PrometheusClient, PrometheusError
 from tests.support.fleet import HOST, SMALL, fleet, source
 from tests.support.place import Place, always_sampled

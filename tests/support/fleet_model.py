@@ -13,6 +13,7 @@ from itertools import count
 
 from orchestrator.decision.decide import Decision, decide
 from orchestrator.decision.planning import plan_batch
+from orchestrator.decision.request import Request
 from orchestrator.decision.resources import Amounts, InventoryRow, InventoryRows, ResourceClass
 from orchestrator.decision.scoring import Strategy
 from orchestrator.decision.snapshot import (
@@ -21,7 +22,6 @@ from orchestrator.decision.snapshot import (
     GateAlert,
     HostState,
     PlacedJob,
-    Request,
     Snapshot,
     Telemetry,
     Unknown,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
+from orchestrator.decision.request import Override
 from orchestrator.decision.resources import Amounts, InventoryRow, ResourceClass
-from orchestrator.decision.snapshot import Override
 from orchestrator.ledger import Generations, LaunchRecord, LaunchState, Ledger
 
 INVENTORY = MappingProxyType(

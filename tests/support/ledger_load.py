@@ -25,8 +25,9 @@ from types import MappingProxyType
 
 from orchestrator.decision.decide import Decision, decide
 from orchestrator.decision.documents import decision_document
+from orchestrator.decision.request import Request
 from orchestrator.decision.resources import Amounts, InventoryRow, ResourceClass
-from orchestrator.decision.snapshot import EngineState, GateGroup, GateReading, HostState, Request, Snapshot, Telemetry
+from orchestrator.decision.snapshot import EngineState, GateGroup, GateReading, HostState, Snapshot, Telemetry
 from orchestrator.ledger import ConcurrentUpdateError, Generations, LaunchRecord, LaunchState, Ledger, open_ledger
 from orchestrator.placement.allocation import decide_and_take
 from orchestrator.settings import Reach, SourceSettings

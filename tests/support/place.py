@@ -11,9 +11,10 @@ from collector.errors import VdbmonError
 from orchestrator.backup.commands import Invocation, VolumeOf, invocation
 from orchestrator.backup.job_names import JobName
 from orchestrator.decision.decide import Decision
-from orchestrator.decision.snapshot import Request
+from orchestrator.decision.request import Request
 from orchestrator.placement.jobs import Job
-from orchestrator.placement.scheduler import Placement, Scheduler, open_scheduler
+from orchestrator.placement.outcomes import Placement
+from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.settings import FleetSettings
 from tests.support.backups import record
 from tests.support.dockerd import OwnDockerd

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from types import MappingProxyType
 
+from orchestrator.decision.request import Request
 from orchestrator.decision.resources import Amounts, InventoryRow, InventoryRows, ResourceClass
 from orchestrator.decision.snapshot import (
     EngineState,
@@ -13,7 +14,6 @@ from orchestrator.decision.snapshot import (
     GateReading,
     HostState,
     PlacedJob,
-    Request,
     Snapshot,
     Telemetry,
 )

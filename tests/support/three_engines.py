@@ -15,10 +15,11 @@ import docker
 from alerts.thresholds import GATE_FOR
 from orchestrator.backup.runner.record import RECORD_NAME
 from orchestrator.capacity.figures import capacity
-from orchestrator.decision.snapshot import Wishes
+from orchestrator.decision.request import Wishes
 from orchestrator.ledger import LaunchState
 from orchestrator.placement.jobs import Job
-from orchestrator.placement.scheduler import Placement, Scheduler, open_scheduler
+from orchestrator.placement.outcomes import Placement
+from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.settings import FleetSettings, HostSettings, Inventory, PoolSettings, parse_address_range
 from tests.support.agent import VDBMON
 from tests.support.dockerd import OwnDockerd, import_busybox

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from orchestrator.decision.addresses import Holding, choose, full_text, giveable, pool_faults, use_of
 from orchestrator.decision.decide import decide
 from orchestrator.decision.filters import open_case
+from orchestrator.decision.request import Wishes
 from orchestrator.decision.resources import ResourceClass
-from orchestrator.decision.snapshot import Wishes
 from orchestrator.settings import AddressRange, HostSettings, Inventory, PoolSettings, parse_address_range
 from tests.support.placing import host, request, snapshot
 

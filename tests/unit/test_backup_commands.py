@@ -13,7 +13,7 @@ from orchestrator.backup.inputs import NO_INPUTS, JobInputs, StoredBackup
 from orchestrator.backup.job_names import JobName
 from orchestrator.backup.runner import jobs
 from orchestrator.backup.runner.arguments import AnyJob, parse_arguments
-from orchestrator.decision.snapshot import Request
+from orchestrator.decision.request import Request
 from orchestrator.engines.engine import BindMount
 from orchestrator.host.blockdevices import BlockDevice
 from orchestrator.host.volumes import SizedVolume

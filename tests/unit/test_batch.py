@@ -6,10 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from collector.errors import ConfigError
-from orchestrator.decision.batch import read_batch
+from orchestrator.decision.request import Window, Wishes
 from orchestrator.decision.resources import ResourceClass
 from orchestrator.decision.sizes import parse_amounts, parse_spec
-from orchestrator.decision.snapshot import Window, Wishes
+from orchestrator.placement.batch_file import read_batch
 from vdbmon.commands.place import app
 
 AT = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)

@@ -5,16 +5,10 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.decision.decide import Decision, decide
+from orchestrator.decision.request import Override, Wishes
 from orchestrator.decision.resources import Amounts, ResourceClass
 from orchestrator.decision.scoring import Strategy
-from orchestrator.decision.snapshot import (
-    Cordon,
-    GateAlert,
-    HostState,
-    Override,
-    PlacedJob,
-    Wishes,
-)
+from orchestrator.decision.snapshot import Cordon, GateAlert, HostState, PlacedJob
 from orchestrator.settings import Reach
 from tests.support.decisions import GIB, IDLE, NEEDED, NOW, SOURCE, gate, host, request, snapshot
 

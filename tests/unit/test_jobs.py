@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from collector.errors import ConfigError
 from orchestrator.backup.commands import invocation
 from orchestrator.backup.inputs import JobInputs
+from orchestrator.decision.request import Request
 from orchestrator.decision.resources import Amounts, ResourceClass
-from orchestrator.decision.snapshot import Request
 from orchestrator.engines.engine import BindMount, NamedMount
 from orchestrator.host.blockdevices import BlockDevice
 from orchestrator.host.volumes import LoopVolumes, SizedVolume, Volume
-from orchestrator.placement.jobs import LaunchSpec, check_request, container_spec, labels_of, launch_spec, volume_name
+from orchestrator.launch.spec import LaunchSpec, container_spec, labels_of, launch_spec, volume_name
+from orchestrator.placement.jobs import check_request
 from orchestrator.settings import Reach, SourceSettings
 
 NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,47}"

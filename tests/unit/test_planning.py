@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from orchestrator.decision.packing import Item, pack
 from orchestrator.decision.planning import Plan, plan_batch, plan_drain
+from orchestrator.decision.request import Request, Wishes
 from orchestrator.decision.resources import ResourceClass
 from orchestrator.decision.scoring import Strategy
-from orchestrator.decision.snapshot import Cordon, Request, Snapshot, Wishes
+from orchestrator.decision.snapshot import Cordon, Snapshot
 from orchestrator.settings import Reach
 from tests.support.placing import LARGE, NOW, REMOTE, host, inventory, job, request, shares, snapshot, some_amounts
 

@@ -2,8 +2,8 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.decision.batch import read_batch
 from orchestrator.decision.reasons import Code
+from orchestrator.placement.batch_file import read_batch
 from vdbmon.config import load_config
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from orchestrator.decision.decide import Decision, Verdict
 from orchestrator.decision.reasons import Reason, capacity_reason
 from orchestrator.decision.resources import ResourceClass
 from orchestrator.ledger import LaunchRecord, LaunchState
-from orchestrator.placement.scheduler import LaunchStatus
+from orchestrator.placement.outcomes import LaunchStatus
 from vdbmon.tables import decision_table, launch_table
 
 EVERYWHERE = Reason(code="watchdog.silent", text="alert Watchdog, which always fires, doesn't")

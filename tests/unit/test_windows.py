@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from collector.errors import ConfigError
 from orchestrator.decision.decide import decide
+from orchestrator.decision.request import Window
 from orchestrator.decision.resources import ResourceClass
-from orchestrator.decision.snapshot import PlacedJob, Window
+from orchestrator.decision.snapshot import PlacedJob
 from orchestrator.decision.windows import best_start, parse_window, peak
 from tests.support.placing import LARGE, NOW, host, job, request, snapshot
 

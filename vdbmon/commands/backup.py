@@ -19,9 +19,8 @@ from orchestrator.backup.job_names import JobName
 from orchestrator.backup.pruning import judge_source, prune_source
 from orchestrator.backup.retention import Verdict
 from orchestrator.backup.scan import Scan, scan
-from orchestrator.decision.batch import Wanted
-from orchestrator.decision.wanted import Sizes, source_called
 from orchestrator.host.volumes import LoopVolumes
+from orchestrator.placement.requests import Sizes, Wanted, source_called
 from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.settings import SourceSettings
 from vdbmon.backup_tables import backup_lines, backup_table, verdict_table

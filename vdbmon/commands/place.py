@@ -13,14 +13,14 @@ import typer
 from collector.errors import ConfigError
 from orchestrator.backup.inputs import JobOptions
 from orchestrator.backup.job_names import JobName
-from orchestrator.decision.batch import DURATION, Wanted, read_batch
 from orchestrator.decision.reasons import OVERRIDABLE
+from orchestrator.decision.request import Override, Wishes
 from orchestrator.decision.resources import no_amounts
 from orchestrator.decision.scoring import Strategy
 from orchestrator.decision.sizes import CPUS
-from orchestrator.decision.snapshot import Override, Wishes
-from orchestrator.decision.wanted import Sizes
 from orchestrator.decision.windows import parse_window
+from orchestrator.placement.batch_file import DURATION, read_batch
+from orchestrator.placement.requests import Sizes, Wanted
 from orchestrator.placement.scheduler import open_scheduler
 from vdbmon import place_options as options
 from vdbmon.batches import place_batch

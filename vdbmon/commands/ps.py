@@ -13,7 +13,8 @@ from rich.console import Console
 
 from orchestrator.backup.progress import Progress, read_progress
 from orchestrator.ledger import LaunchState
-from orchestrator.placement.scheduler import LaunchStatus, open_scheduler
+from orchestrator.placement.outcomes import LaunchStatus
+from orchestrator.placement.scheduler import open_scheduler
 from orchestrator.survey.prometheus import PrometheusClient
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption

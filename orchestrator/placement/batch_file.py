@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -20,11 +20,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from collector.errors import ConfigError
-from orchestrator.backup.inputs import NO_OPTIONS, JobOptions
-from orchestrator.decision.resources import Amounts
+from orchestrator.decision.request import Wishes
 from orchestrator.decision.sizes import KEYS, parse_amounts
-from orchestrator.decision.snapshot import NO_WISHES, Window, Wishes
 from orchestrator.decision.windows import parse_window
+from orchestrator.placement.requests import Wanted
 
 DURATION = "1h"
 """What a job with a window is taken to last where nothing is said."""
@@ -32,19 +31,6 @@ DURATION = "1h"
 _WISHES = tuple(item.name for item in fields(Wishes))
 _WINDOW = ("not_before", "deadline", "duration")
 _KNOWN = ("name", "source", "job", *KEYS, *_WISHES, *_WINDOW)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """A container that is asked for, as `Scheduler.wanted` takes it."""
-
-    name: str
-    source: str
-    job: str
-    amounts: Amounts
-    wishes: Wishes = NO_WISHES
-    window: Window | None = None
-    options: JobOptions = NO_OPTIONS
 
 
 def read_batch(path: Path, now: datetime) -> tuple[Wanted, ...]:

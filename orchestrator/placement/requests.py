@@ -9,15 +9,28 @@ from typing import Any
 
 from collector.errors import ConfigError, VdbmonError
 from orchestrator.backup.entries import Backup
-from orchestrator.backup.inputs import JobInputs, JobOptions, resolve
+from orchestrator.backup.inputs import NO_OPTIONS, JobInputs, JobOptions, resolve
 from orchestrator.backup.sizing import usual_sizes
-from orchestrator.decision.batch import Wanted
+from orchestrator.decision.request import NO_WISHES, Request, Window, Wishes
 from orchestrator.decision.resources import Amounts, inventory_rows
 from orchestrator.decision.sizes import parse_amounts
-from orchestrator.decision.snapshot import Request, Wishes
+from orchestrator.launch.spec import LaunchSpec
 from orchestrator.ledger import LaunchRecord, LaunchState
-from orchestrator.placement.jobs import LaunchSpec, check_request
+from orchestrator.placement.jobs import check_request
 from orchestrator.settings import FleetSettings, SourceSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A container that is asked for, as `Scheduler.wanted` takes it."""
+
+    name: str
+    source: str
+    job: str
+    amounts: Amounts
+    wishes: Wishes = NO_WISHES
+    window: Window | None = None
+    options: JobOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
