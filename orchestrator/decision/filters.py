@@ -6,25 +6,22 @@ work that doesn't depend on the host.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from operator import attrgetter
 
 from alerts.thresholds import TELEMETRY_STALE_AFTER
 from orchestrator.decision.addresses import full_text, use_of
-from orchestrator.decision.gate import GateReasons, gate_reasons
-from orchestrator.decision.reasons import OVERRIDABLE, Code, Reason, capacity_reason
+from orchestrator.decision.cordons import cordon_reasons
+from orchestrator.decision.gate import gate_reasons
+from orchestrator.decision.reasons import NONE, Closures, Code, Reason, Reasons, capacity_reason
 from orchestrator.decision.request import NO_WISHES, Request
 from orchestrator.decision.resources import ResourceClass
-from orchestrator.decision.snapshot import Cordon, GateReading, HostState, Snapshot, Unknown
+from orchestrator.decision.snapshot import GateReading, HostState, Snapshot, Unknown
 from orchestrator.decision.windows import best_start
 from orchestrator.settings import Reach
 
-Reasons = tuple[Reason, ...]
 Filter = Callable[[HostState, "Case"], Reasons]
 
-NONE: Reasons = ()
 _NO_TELEMETRY = (Reason(code=Code.TELEMETRY_MISSING, text="Prometheus has no metrics of this host's agent"),)
 _NO_VOLUMES = (
     Reason(
@@ -40,8 +37,8 @@ class Case:
 
     Attributes:
         common: reasons that hold against every host.
-        gate: the rest of the gate's reasons, by host.
-        cordoned: reasons of the cordons in force, by host.
+        gate: what alerts close.
+        cordons: what operators closed.
         now: seconds since the epoch.
         needed: what is asked for, per class, all above zero.
         measured: classes that are asked for and whose use must be known.
@@ -54,8 +51,8 @@ class Case:
     request: Request
     now: float
     common: Reasons
-    gate: GateReasons
-    cordoned: Mapping[str, Reasons]
+    gate: Closures
+    cordons: Closures
     needed: tuple[tuple[ResourceClass, int], ...]
     measured: frozenset[ResourceClass]
     blind: bool
@@ -66,10 +63,10 @@ class Case:
 
 def open_case(snapshot: Snapshot, request: Request) -> Case:
     """Work out what holds for every host."""
-    frozen, cordoned = _cordons(snapshot)
+    cordons = cordon_reasons(snapshot.cordons, now=snapshot.taken_at)
     gate = gate_reasons(snapshot.gate, frozenset(host.name for host in snapshot.hosts))
     source = request.source
-    idle = _idle(request, cordoned, gate)
+    idle = _idle(request, cordons, gate)
     needed = tuple((key, amount) for key, amount in request.amounts.items() if amount > 0)
     return Case(
         request=request,
@@ -78,11 +75,11 @@ def open_case(snapshot: Snapshot, request: Request) -> Case:
             *_placed_already(snapshot, request),
             *_read_enough(snapshot, request),
             *_pool_full(snapshot, request),
-            *frozen,
+            *cordons.fleet,
             *gate.fleet,
         ),
         gate=gate,
-        cordoned=cordoned,
+        cordons=cordons,
         needed=needed,
         measured=frozenset(key for key, _ in needed if key.measured),
         blind=not isinstance(snapshot.gate, GateReading),
@@ -92,7 +89,7 @@ def open_case(snapshot: Snapshot, request: Request) -> Case:
                 text=f"the data directory of source {source.name} is on {source.host}, not here",
             ),
         ),
-        overridden=frozenset(request.override.codes if request.override else ()) & OVERRIDABLE,
+        overridden=request.overridden,
         filters=tuple(check for check in FILTERS if check not in idle),
     )
 
@@ -169,7 +166,7 @@ def window_filter(host: HostState, case: Case) -> Reasons:
 
 def cordon_filter(host: HostState, case: Case) -> Reasons:
     """No operator has closed it."""
-    return case.cordoned.get(host.name, NONE)
+    return case.cordons.hosts.get(host.name, NONE)
 
 
 def alert_filter(host: HostState, case: Case) -> Reasons:
@@ -233,13 +230,13 @@ CLOSING: tuple[Filter, ...] = (common_filter, cordon_filter, alert_filter, engin
 """Those that hold whatever is asked for."""
 
 
-def _idle(request: Request, cordoned: Mapping[str, Reasons], gate: GateReasons) -> set[Filter]:
+def _idle(request: Request, cordons: Closures, gate: Closures) -> set[Filter]:
     """Filters that no host can fail: with a thousand hosts it pays not to ask."""
     idle: dict[Filter, bool] = {
         wishes_filter: request.wishes is NO_WISHES,
         affinity_filter: not request.wishes.apart,
         window_filter: request.window is None,
-        cordon_filter: not cordoned,
+        cordon_filter: not cordons.hosts,
         alert_filter: not gate.hosts,
     }
     return {check for check, is_idle in idle.items() if is_idle}
@@ -273,22 +270,3 @@ def _pool_full(snapshot: Snapshot, request: Request) -> Reasons:
         return NONE
     use = use_of(pool, snapshot.holdings.get(pool.name, ()), now=snapshot.taken_at)
     return NONE if use.free else (Reason(code=Code.POOL_FULL, text=full_text(pool, use)),)
-
-
-def _cordons(snapshot: Snapshot) -> tuple[Reasons, Mapping[str, Reasons]]:
-    """The reasons against the fleet, and those against hosts."""
-    fleet: list[Reason] = []
-    hosts: dict[str, Reasons] = {}
-    in_force = (item for item in snapshot.cordons if item.until is None or item.until > snapshot.taken_at)
-    for cordon in sorted(in_force, key=attrgetter("since", "who", "why")):
-        if cordon.host is None:
-            fleet.append(Reason(code=Code.FLEET_FROZEN, text=f"the fleet is frozen by {_by(cordon)}"))
-        else:
-            reason = Reason(code=Code.HOST_CORDONED, text=f"cordoned by {_by(cordon)}")
-            hosts[cordon.host] = (*hosts.get(cordon.host, NONE), reason)
-    return tuple(fleet), hosts
-
-
-def _by(cordon: Cordon) -> str:
-    end = f"until {datetime.fromtimestamp(cordon.until, UTC):%Y-%m-%d %H:%M} UTC" if cordon.until else "with no end set"
-    return f"{cordon.who}, {end}: {cordon.why}"

@@ -5,11 +5,10 @@ Closed unless known: whatever keeps an alert from being seen closes the fleet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from alerts.thresholds import GATE_FOR, GATE_LABEL, GATE_PLACE, RULES_STALE_AFTER, WATCHDOG
-from orchestrator.decision.reasons import Code, Reason
+from orchestrator.decision.reasons import NONE, Closures, Code, Reason, Reasons
 from orchestrator.decision.snapshot import GateAlert, GateReading, Unknown
 
 _WARM_UP_INTERVALS = 3
@@ -17,24 +16,12 @@ _WARM_UP_INTERVALS = 3
 first evaluation, and the one that ends the `for`. Scrapes are taken to be no rarer than evaluations."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateReasons:
-    """What the gate has against hosts: `fleet` against each of them, `hosts` against some."""
-
-    fleet: tuple[Reason, ...]
-    hosts: Mapping[str, tuple[Reason, ...]]
-
-    def against(self, host: str) -> tuple[Reason, ...]:
-        """All of it."""
-        return self.fleet + self.hosts.get(host, ())
-
-
-def gate_reasons(gate: GateReading | Unknown, known: frozenset[str]) -> GateReasons:
+def gate_reasons(gate: GateReading | Unknown, known: frozenset[str]) -> Closures:
     """All that the gate has against hosts; `known` are the names of all hosts of the fleet."""
     if isinstance(gate, Unknown):
-        return GateReasons(fleet=(Reason(code=Code.PROMETHEUS_UNREACHABLE, text=gate.sentence),), hosts={})
+        return Closures(fleet=(Reason(code=Code.PROMETHEUS_UNREACHABLE, text=gate.sentence),), hosts={})
     fleet = list(_blindness(gate))
-    hosts: dict[str, tuple[Reason, ...]] = {}
+    hosts: dict[str, Reasons] = {}
     restarting = gate.now - gate.started_at < GATE_FOR + _WARM_UP_INTERVALS * _longest_interval(gate)
     for alert in sorted(gate.alerts, key=lambda item: (item.name, item.host or "")):
         if not alert.firing and not restarting:
@@ -42,8 +29,8 @@ def gate_reasons(gate: GateReading | Unknown, known: frozenset[str]) -> GateReas
         if alert.fleet or alert.host is None or alert.host not in known:
             fleet.append(_fleet_reason(alert))
         else:
-            hosts[alert.host] = (*hosts.get(alert.host, ()), _firing_reason(alert))
-    return GateReasons(fleet=tuple(fleet), hosts=hosts)
+            hosts[alert.host] = (*hosts.get(alert.host, NONE), _firing_reason(alert))
+    return Closures(fleet=tuple(fleet), hosts=hosts)
 
 
 def _blindness(gate: GateReading) -> Iterator[Reason]:

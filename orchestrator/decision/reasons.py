@@ -5,6 +5,8 @@ Codes are never renamed and never used again with another meaning.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -104,6 +106,23 @@ class Reason(NamedTuple):
     def shortfall(self) -> int | None:
         """How much more would have to be free."""
         return None if self.needed is None or self.free is None else self.needed - self.free
+
+
+Reasons = tuple[Reason, ...]
+
+NONE: Reasons = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closures:
+    """What closes hosts, whatever is asked for: `fleet` each of them, `hosts` some."""
+
+    fleet: Reasons
+    hosts: Mapping[str, Reasons]
+
+    def against(self, host: str) -> Reasons:
+        """All of it."""
+        return self.fleet + self.hosts.get(host, NONE)
 
 
 def capacity_reason(dimension: ResourceClass, *, needed: int, free: int) -> Reason:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from orchestrator.backup.inputs import NO_INPUTS, JobInputs
 from orchestrator.backup.job_names import READS_BACKUPS_ALONE
+from orchestrator.decision.reasons import OVERRIDABLE
 from orchestrator.decision.resources import Amounts
 from orchestrator.settings import SourceSettings
 
@@ -85,6 +86,11 @@ class Request:
     window: Window | None = None
     override: Override | None = None
     inputs: JobInputs = NO_INPUTS
+
+    @property
+    def overridden(self) -> frozenset[str]:
+        """Codes of reasons that don't count, on an operator's word."""
+        return frozenset(self.override.codes if self.override else ()) & OVERRIDABLE
 
     @property
     def reads_source(self) -> bool:

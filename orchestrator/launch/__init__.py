@@ -1,6 +1,6 @@
 """Turn an allocation into a running container, step by step, so that nothing leaks."""
 
-from orchestrator.launch.errors import GateClosedError, LaunchFailedError, LaunchUnknownError, StepOverdueError
+from orchestrator.launch.errors import HostClosedError, LaunchFailedError, LaunchUnknownError, StepOverdueError
 from orchestrator.launch.protocols import Address, Addresses, FoundNetwork, Networks, Volumes
 from orchestrator.launch.run import Launch, Launched
 from orchestrator.launch.steps import STEP_SECONDS, Step, Steps, Tools, Undo, remove_own
@@ -11,7 +11,7 @@ __all__ = [
     "Address",
     "Addresses",
     "FoundNetwork",
-    "GateClosedError",
+    "HostClosedError",
     "Launch",
     "LaunchFailedError",
     "LaunchUnknownError",

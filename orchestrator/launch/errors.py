@@ -20,5 +20,5 @@ class StepOverdueError(VdbmonError):
         super().__init__("launch.overdue", f"it didn't end within {seconds:g} s")
 
 
-class GateClosedError(VdbmonError):
-    """The gate closed between decision and launch; the code is the reason's."""
+class HostClosedError(VdbmonError):
+    """An alert or an operator closed the host between decision and launch; the code is the reason's."""

@@ -48,7 +48,8 @@ class Tools:
         addresses: None where no pools are kept.
         networks: likewise.
         disk_of: the disk under a folder of the host.
-        check_gate: raises GateClosedError if the gate has closed since the decision.
+        check_gate: raises HostClosedError if the gate has closed since the decision.
+        check_cordons: likewise, if an operator has closed the host or the fleet.
         seconds: deadlines of the steps.
         clock: seconds since the epoch.
     """
@@ -61,6 +62,7 @@ class Tools:
     ledger: Ledger
     verifier: Verifier
     check_gate: Callable[[], None]
+    check_cordons: Callable[[], None]
     clock: Callable[[], float]
     seconds: Mapping[str, float] = field(default_factory=lambda: STEP_SECONDS)
 
@@ -142,6 +144,7 @@ class Steps:
             network=self._network,
             address=self._address.ip if self._address else None,
         )
+        self._tools.check_cordons()
         self._tools.check_gate()
         self.container_id = self._tools.engine.create(self._container)
         self._tools.ledger.advance(
@@ -153,6 +156,7 @@ class Steps:
         )
 
     def _start(self) -> None:
+        self._tools.check_cordons()
         self._tools.engine.start(self.container_id)
 
     def _verify(self) -> None:

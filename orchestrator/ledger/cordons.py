@@ -7,12 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection, delete, insert, select
 
 from orchestrator.decision.snapshot import Cordon
 from orchestrator.ledger import generations, schema
 from orchestrator.ledger.journal import append
 from orchestrator.ledger.records import Event
+
+
+def read_cordons(connection: Connection) -> tuple[Cordon, ...]:
+    """All of them, those that have run out too."""
+    rows = connection.execute(select(schema.cordon).order_by(schema.cordon.c.scope)).all()
+    return tuple(
+        Cordon(
+            host=None if row.scope == schema.FLEET else row.scope,
+            who=row.who,
+            why=row.why,
+            until=row.until,
+            since=row.since,
+        )
+        for row in rows
+    )
 
 
 def set_cordon(connection: Connection, cordon: Cordon, *, hosts: Iterable[str]) -> None:

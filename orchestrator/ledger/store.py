@@ -216,6 +216,11 @@ class Ledger:
         with self._database.writing() as connection:
             cordons.set_cordon(connection, cordon, hosts=hosts)
 
+    def cordons(self) -> tuple[Cordon, ...]:
+        """What operators closed; those that have run out too."""
+        with self._database.reading() as connection:
+            return cordons.read_cordons(connection)
+
     def uncordon(self, host: str | None, *, who: str, at: float) -> bool:
         """Open a host again, or with None thaw the fleet; whether it was closed."""
         with self._database.writing() as connection:

@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, select
 
 from orchestrator.decision.resources import Amounts, ResourceClass
-from orchestrator.decision.snapshot import Cordon, PlacedJob
+from orchestrator.decision.snapshot import PlacedJob
 from orchestrator.ledger import schema
 from orchestrator.ledger.addresses import holdings
+from orchestrator.ledger.cordons import read_cordons
 from orchestrator.ledger.records import NOT_READING, READING, LedgerView
 
 _Rows = Sequence[Row[*tuple[Any, ...]]]
@@ -36,7 +37,6 @@ def read_view(connection: Connection) -> LedgerView:
         .order_by(columns.host, columns.created_at, columns.request_id)
     ).all()
     rows = connection.execute(select(held.request_id, held.host, held.resource_class, held.amount)).all()
-    cordons = connection.execute(select(schema.cordon).order_by(schema.cordon.c.scope)).all()
     reading = [row for row in live if row.state in READING]
     busy = {row.host for row in live}
     return LedgerView(
@@ -49,7 +49,7 @@ def read_view(connection: Connection) -> LedgerView:
         source_generations=_generations(connection, schema.source),
         pool_generations=_generations(connection, schema.pool),
         holdings=holdings(connection),
-        cordons=tuple(map(_cordon, cordons)),
+        cordons=read_cordons(connection),
     )
 
 
@@ -84,8 +84,3 @@ def _jobs(reading: _Rows, rows: _Rows) -> dict[str, tuple[PlacedJob, ...]]:
 
 def _generations(connection: Connection, table: Table) -> dict[str, int]:
     return {row.name: row.generation for row in connection.execute(select(table))}
-
-
-def _cordon(row: Row[Any]) -> Cordon:
-    host = None if row.scope == schema.FLEET else row.scope
-    return Cordon(host=host, who=row.who, why=row.why, until=row.until, since=row.since)

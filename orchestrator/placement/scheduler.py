@@ -23,7 +23,7 @@ from orchestrator.host.blockdevices import device_of
 from orchestrator.host.limits import Limits, read_limits
 from orchestrator.host.volumes import LoopVolumes, Volume
 from orchestrator.launch import Addresses, Launch, Networks, Tools, Verifier, Volumes
-from orchestrator.launch.gate import check_gate
+from orchestrator.launch.closures import check_cordons, check_gate
 from orchestrator.launch.samples import Sampled, sampled_by
 from orchestrator.launch.spec import labels_of, launch_spec, volume_name
 from orchestrator.ledger import (
@@ -310,6 +310,7 @@ class Scheduler:
             ledger=self.ledger,
             verifier=self.verifier(host),
             check_gate=partial(check_gate, self.fleet, host, request),
+            check_cordons=lambda: check_cordons(self.ledger.cordons(), host, request, now=self.clock()),
             clock=self.clock,
         )
 

@@ -14,6 +14,7 @@ from orchestrator.decision.decide import Decision
 from orchestrator.decision.reasons import Code
 from orchestrator.decision.request import Override
 from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.snapshot import Cordon
 from orchestrator.engines.docker_engine import DockerEngine
 from orchestrator.host.limits import DeviceLimits
 from orchestrator.host.volumes import LoopVolumes
@@ -93,6 +94,24 @@ def test_an_alert_that_fires_after_the_decision_stops_the_launch_before_its_cont
 def test_an_operator_who_overrides_the_alert_has_his_launch(trouble: Trouble) -> None:
     override = Override(codes=(Code.ALERT_FIRING,), who="ann", why="it is urgent")
     assert trouble.launch("b1", meanwhile=trouble.alert, override=override).launched is not None
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "said"),
+    [(HOST, "host.cordoned", "cordoned by ann"), (None, "fleet.frozen", "the fleet is frozen by ann")],
+)
+def test_a_cordon_after_the_decision_stops_the_launch_before_its_container(
+    trouble: Trouble, closed: str | None, code: str, said: str
+) -> None:
+    cordon = Cordon(closed, "ann", "new disks", None, time.time())
+    ledger = trouble.place.scheduler.ledger
+    with pytest.raises(LaunchFailedError) as caught:
+        trouble.launch("b1", meanwhile=lambda: ledger.cordon(cordon, hosts=[HOST]))
+    assert caught.value.code == code
+    expected = f"b1 was not launched: {HOST} was closed after the decision: {said}, with no end set: new disks"
+    assert str(caught.value) == expected
+    assert trouble.place.leftovers() == NOTHING
+    assert trouble.events("b1")[-3:] == ["failed.create", "state.removed", "released"]
 
 
 def test_no_launch_slips_through_while_a_restarted_prometheus_warms_up(

@@ -12,11 +12,15 @@ import pytest
 
 from collector import labels
 from collector.errors import VdbmonError
+from orchestrator.decision.request import Override
+from orchestrator.decision.snapshot import Cordon
 from orchestrator.engines.engine import EngineUnreachableError
 from orchestrator.launch import STEP_SECONDS, Launch, LaunchFailedError, LaunchUnknownError, Tools, Verifier
+from orchestrator.launch.closures import check_cordons
 from orchestrator.launch.deadlines import STEP_THREAD
 from orchestrator.launch.spec import LaunchSpec
 from orchestrator.ledger import LaunchState, Ledger, LedgerError
+from tests.support.decisions import NOW, request
 from tests.support.ledger import NEEDED, allocate, record
 from tests.support.memory_host import DISK, MemoryEngine, MemoryHost, MemoryNet, MemoryVolumes
 from tests.support.wait import wait_until
@@ -77,10 +81,17 @@ def launch(host: MemoryHost, ledger: Any, **changes: Any) -> Launch:
         ledger=ledger,
         verifier=verifier,
         check_gate=lambda: None,
+        check_cordons=lambda: None,
         clock=lambda: 5.0,
     )
     own = {labels.REQUEST_ID: RECORD.request_id}
     return Launch(RECORD, SPEC, container_labels=own, tools=replace(tools, **changes))
+
+
+def cordoned(ledger: Ledger, **changes: Any) -> Callable[[], None]:
+    """Asks the ledger as a launch does."""
+    wanted = replace(request(), **changes)
+    return lambda: check_cordons(ledger.cordons(), "db1", wanted, now=NOW)
 
 
 def state(ledger: Ledger) -> tuple[LaunchState, str | None]:
@@ -125,6 +136,50 @@ def test_a_step_that_fails_is_undone_with_all_before_it(host: MemoryHost, ledger
     assert state(ledger) == (LaunchState.REMOVED, None)
     assert ledger.held("r1") == {}
     assert f"failed.{step}" in [event.kind for event in ledger.events("r1")]
+
+
+CLOSED = {
+    "db1": ("host.cordoned", "cordoned by ann"),
+    None: ("fleet.frozen", "the fleet is frozen by ann"),
+}
+
+
+@pytest.mark.parametrize("closed", CLOSED)
+@pytest.mark.parametrize(
+    ("moment", "step"), [("make volume", "create"), ("make network", "create"), ("create", "start")]
+)
+def test_a_host_that_is_closed_after_the_allocation_gets_no_container(
+    host: MemoryHost, ledger: Ledger, moment: str, step: str, closed: str | None
+) -> None:
+    code, said = CLOSED[closed]
+    allocate(ledger, RECORD)
+    host.trouble[moment] = lambda: ledger.cordon(Cordon(closed, "ann", "new disks", None, NOW), hosts=["db1"])
+    with pytest.raises(LaunchFailedError) as caught:
+        launch(host, ledger, check_cordons=cordoned(ledger)).run()
+    expected = f"b1 was not launched: db1 was closed after the decision: {said}, with no end set: new disks"
+    assert (caught.value.code, str(caught.value)) == (code, expected)
+    assert "start" not in host.calls
+    assert host.is_empty
+    assert state(ledger) == (LaunchState.REMOVED, None)
+    assert ledger.held("r1") == {}
+    assert f"failed.{step}" in [event.kind for event in ledger.events("r1")]
+
+
+@pytest.mark.parametrize(
+    ("cordon", "override"),
+    [
+        (Cordon("db2", "ann", "new disks", None, NOW), None),
+        (Cordon("db1", "ann", "new disks", NOW - 1, NOW - 9), None),
+        (Cordon("db1", "ann", "new disks", None, NOW), Override(("host.cordoned",), "bob", "it is urgent")),
+    ],
+)
+def test_cordons_of_others_and_those_that_are_over_or_overridden_stop_no_launch(
+    host: MemoryHost, ledger: Ledger, cordon: Cordon, override: Override | None
+) -> None:
+    allocate(ledger, RECORD)
+    host.trouble["make volume"] = lambda: ledger.cordon(cordon, hosts=["db1"])
+    launch(host, ledger, check_cordons=cordoned(ledger, override=override)).run()
+    assert state(ledger) == (LaunchState.RUNNING, None)
 
 
 @pytest.mark.parametrize("step", ["network", "create", "start", "verify"])

@@ -341,10 +341,15 @@ class FleetModel:
                 return
             if self.hosts[launch.host].lost:
                 return  # what the engine did is unknown: nothing is undone
-            if step == "create" and self.hosts[launch.host].alerting:
+            if self._closed(self.hosts[launch.host], step):
                 self.undo(launch)
                 return
             self._do(launch, step, late=False)
+
+    def _closed(self, host: Host, step: str) -> bool:
+        """What a launch asks again before that step: the gate before its container is made, operators also after it."""
+        closed = host.cordoned or self.frozen
+        return (step == "create" and (host.alerting or closed)) or (step == "start" and closed)
 
     def _do(self, launch: Launch, step: str, *, late: bool) -> None:
         """What a step does on its host; `late` when its scheduler has lost the launch, and the ledger refuses it."""
@@ -356,12 +361,14 @@ class FleetModel:
         elif step == "volume":
             host.volumes.add(request_id)
         elif step == "create" and name not in host.owners:
-            if host.alerting and not late:
+            if self._closed(host, step) and not late:
                 self.slipped.append(name)
             host.created.add(name)
             host.owners[name] = request_id
             launch.state = launch.state if late else LaunchState.CREATED
         elif step == "start" and host.owners.get(name) == request_id and name in host.created:
+            if self._closed(host, step) and not late:
+                self.slipped.append(name)
             host.created.discard(name)
             host.running[name] = launch.job.amounts
         elif step == "commit" and not late:
