@@ -34,22 +34,34 @@ class PoolUse:
         total: that can be given away at all.
         held: by launches.
         resting: given back, in quarantine.
+        planned: that a plan gives to others.
     """
 
+    pool: PoolSettings
     total: int
     held: int
     resting: int
+    planned: int = 0
 
     @property
     def free(self) -> int:
         """That can be given away now."""
-        return max(self.total - self.held - self.resting, 0)
+        return max(self.total - self.held - self.resting - self.planned, 0)
+
+    @property
+    def full_text(self) -> str:
+        """Why nothing can be given away, for people."""
+        planned = f", {self.planned} are for others of this plan" if self.planned else ""
+        resting = f", {self.resting} rest {self.pool.quarantine:g} s after their last use" if self.resting else ""
+        where = f"address pool {self.pool.name} ({self.pool.range}) is full"
+        return f"{where}: {self.held} of {self.total} are held{planned}{resting}"
 
 
 def choose(pool: PoolSettings, holdings: Iterable[Holding], *, now: float) -> IPv4Address | None:
     """The address to give away next; None if the pool is full."""
     known = {holding.address: holding for holding in holdings}
-    for block in giveable(pool):
+    blocks = giveable(pool)
+    for block in blocks:
         for number in range(int(block.first), int(block.last) + 1):
             address = IPv4Address(number)
             if address not in known:
@@ -57,30 +69,21 @@ def choose(pool: PoolSettings, holdings: Iterable[Holding], *, now: float) -> IP
     rested = [
         (holding.released_at, holding.address)
         for holding in known.values()
-        if holding.released_at is not None and not _rests(pool, holding.released_at, now) and is_of(pool, holding)
+        if holding.released_at is not None and not _rests(pool, holding.released_at, now) and _is_in(blocks, holding)
     ]
     return min(rested)[1] if rested else None
 
 
 def use_of(pool: PoolSettings, holdings: Iterable[Holding], *, now: float) -> PoolUse:
     """How full the pool is; what is held of addresses that are none of the pool any more doesn't count."""
-    own = [holding for holding in holdings if is_of(pool, holding)]
+    blocks = giveable(pool)
+    own = [holding for holding in holdings if _is_in(blocks, holding)]
     return PoolUse(
-        total=sum(int(block.last) - int(block.first) + 1 for block in giveable(pool)),
+        pool=pool,
+        total=sum(int(block.last) - int(block.first) + 1 for block in blocks),
         held=sum(holding.released_at is None for holding in own),
         resting=sum(holding.released_at is not None and _rests(pool, holding.released_at, now) for holding in own),
     )
-
-
-def full_text(pool: PoolSettings, use: PoolUse) -> str:
-    """Why nothing can be given away, for people."""
-    resting = f", {use.resting} rest {pool.quarantine:g} s after their last use" if use.resting else ""
-    return f"address pool {pool.name} ({pool.range}) is full: {use.held} of {use.total} are held{resting}"
-
-
-def is_of(pool: PoolSettings, holding: Holding) -> bool:
-    """Whether the pool could give that address away."""
-    return any(block.first <= holding.address <= block.last for block in giveable(pool))
 
 
 def giveable(pool: PoolSettings) -> Sequence[AddressRange]:
@@ -116,6 +119,10 @@ def pool_faults(pools: Sequence[PoolSettings], hosts: Iterable[HostSettings]) ->
 
 def _rests(pool: PoolSettings, released_at: float, now: float) -> bool:
     return now - released_at < pool.quarantine
+
+
+def _is_in(blocks: Sequence[AddressRange], holding: Holding) -> bool:
+    return any(block.first <= holding.address <= block.last for block in blocks)
 
 
 def _only(address: IPv4Address) -> AddressRange:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from alerts.thresholds import TELEMETRY_STALE_AFTER
-from orchestrator.decision.addresses import full_text, use_of
 from orchestrator.decision.cordons import cordon_reasons
 from orchestrator.decision.gate import gate_reasons
 from orchestrator.decision.reasons import NONE, Closures, Code, Reason, Reasons, capacity_reason
@@ -120,6 +119,14 @@ def reach_filter(host: HostState, case: Case) -> Reasons:
     return NONE
 
 
+def inputs_filter(host: HostState, case: Case) -> Reasons:
+    """The backups that it reads lie there."""
+    there = case.request.inputs.host
+    if there in {None, host.name}:
+        return NONE
+    return (Reason(code=Code.BACKUP_NOT_LOCAL, text=f"the backups that it builds on are on {there}, not here"),)
+
+
 def volume_filter(host: HostState, _case: Case) -> Reasons:
     """Volumes whose writes are limited can be made there."""
     return NONE if host.makes_volumes else _NO_VOLUMES
@@ -215,6 +222,7 @@ FILTERS: tuple[Filter, ...] = (
     common_filter,
     name_filter,
     reach_filter,
+    inputs_filter,
     volume_filter,
     wishes_filter,
     affinity_filter,
@@ -233,6 +241,7 @@ CLOSING: tuple[Filter, ...] = (common_filter, cordon_filter, alert_filter, engin
 def _idle(request: Request, cordons: Closures, gate: Closures) -> set[Filter]:
     """Filters that no host can fail: with a thousand hosts it pays not to ask."""
     idle: dict[Filter, bool] = {
+        inputs_filter: request.inputs.host is None,
         wishes_filter: request.wishes is NO_WISHES,
         affinity_filter: not request.wishes.apart,
         window_filter: request.window is None,
@@ -265,8 +274,5 @@ def _read_enough(snapshot: Snapshot, request: Request) -> Reasons:
 
 
 def _pool_full(snapshot: Snapshot, request: Request) -> Reasons:
-    pool = snapshot.pools.get(request.wishes.pool or "")
-    if pool is None:
-        return NONE
-    use = use_of(pool, snapshot.holdings.get(pool.name, ()), now=snapshot.taken_at)
-    return NONE if use.free else (Reason(code=Code.POOL_FULL, text=full_text(pool, use)),)
+    use = snapshot.pools.get(request.wishes.pool or "")
+    return NONE if use is None or use.free else (Reason(code=Code.POOL_FULL, text=use.full_text),)

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
+from orchestrator.backup.inputs import NO_INPUTS, JobInputs
 from orchestrator.decision.decide import Decision, decide
 from orchestrator.decision.filters import open_case
 from orchestrator.decision.packing import Item, Vector, pack
-from orchestrator.decision.request import Request
+from orchestrator.decision.request import NO_WISHES, Request, Wishes
 from orchestrator.decision.resources import ResourceClass
 from orchestrator.decision.scoring import Strategy, score, weigh
 from orchestrator.decision.snapshot import Cordon, EngineState, HostState, PlacedJob, Snapshot
@@ -60,11 +61,13 @@ def plan_batch(snapshot: Snapshot, requests: Sequence[Request], strategy: Strate
     host, and for `pack`, hosts are filled one after the other with what fills them best.
     """
     fleet = replace(snapshot, hosts=tuple(sorted(snapshot.hosts, key=attrgetter("name"))))
-    allowed = {request.request_id: _allowed(fleet, request) for request in _within_readers(fleet, requests)}
+    everywhere = {request.request_id: _allowed(fleet, request) for request in requests}
+    possible = [request for request in requests if everywhere[request.request_id]]
+    allowed = {request.request_id: everywhere[request.request_id] for request in _within_shared(fleet, possible)}
     plans = (_packed, _spread) if strategy is Strategy.PACK else (_spread, _packed)
     best: Mapping[str, str] = {}
     for plan in plans:
-        found = plan(fleet, [request for request in requests if allowed.get(request.request_id)], allowed)
+        found = plan(fleet, [request for request in requests if request.request_id in allowed], allowed)
         if len(found) > len(best):
             best = found
         if len(best) == len(requests):
@@ -75,7 +78,9 @@ def plan_batch(snapshot: Snapshot, requests: Sequence[Request], strategy: Strate
 def plan_drain(
     snapshot: Snapshot, name: str, sources: Mapping[str, SourceSettings], strategy: Strategy = Strategy.SPREAD
 ) -> Plan:
-    """Where the jobs of a host could go; a job that reads its source's directory can go nowhere, and the plan says so.
+    """Where the jobs of a host could go; one that reads what is on that host alone can't, and the plan says so.
+
+    A job with an address takes another one of its pool: its own rests when it is given back.
 
     Args:
         snapshot: of the fleet.
@@ -86,17 +91,26 @@ def plan_drain(
     drained = next(host for host in snapshot.hosts if host.name == name)
     jobs = [job for job in drained.jobs if job.source in sources]
     moving = {job.name for job in jobs}
+    requests = [
+        Request(
+            name=job.name,
+            request_id=job.request_id,
+            source=sources[job.source],
+            job=job.job,
+            amounts=job.amounts,
+            wishes=NO_WISHES if job.pool is None else Wishes(pool=job.pool),
+            inputs=JobInputs(host=name) if job.reads_backups else NO_INPUTS,
+        )
+        for job in jobs
+    ]
     without = replace(
         snapshot,
         names={job: host for job, host in snapshot.names.items() if job not in moving},
-        readers=Counter(snapshot.readers) - Counter(job.source for job in jobs),
+        readers=Counter(snapshot.readers)
+        - Counter(request.source.name for request in requests if request.reads_source),
         cordons=(*snapshot.cordons, Cordon(name, "this plan", "it is to be drained", None, snapshot.taken_at)),
         hosts=tuple(_without(host, moving) if host is drained else host for host in snapshot.hosts),
     )
-    requests = [
-        Request(name=job.name, request_id=job.request_id, source=sources[job.source], job=job.job, amounts=job.amounts)
-        for job in jobs
-    ]
     return plan_batch(without, requests, strategy)
 
 
@@ -109,6 +123,8 @@ def with_job(host: HostState, request: Request, begin: float) -> HostState:
         source=request.source.name,
         job=request.job,
         amounts=request.amounts,
+        pool=request.wishes.pool,
+        reads_backups=request.inputs.host is not None,
         window=None if window is None else (begin, begin + window.duration),
     )
     telemetry = host.telemetry
@@ -132,15 +148,21 @@ def _allowed(fleet: Snapshot, request: Request) -> frozenset[str]:
     return frozenset(host.name for host in fleet.hosts if not any(check(host, case) for check in case.filters))
 
 
-def _within_readers(fleet: Snapshot, requests: Sequence[Request]) -> list[Request]:
-    """Those that their sources can serve at once, first come first served."""
+def _within_shared(fleet: Snapshot, requests: Sequence[Request]) -> list[Request]:
+    """Those for which sources have readers left and pools addresses, first come first served."""
     reading = Counter(fleet.readers)
+    free = {name: use.free for name, use in fleet.pools.items()}
     served = []
     for request in requests:
-        source = request.source
-        if source.readers is None or reading[source.name] < source.readers:
-            reading[source.name] += 1
-            served.append(request)
+        source, pool = request.source, request.wishes.pool
+        if source.readers is not None and request.reads_source and reading[source.name] >= source.readers:
+            continue
+        if pool in free:
+            if not free[pool]:
+                continue
+            free[pool] -= 1
+        reading[source.name] += request.reads_source
+        served.append(request)
     return served
 
 
@@ -223,12 +245,13 @@ def _assign(after: Snapshot, request: Request, name: str, assigned: dict[str, As
             return after
         start = best.at if best.at > after.taken_at else None
     assigned[request.request_id] = Assignment(request=request, host=name, start_at=start)
-    source = request.source.name
+    source, pool = request.source.name, after.pools.get(request.wishes.pool or "")
     return replace(
         after,
         hosts=tuple(with_job(item, request, start or after.taken_at) if item is host else item for item in after.hosts),
         names={**after.names, request.name: name},
-        readers={**after.readers, source: after.readers.get(source, 0) + 1},
+        readers={**after.readers, source: after.readers.get(source, 0) + request.reads_source},
+        pools=after.pools if pool is None else {**after.pools, pool.pool.name: replace(pool, planned=pool.planned + 1)},
     )
 
 

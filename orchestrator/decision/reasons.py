@@ -32,6 +32,7 @@ class Code(StrEnum):
     SOURCE_REACH_UNSUPPORTED = "source.reach_unsupported"
     VOLUME_HOST_UNSUPPORTED = "volume.host_unsupported"
     SOURCE_READERS = "source.readers"
+    BACKUP_NOT_LOCAL = "backup.not_local"
     HOST_CORDONED = "host.cordoned"
     FLEET_FROZEN = "fleet.frozen"
     HOST_NAME = "host.name"

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
-from orchestrator.decision.addresses import Holding
+from orchestrator.decision.addresses import PoolUse
 from orchestrator.decision.resources import Amounts, InventoryRows, ResourceClass, no_amounts
-from orchestrator.settings import PoolSettings, Reach
+from orchestrator.settings import Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +124,8 @@ class PlacedJob:
     """A live job of the ledger.
 
     Attributes:
+        pool: that its address is of; None without one.
+        reads_backups: that lie on its host.
         window: when it is expected to run (start, end; seconds since the epoch); None for now and without an end.
     """
 
@@ -132,6 +134,8 @@ class PlacedJob:
     source: str
     job: str
     amounts: Amounts
+    pool: str | None = None
+    reads_backups: bool = False
     window: tuple[float, float] | None = None
 
 
@@ -210,8 +214,7 @@ class Snapshot:
         cordons: what operators closed; those that are over may be among them.
         readers: live jobs that read a source, by its name.
         source_generations: by source; an allocation fails if it moved.
-        pools: address pools, by name.
-        holdings: addresses of them that were ever given away, by pool.
+        pools: how full the address pools are, by name.
     """
 
     taken_at: float
@@ -221,8 +224,7 @@ class Snapshot:
     cordons: tuple[Cordon, ...] = ()
     readers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     source_generations: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    pools: Mapping[str, PoolSettings] = field(default_factory=lambda: MappingProxyType({}))
-    holdings: Mapping[str, tuple[Holding, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    pools: Mapping[str, PoolUse] = field(default_factory=lambda: MappingProxyType({}))
 
     def host(self, name: str) -> HostState:
         """The host of that name."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, Row, Table, and_, func, select
 
 from orchestrator.decision.resources import Amounts, ResourceClass
 from orchestrator.decision.snapshot import PlacedJob
@@ -16,6 +16,9 @@ from orchestrator.ledger.cordons import read_cordons
 from orchestrator.ledger.records import NOT_READING, READING, LedgerView
 
 _Rows = Sequence[Row[*tuple[Any, ...]]]
+
+_its_address = and_(schema.address.c.request_id == schema.launch.c.request_id, schema.address.c.released_at.is_(None))
+"""A launch that has none yet will take one of the pool in its spec; of a rebuilt one only the address is known."""
 
 
 def read_view(connection: Connection) -> LedgerView:
@@ -32,7 +35,10 @@ def read_view(connection: Connection) -> LedgerView:
             columns.state,
             columns.window_start,
             columns.window_end,
+            func.coalesce(schema.address.c.pool, columns.spec["pool"].as_string()).label("pool"),
+            columns.spec["reads"].label("reads"),
         )
+        .outerjoin(schema.address, _its_address)
         .where(schema.is_live)
         .order_by(columns.host, columns.created_at, columns.request_id)
     ).all()
@@ -76,6 +82,8 @@ def _jobs(reading: _Rows, rows: _Rows) -> dict[str, tuple[PlacedJob, ...]]:
             source=row.source,
             job=row.job,
             amounts=amounts[row.request_id],
+            pool=row.pool,
+            reads_backups=bool(row.reads) or row.job in NOT_READING,
             window=window,
         )
         jobs[row.host] = (*jobs.get(row.host, ()), job)

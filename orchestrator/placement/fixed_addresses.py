@@ -8,7 +8,7 @@ from functools import partial
 import stamina
 
 from collector.errors import ConfigError, VdbmonError
-from orchestrator.decision.addresses import choose, full_text, use_of
+from orchestrator.decision.addresses import choose, use_of
 from orchestrator.decision.reasons import Code
 from orchestrator.launch.protocols import Address
 from orchestrator.ledger import ConcurrentUpdateError, HeldAddress, Ledger
@@ -53,7 +53,7 @@ class FixedAddresses:
                 if taken is not None:
                     return _address(taken)
                 use = use_of(settings, self._ledger.view().holdings.get(pool, ()), now=now)
-                raise VdbmonError(Code.POOL_FULL, full_text(settings, use), "widen it, or remove what holds them")
+                raise VdbmonError(Code.POOL_FULL, use.full_text, "widen it, or remove what holds them")
         raise AssertionError("a retry context returns or raises")
 
     def give_back(self, request_id: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from collector.errors import ConfigError, VdbmonError
@@ -67,13 +67,14 @@ def request_of(
     if not fleet.hosts:
         raise ConfigError("config.invalid", "no hosts to place on", "describe them in [[hosts]]")
     inputs = resolve(wanted.job, source.name, wanted.options, backups, now=now)
+    _refuse_elsewhere(wanted.wishes, inputs)
     request = Request(
         name=wanted.name,
         request_id=uuid.uuid4().hex,
         source=source,
         job=wanted.job,
         amounts=wanted.amounts,
-        wishes=wishes_beside(wanted.wishes, inputs),
+        wishes=wanted.wishes,
         window=wanted.window,
         inputs=inputs,
     )
@@ -135,18 +136,11 @@ def source_called(name: str, fleet: FleetSettings) -> SourceSettings:
     return found
 
 
-def wishes_beside(wishes: Wishes, inputs: JobInputs) -> Wishes:
-    """The wishes of a job that has to run where its backups are.
-
-    Raises:
-        VdbmonError: `backup.elsewhere`.
-    """
-    if inputs.host is None:
-        return wishes
-    if wishes.host not in {None, inputs.host}:
+def _refuse_elsewhere(wishes: Wishes, inputs: JobInputs) -> None:
+    """A job has to run where the backups are that it reads."""
+    if wishes.host is not None and inputs.host not in {None, wishes.host}:
         text = f"host {wishes.host} is asked for, and what the job builds on is on {inputs.host}"
         raise VdbmonError("backup.elsewhere", text, "leave --host out")
-    return replace(wishes, host=inputs.host)
 
 
 def _names(items: Any) -> str:

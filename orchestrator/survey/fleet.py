@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from collector.errors import VdbmonError
+from orchestrator.decision.addresses import use_of
 from orchestrator.decision.resources import inventory_rows, no_amounts
 from orchestrator.decision.snapshot import EngineState, GateReading, HostState, Snapshot, Telemetry, Unknown
 from orchestrator.engines.engine import Engine
@@ -70,7 +71,7 @@ def take_snapshot(
             for host in fleet.hosts
         ),
         gate=gate,
-        pools={pool.name: pool for pool in fleet.pools},
+        pools={pool.name: use_of(pool, (), now=clock()) for pool in fleet.pools},
     )
     return with_ledger(asked, ledger.view())
 
@@ -94,7 +95,10 @@ def with_ledger(snapshot: Snapshot, view: LedgerView) -> Snapshot:
         cordons=view.cordons,
         readers=view.readers,
         source_generations=view.source_generations,
-        holdings=view.holdings,
+        pools={
+            name: use_of(use.pool, view.holdings.get(name, ()), now=snapshot.taken_at)
+            for name, use in snapshot.pools.items()
+        },
     )
 
 

@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
-from types import MappingProxyType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.decision.addresses import Holding, choose, full_text, giveable, pool_faults, use_of
+from orchestrator.decision.addresses import Holding, choose, giveable, pool_faults, use_of
 from orchestrator.decision.decide import decide
 from orchestrator.decision.filters import open_case
 from orchestrator.decision.request import Wishes
@@ -67,7 +66,7 @@ def test_a_full_pool_says_how_it_is_full() -> None:
     pool = replace(POOL, range=IPv4Network("10.20.0.0/30"))
     use = use_of(pool, [Holding(address=ip(2), released_at=50.0)], now=60.0)
     assert (use.total, use.held, use.resting, use.free) == (1, 0, 1, 0)
-    assert full_text(pool, use) == (
+    assert use.full_text == (
         "address pool net (10.20.0.0/30) is full: 0 of 1 are held, 1 rest 60 s after their last use"
     )
 
@@ -157,11 +156,11 @@ def test_pools_that_can_not_work_are_told() -> None:
 def test_a_full_pool_refuses_every_host_and_says_so() -> None:
     held = tuple(Holding(address=ip(last)) for last in range(2, 15))
     hosts = [host("db1", pools=frozenset({"net"})), host("db2", pools=frozenset({"net"}))]
-    taken = snapshot(*hosts, pools=MappingProxyType({"net": POOL}), holdings=MappingProxyType({"net": held}))
+    taken = snapshot(*hosts, pools={"net": use_of(POOL, held, now=0.0)})
     wanted = replace(request("b1", {ResourceClass.SLOTS: 1}), wishes=Wishes(pool="net"))
     decision = decide(taken, wanted)
     assert decision.host is None
     assert decision.codes("db1") == decision.codes("db2") == {"pool.full"}
     (reason,) = open_case(taken, wanted).common
     assert reason.sentence == "address pool net (10.20.0.0/28) is full: 13 of 13 are held"
-    assert decide(replace(taken, holdings=MappingProxyType({"net": held[1:]})), wanted).accepted
+    assert decide(replace(taken, pools={"net": use_of(POOL, held[1:], now=0.0)}), wanted).accepted

@@ -1,18 +1,21 @@
 import random
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.decision.addresses import Holding, PoolUse, use_of
 from orchestrator.decision.packing import Item, pack
 from orchestrator.decision.planning import Plan, plan_batch, plan_drain
 from orchestrator.decision.request import Request, Wishes
-from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.resources import InventoryRow, ResourceClass
 from orchestrator.decision.scoring import Strategy
 from orchestrator.decision.snapshot import Cordon, Snapshot
-from orchestrator.settings import Reach
+from orchestrator.settings import PoolSettings, Reach
 from tests.support.placing import LARGE, NOW, REMOTE, host, inventory, job, request, shares, snapshot, some_amounts
 
 BOTH = pytest.mark.parametrize("strategy", list(Strategy))
@@ -72,6 +75,75 @@ def test_readers_wishes_and_reach_hold_in_a_plan(strategy: Strategy) -> None:
     assert plan.refused[0].codes("db1") == {"source.readers"}
     assert found["apart0"] != found["apart1"]
     assert (found["there"], found["zone"]) == ("db2", "db1")
+
+
+POOL = PoolSettings(name="net", range=IPv4Network("10.20.0.0/24"), gateway=IPv4Address("10.20.0.1"))
+
+
+def four_left() -> Mapping[str, PoolUse]:
+    """Of 253 addresses."""
+    held = [Holding(address=IPv4Address(f"10.20.0.{last}")) for last in range(2, 251)]
+    return {"net": use_of(POOL, held, now=NOW)}
+
+
+@BOTH
+def test_a_plan_gives_away_no_more_addresses_than_a_pool_has(strategy: Strategy) -> None:
+    hosts = [host(f"db{number}", pools=frozenset({"net"})) for number in range(3)]
+    some = {ResourceClass.SLOTS: 1}
+    nowhere = Wishes(pool="net", zone="nowhere")
+    batch = [
+        *(replace(request(f"lost{number}", some), wishes=nowhere) for number in range(4)),
+        *(replace(request(f"b{number}", some), wishes=Wishes(pool="net")) for number in range(10)),
+        request("free", some),
+    ]
+    plan = plan_batch(snapshot(*hosts, pools=four_left()), batch, strategy)
+    assert sorted(where(plan)) == ["b0", "b1", "b2", "b3", "free"]
+    refused = {decision.name: decision for decision in plan.refused}
+    assert set(refused) == {*(f"lost{number}" for number in range(4)), *(f"b{number}" for number in range(4, 10))}
+    said = {reason.sentence for verdict in refused["b9"].verdicts for reason in verdict.reasons}
+    assert said == {"address pool net (10.20.0.0/24) is full: 249 of 253 are held, 4 are for others of this plan"}
+
+
+@BOTH
+def test_an_address_that_one_can_not_use_for_want_of_room_goes_to_another(strategy: Strategy) -> None:
+    hosts = [host("db1", pools=frozenset({"net"}))]
+    large = [replace(part(f"a{number}", memory=0.9), wishes=Wishes(pool="net")) for number in range(4)]
+    small = [replace(part(f"b{number}", memory=0.01), wishes=Wishes(pool="net")) for number in range(4)]
+    found = where(plan_batch(snapshot(*hosts, pools=four_left()), [*large, *small], strategy))
+    assert len(found) == 4
+    assert len(found.keys() & {"b0", "b1", "b2", "b3"}) == 3
+
+
+def test_drain_counts_addresses_and_keeps_to_the_pool() -> None:
+    some = {ResourceClass.SLOTS: 1}
+    rows = {**LARGE, ResourceClass.SLOTS: InventoryRow(10)}
+    jobs = tuple(replace(job(number, some), pool="net") for number in range(10))
+    fleet = snapshot(
+        host("db1", jobs=jobs, rows=rows, pools=frozenset({"net"})),
+        host("db2", rows=rows, pools=frozenset({"net"})),
+        host("db3", rows=rows),
+        names={item.name: "db1" for item in jobs},
+        pools=four_left(),
+    )
+    plan = plan_drain(fleet, "db1", {"orders": REMOTE})
+    assert set(where(plan).values()) == {"db2"}
+    assert (len(plan.assignments), len(plan.refused)) == (4, 6)
+    assert plan.refused[0].codes("db2") == {"pool.full"}
+    assert plan.refused[0].codes("db3") == {"pool.full", "host.pool"}
+
+
+def test_drain_leaves_a_job_where_the_backups_are_that_it_reads() -> None:
+    some = {ResourceClass.SLOTS: 1}
+    verify = replace(job(1, some), job="verify", reads_backups=True)
+    reader = replace(job(2, some), source="once")
+    once = replace(REMOTE, name="once", readers=1)
+    fleet = snapshot(host("db1", jobs=(verify, reader)), host("db2"), readers={"once": 1})
+    plan = plan_drain(fleet, "db1", {"orders": REMOTE, "once": once})
+    assert where(plan) == {"job2": "db2"}
+    (stays,) = plan.refused
+    assert stays.codes("db2") == {"backup.not_local"}
+    (reason,) = next(verdict.reasons for verdict in stays.verdicts if verdict.host == "db2")
+    assert reason.sentence == "the backups that it builds on are on db1, not here"
 
 
 def test_drain_proposes_moves_and_says_what_can_not_move() -> None:
