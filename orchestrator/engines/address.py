@@ -57,3 +57,8 @@ def _is_loopback(parts: SplitResult) -> bool:
         return ip_address(parts.hostname or "").is_loopback
     except ValueError:
         return False
+
+
+def is_over_ssh(address: str) -> bool:
+    """Whether ssh has to log in before the engine can be asked."""
+    return address.startswith("ssh://")

@@ -18,11 +18,10 @@ from docker.tls import TLSConfig
 
 from collector.errors import ConfigError
 from collector.secretfile import check_owner_only
+from orchestrator.engines.address import is_over_ssh
 from orchestrator.engines.engine import EngineRefusedError, EngineUnreachableError
 from orchestrator.engines.ssh_tunnel import SshTunnel
 from orchestrator.settings import SshSettings, TlsSettings
-
-_SSH = "ssh://"
 
 
 class Connection:
@@ -42,7 +41,7 @@ class Connection:
         self._tls = tls
         self._call_seconds = call_seconds
         self._tunnel: SshTunnel | None = None
-        if address is not None and address.startswith(_SSH):
+        if address is not None and is_over_ssh(address):
             if ssh is None:
                 raise ConfigError("config.invalid", f"engine {address} has no ssh key", "give [hosts.ssh]")
             self._tunnel = SshTunnel(address, ssh)

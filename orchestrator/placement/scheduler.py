@@ -46,7 +46,7 @@ from orchestrator.placement.requests import Sizes, Wanted, amounts_of, intent_of
 from orchestrator.placement.settle import settle
 from orchestrator.settings import FleetSettings
 from orchestrator.survey.deadline import ask_all
-from orchestrator.survey.fleet import SURVEY_SECONDS, take_snapshot
+from orchestrator.survey.fleet import SURVEY_SECONDS, engines_behind, take_snapshot
 
 POLL_SECONDS = 0.5
 
@@ -173,8 +173,8 @@ class Scheduler:
         records = self.ledger.launches()
         hosts = sorted({record.host for record in records if record.host in self.engines})
         visit = self._visits()
-        visits = {host: partial(visit, host) for host in hosts}
-        answers = ask_all(visits, seconds=SURVEY_SECONDS)
+        visits: dict[str | None, Callable[[], _Visit]] = {host: partial(visit, host) for host in hosts}
+        answers = ask_all(visits, seconds=SURVEY_SECONDS, stragglers=engines_behind(self.engines))
         settled = [visit.settled for visit in answers.values() if isinstance(visit, _Visit)]
         known = {record.request_id: record for some in settled for record in some}
         return tuple(

@@ -59,7 +59,7 @@ class Auditor:
         answers = ask_all(
             {host: partial(self._look, host) for host in self.hosts},
             seconds=self.seconds,
-            stragglers=Stragglers(STRAGGLER_SECONDS, frozenset()),
+            stragglers=Stragglers(last_tenth=STRAGGLER_SECONDS),
         )
         seen = {(item.host, item.kind, item.identity): item for item in sightings}
         now, rows = self.clock(), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -15,21 +16,30 @@ Key = TypeVar("Key", bound=Hashable)
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stragglers(Generic[Key]):
-    """When nine of ten have answered, the others get so many seconds more.
+    """How long those who are behind all others are waited for, counted from the last answer.
 
     Attributes:
-        awaited: keys that are never among them.
+        last_tenth: seconds, when nine of ten have answered.
+        others: seconds for a key, when any other has answered; infinite where only the deadline counts.
+        awaited: keys that are never behind; before they have answered, nobody is.
     """
 
-    seconds: float
-    awaited: frozenset[Key]
+    last_tenth: float
+    others: Callable[[Key], float] = lambda _: math.inf
+    awaited: frozenset[Key] = frozenset()
 
-    def are_left(self, found: Container[Key], calls: Collection[Key]) -> bool:
-        """Whether only stragglers haven't answered."""
+    def patience(self, found: Container[Key], calls: Collection[Key]) -> float:
+        """Seconds from the last answer on."""
         missing = [key for key in calls if key not in found]
-        return len(missing) * 10 <= len(calls) and not any(key in self.awaited for key in missing)
+        if any(key in self.awaited for key in missing):
+            return math.inf
+        if len(missing) * 10 <= len(calls):
+            return self.last_tenth
+        if len(missing) == len(calls) - len(self.awaited):
+            return math.inf  # all of them are as slow
+        return max(map(self.others, missing))
 
 
 def ask_all(
@@ -41,7 +51,7 @@ def ask_all(
 ) -> dict[Key, Answer | VdbmonError]:
     """Run the calls at the same time; the answers that came in `seconds`, or the error that a call raised.
 
-    With `stragglers` the last few are not waited for that long. A key without an answer is absent. Threads are daemons:
+    With `stragglers` those who are behind are not waited for that long. A key without an answer is absent. Threads are daemons:
     one that hangs doesn't keep the process from ending.
 
     Raises:
@@ -57,16 +67,16 @@ def ask_all(
 
     for key, call in calls.items():
         threading.Thread(target=ask, args=(key, call), name=f"ask {key}", daemon=True).start()
-    until = monotonic() + seconds
+    last = monotonic()
+    until = last + seconds
     found: dict[Key, Answer | VdbmonError] = {}
     while len(found) < len(calls):
-        if stragglers is not None and stragglers.are_left(found, calls):
-            until, stragglers = min(until, monotonic() + stragglers.seconds), None
+        limit = until if stragglers is None else min(until, last + stragglers.patience(found, calls))
         try:
-            key, answer = answers.get(timeout=max(until - monotonic(), 0.0))
+            key, answer = answers.get(timeout=max(limit - monotonic(), 0.0))
         except queue.Empty:
             break
         if isinstance(answer, Exception) and not isinstance(answer, VdbmonError):
             raise answer
-        found[key] = answer
+        found[key], last = answer, monotonic()
     return found

@@ -11,6 +11,7 @@ from collector.errors import VdbmonError
 from orchestrator.decision.addresses import use_of
 from orchestrator.decision.resources import inventory_rows, no_amounts
 from orchestrator.decision.snapshot import EngineState, GateReading, HostState, Snapshot, Telemetry, Unknown
+from orchestrator.engines.address import is_over_ssh
 from orchestrator.engines.engine import Engine
 from orchestrator.ledger import Ledger, LedgerView
 from orchestrator.remote.disks import disk_of_host, mounted
@@ -22,8 +23,9 @@ from orchestrator.survey.telemetry import Readings, read_telemetry, telemetry_of
 
 SURVEY_SECONDS = 5.0
 PROMETHEUS_SECONDS = 3.0
-STRAGGLER_SECONDS = 0.3
-"""How much longer an engine may take than nine of ten others: one that hangs must not cost the command seconds."""
+LAST_TENTH_SECONDS, STRAGGLER_SECONDS, SSH_STRAGGLER_SECONDS = 0.3, 1.0, 2.0
+"""How much longer an engine may take than nine of ten others, than any other, and than any other if ssh has to log in
+first: one that hangs must not cost the command seconds."""
 
 _Monitoring = tuple[GateReading, Readings]
 _Answer = EngineState | _Monitoring | VdbmonError | None
@@ -47,7 +49,7 @@ def take_snapshot(
     calls: dict[str | None, Callable[[], EngineState | _Monitoring]] = {name: partial(probe, name) for name in engines}
     calls[None] = lambda: _monitoring(client)
     answers: dict[str | None, EngineState | _Monitoring | VdbmonError] = ask_all(
-        calls, seconds=SURVEY_SECONDS, stragglers=Stragglers(STRAGGLER_SECONDS, frozenset({None}))
+        calls, seconds=SURVEY_SECONDS, stragglers=replace(engines_behind(engines), awaited=frozenset({None}))
     )
     gate, readings = _split(answers.get(None), fleet.prometheus.url)
     folders = {
@@ -74,6 +76,16 @@ def take_snapshot(
         pools={pool.name: use_of(pool, (), now=clock()) for pool in fleet.pools},
     )
     return with_ledger(asked, ledger.view())
+
+
+def engines_behind(engines: Mapping[str, Engine]) -> Stragglers[str | None]:
+    """How long an engine that is behind the others is waited for."""
+
+    def seconds(host: str | None) -> float:
+        over_ssh = host is not None and is_over_ssh(engines[host].address)
+        return SSH_STRAGGLER_SECONDS if over_ssh else STRAGGLER_SECONDS
+
+    return Stragglers(last_tenth=LAST_TENTH_SECONDS, others=seconds)
 
 
 def with_ledger(snapshot: Snapshot, view: LedgerView) -> Snapshot:
