@@ -25,6 +25,11 @@ def is_local(address: str | None) -> bool:
     return address is None or urlsplit(address).scheme == "unix"
 
 
+def is_over_ssh(address: str) -> bool:
+    """Whether ssh has to log in before the engine can be asked."""
+    return address.startswith("ssh://")
+
+
 def _fault(host: HostSettings, address: str) -> str | None:
     try:
         parts = urlsplit(address)
@@ -57,8 +62,3 @@ def _is_loopback(parts: SplitResult) -> bool:
         return ip_address(parts.hostname or "").is_loopback
     except ValueError:
         return False
-
-
-def is_over_ssh(address: str) -> bool:
-    """Whether ssh has to log in before the engine can be asked."""
-    return address.startswith("ssh://")

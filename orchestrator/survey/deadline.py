@@ -51,8 +51,8 @@ def ask_all(
 ) -> dict[Key, Answer | VdbmonError]:
     """Run the calls at the same time; the answers that came in `seconds`, or the error that a call raised.
 
-    With `stragglers` those who are behind are not waited for that long. A key without an answer is absent. Threads are daemons:
-    one that hangs doesn't keep the process from ending.
+    With `stragglers` those who are behind are not waited for that long. A key without an answer is absent. Threads are
+    daemons: one that hangs doesn't keep the process from ending.
 
     Raises:
         Exception: whatever a call raised that is no VdbmonError.
