@@ -99,10 +99,12 @@ class DeviceIo(NamedTuple):
 
 
 class DeviceLimit(NamedTuple):
-    """Bytes per second of one block device; None where there is no limit."""
+    """Bytes and operations per second of one block device; None where there is no limit."""
 
     read_bps: int | None
     write_bps: int | None
+    read_iops: int | None = None
+    write_iops: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def parse_blkio(data: bytes, skipped: SkippedLines) -> Numbers:
 
 
 def parse_throttle(data: bytes, skipped: SkippedLines) -> dict[str, int]:
-    """`MAJOR:MINOR BYTES_PER_SECOND` lines by device; devices without a limit are not listed."""
+    """`MAJOR:MINOR PER_SECOND` lines by device, bytes or operations; devices without a limit are not listed."""
     values: dict[str, int] = {}
     for line in complete_lines(data, skipped):
         device, _, value = line.partition(b" ")
@@ -94,7 +94,7 @@ _IO: _Files = {
     }
 }
 _IO_LIMITS: _Files = {
-    "blkio": {"blkio.throttle.read_bps_device": parse_throttle, "blkio.throttle.write_bps_device": parse_throttle}
+    "blkio": dict.fromkeys((f"blkio.throttle.{kind}_device" for kind in DeviceLimit._fields), parse_throttle)
 }
 _TASKS: _Files = {"pids": {"pids.current": parse_count, "pids.max": parse_limit}}
 
@@ -201,9 +201,9 @@ def _io(files: Values) -> IoReading:
 
 
 def _io_limits(files: Values) -> dict[str, DeviceLimit]:
-    read = files.get("blkio.throttle.read_bps_device") or {}
-    write = files.get("blkio.throttle.write_bps_device") or {}
-    return {device: DeviceLimit(read.get(device), write.get(device)) for device in {**read, **write}}
+    kinds = [files.get(f"blkio.throttle.{kind}_device") or {} for kind in DeviceLimit._fields]
+    devices = dict.fromkeys(device for limits in kinds for device in limits)
+    return {device: DeviceLimit(*(limits.get(device) for limits in kinds)) for device in devices}
 
 
 def _tasks(files: Values) -> Tasks:

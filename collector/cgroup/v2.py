@@ -188,7 +188,8 @@ def _io(files: Values) -> IoReading:
 
 def _io_limits(files: Values) -> dict[str, DeviceLimit]:
     rows: Nested = files["io.max"] or {}
-    return {device: DeviceLimit(row.get(b"rbps"), row.get(b"wbps")) for device, row in rows.items()}
+    keys = (b"rbps", b"wbps", b"riops", b"wiops")
+    return {device: DeviceLimit(*map(row.get, keys)) for device, row in rows.items()}
 
 
 def _pressure(files: Values) -> Mapping[tuple[str, str], float]:

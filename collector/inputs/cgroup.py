@@ -130,6 +130,10 @@ IO_LIMIT_WRITE_BPS = gauge(
     "device",
     unit=Unit.BYTES,
 )
+IO_LIMIT_READ_IOPS = gauge("vdbmon_container_spec_reads_per_second", "Limit of reads of a block device.", *_C, "device")
+IO_LIMIT_WRITE_IOPS = gauge(
+    "vdbmon_container_spec_writes_per_second", "Limit of writes to a block device.", *_C, "device"
+)
 
 PRESSURE = {
     (resource, kind): counter(
@@ -166,7 +170,7 @@ LAST_SEEN = gauge("container_last_seen", "When the container was last seen.", *_
 
 
 _DEVICE_IO = (FS_READ_BYTES, FS_WRITE_BYTES, FS_READS, FS_WRITES)
-_DEVICE_LIMITS = (IO_LIMIT_READ_BPS, IO_LIMIT_WRITE_BPS)
+_DEVICE_LIMITS = (IO_LIMIT_READ_BPS, IO_LIMIT_WRITE_BPS, IO_LIMIT_READ_IOPS, IO_LIMIT_WRITE_IOPS)
 
 _Labels = tuple[str, str]
 

@@ -1,19 +1,15 @@
-"""Limits in a cgroup that the agent doesn't read: operations per second, processors, swap.
+"""Limits in a cgroup that the agent doesn't read: processors and swap.
 
-Sources: Documentation/admin-guide/cgroup-v1/{blkio-controller,cpusets,memory}.rst, cgroup-v2.rst (io.max, cpuset.cpus,
-memory.swap.max). A file that is absent says nothing: its controller is off.
+Sources: Documentation/admin-guide/cgroup-v1/{cpusets,memory}.rst, cgroup-v2.rst (cpuset.cpus, memory.swap.max). A file
+that is absent says nothing: its controller is off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from collector.cgroup.hierarchy import MOUNT_POINT, Hierarchy
-from collector.cgroup.v1 import parse_throttle
-from collector.cgroup.v2 import parse_nested_keyed
-from collector.kernelfile import SkippedLines
 
 _MOST_PROCESSORS = 1 << 16
 
@@ -23,12 +19,10 @@ class MoreLimits:
     """What these files say.
 
     Attributes:
-        operations: reads and writes per second by `major:minor`; None where there is no limit.
         processors: that it may run on; None where nobody says.
         swap: bytes besides memory; None where nobody says, or for no limit.
     """
 
-    operations: Mapping[str, tuple[int | None, int | None]]
     processors: frozenset[int] | None
     swap: int | None
 
@@ -38,19 +32,12 @@ def read_more_limits(hierarchy: Hierarchy, path: str, *, cpuset: Path | None) ->
     if hierarchy.v2 is not None:
         folder = Path(f"{hierarchy.v2}{path}")
         return MoreLimits(
-            operations={
-                device: (row.get(b"riops"), row.get(b"wiops"))
-                for device, row in parse_nested_keyed(_read(folder / "io.max"), SkippedLines()).items()
-            },
             processors=_processors(folder / "cpuset.cpus"),
             swap=_bytes(folder / "memory.swap.max"),
         )
-    blkio, memory = (Path(f"{hierarchy.v1.get(name, '/nowhere')}{path}") for name in ("blkio", "memory"))
-    reads = parse_throttle(_read(blkio / "blkio.throttle.read_iops_device"), SkippedLines())
-    writes = parse_throttle(_read(blkio / "blkio.throttle.write_iops_device"), SkippedLines())
+    memory = Path(f"{hierarchy.v1.get('memory', '/nowhere')}{path}")
     both, memory_limit = _bytes(memory / "memory.memsw.limit_in_bytes"), _bytes(memory / "memory.limit_in_bytes")
     return MoreLimits(
-        operations={device: (reads.get(device), writes.get(device)) for device in {**reads, **writes}},
         processors=_processors(Path(f"{cpuset}{path}/cpuset.cpus")) if cpuset else None,
         swap=None if both is None or memory_limit is None else both - memory_limit,
     )

@@ -146,21 +146,14 @@ def _read(hierarchy: Hierarchy, path: str) -> CgroupReading:
 
 def _limits(reading: CgroupReading, more: MoreLimits) -> Limits:
     quota, period = reading.cpu_limits.quota, reading.cpu_limits.period
-    numbers = {**reading.io_limits, **more.operations}
     return Limits(
         cpu=None if quota is None or not period else quota * MILLI // period,
         memory=reading.memory.limit,
         pids=reading.tasks.limit,
-        devices={number: _device(reading, more, number) for number in numbers},
+        devices={number: DeviceLimits(*limit) for number, limit in reading.io_limits.items()},
         processors=more.processors,
         swap=more.swap,
     )
-
-
-def _device(reading: CgroupReading, more: MoreLimits, number: str) -> DeviceLimits:
-    rates = reading.io_limits.get(number)
-    reads, writes = more.operations.get(number, (None, None))
-    return DeviceLimits(rates and rates.read_bps, rates and rates.write_bps, reads, writes)
 
 
 def _shown(dimension: ResourceClass, amount: int | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Protocol
 
 import requests
@@ -21,15 +21,14 @@ from orchestrator.engines.engine import ContainerState
 from orchestrator.host.limits import DeviceLimits, Limits, Told
 from orchestrator.survey.prometheus import PrometheusClient, PrometheusError
 
-_SERIES = (
-    cgroup.SPEC_CPU_QUOTA,
-    cgroup.SPEC_CPU_PERIOD,
-    cgroup.SPEC_MEMORY_LIMIT,
-    cgroup.THREADS_MAX,
-    cgroup.IO_LIMIT_READ_BPS,
-    cgroup.IO_LIMIT_WRITE_BPS,
-)
-_NAMES = "|".join(metric.name for metric in _SERIES)
+_DEVICE_SERIES = {
+    cgroup.IO_LIMIT_READ_BPS.name: "read_bps",
+    cgroup.IO_LIMIT_WRITE_BPS.name: "write_bps",
+    cgroup.IO_LIMIT_READ_IOPS.name: "read_iops",
+    cgroup.IO_LIMIT_WRITE_IOPS.name: "write_iops",
+}
+_SERIES = (cgroup.SPEC_CPU_QUOTA, cgroup.SPEC_CPU_PERIOD, cgroup.SPEC_MEMORY_LIMIT, cgroup.THREADS_MAX)
+_NAMES = "|".join((*(metric.name for metric in _SERIES), *_DEVICE_SERIES))
 _OURS = re.compile(f"({_NAMES}){{")
 _AGENT_SECONDS = 3.0
 
@@ -91,18 +90,17 @@ class RemoteLimits:
 
 
 def _merged(seen: Limits, asked: Limits) -> Limits:
-    """What the agent saw; of what it doesn't read (operations, processors) the engine's word.
+    """What the agent saw; of the processors, which it doesn't read, the engine's word.
 
     The engine was given one name of a disk, the agent may know it by another: where rates are the same, so is the disk.
     """
-    found = sorted(_rates(limit) for limit in seen.devices.values())
-    told = sorted(_rates(limit) for limit in asked.devices.values() if any(_rates(limit)))
+    found, told = (sorted(filter(any, map(_rates, limits.devices.values()))) for limits in (seen, asked))
     devices = asked.devices if found == told else seen.devices
     return replace(seen, devices=devices, processors=asked.processors)
 
 
-def _rates(limit: DeviceLimits) -> tuple[int, int]:
-    return limit.read_bps or 0, limit.write_bps or 0
+def _rates(limit: DeviceLimits) -> tuple[int, ...]:
+    return tuple(rate or 0 for rate in astuple(limit))
 
 
 def agent_limits(series: Iterable[_Series]) -> Limits | None:
@@ -111,10 +109,8 @@ def agent_limits(series: Iterable[_Series]) -> Limits | None:
     rates: dict[str, dict[str, int]] = {}
     for labels, value in series:
         name = labels.get("__name__", "")
-        if name == cgroup.IO_LIMIT_READ_BPS.name:
-            rates.setdefault(labels.get("device", ""), {})["read_bps"] = int(value)
-        elif name == cgroup.IO_LIMIT_WRITE_BPS.name:
-            rates.setdefault(labels.get("device", ""), {})["write_bps"] = int(value)
+        if name in _DEVICE_SERIES:
+            rates.setdefault(labels.get("device", ""), {})[_DEVICE_SERIES[name]] = int(value)
         else:
             figures[name] = value
     quota, period = figures.get(cgroup.SPEC_CPU_QUOTA.name), figures.get(cgroup.SPEC_CPU_PERIOD.name)
@@ -125,6 +121,6 @@ def agent_limits(series: Iterable[_Series]) -> Limits | None:
         cpu=None if quota is None else round(quota * MILLI / period),
         memory=int(memory) if memory else None,
         pids=int(pids) if pids else None,
-        devices={path: DeviceLimits(rate.get("read_bps"), rate.get("write_bps")) for path, rate in rates.items()},
+        devices={path: DeviceLimits(*map(rate.get, _DEVICE_SERIES.values())) for path, rate in rates.items()},
         told=Told.AGENT,
     )

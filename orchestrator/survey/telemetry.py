@@ -112,6 +112,8 @@ _LIMITS = _per_container(
         ResourceClass.MEMORY: f"max by (host, name) ({cgroup.SPEC_MEMORY_LIMIT.name}{{{_CONTAINER}}} > 0)",
         ResourceClass.READ_BPS: f"max by (host, name) ({cgroup.IO_LIMIT_READ_BPS.name}{{{_WHOLE_DISK}}})",
         ResourceClass.WRITE_BPS: f"max by (host, name) ({cgroup.IO_LIMIT_WRITE_BPS.name}{{{_WHOLE_DISK}}})",
+        ResourceClass.READ_IOPS: f"max by (host, name) ({cgroup.IO_LIMIT_READ_IOPS.name}{{{_WHOLE_DISK}}})",
+        ResourceClass.WRITE_IOPS: f"max by (host, name) ({cgroup.IO_LIMIT_WRITE_IOPS.name}{{{_WHOLE_DISK}}})",
     }
 )
 

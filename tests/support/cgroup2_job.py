@@ -329,7 +329,6 @@ def limits(box: Box) -> dict[str, Any]:
     hierarchy = detect_hierarchy(Path("/proc/mounts").read_text(), CGROUPS)
     found = read_more_limits(hierarchy, f"/{box.path}", cpuset=None)
     return {
-        "operations": {number: list(pair) for number, pair in found.operations.items()},
         "processors": None if found.processors is None else sorted(found.processors),
         "swap": found.swap,
     }

@@ -75,7 +75,7 @@ def test_a_recorded_v2_cgroup_reads_as_the_kernel_wrote_it() -> None:
     reading = V2Reader(RECORDED / "t1/sys/fs/cgroup", DB, skipped).read()
     assert reading.cpu.usage == 2.169887
     assert reading.io.devices["254:48"] == DeviceIo(100663296, 102760448, 384, 392)
-    assert reading.io_limits == {"254:48": DeviceLimit(20971520, 10485760)}
+    assert reading.io_limits == {"254:48": DeviceLimit(20971520, 10485760, None, 200)}
     assert reading.memory.working_set is not None
     assert reading.memory.usage is not None
     assert reading.memory.working_set <= reading.memory.usage
@@ -108,6 +108,18 @@ def test_a_controller_that_is_switched_on_later_is_read(tmp_path: Path) -> None:
     (tmp_path / "memory.current").write_text("4096\n")
     assert reader.read().memory.usage == 4096
     reader.close()
+
+
+def test_v1_limits_of_devices_are_put_together_from_four_files(tmp_path: Path) -> None:
+    for kind, content in {
+        "read_bps": "254:0 100\n",
+        "write_bps": "",
+        "read_iops": "254:0 70\n7:0 80\n",
+        "write_iops": "7:0 90\n",
+    }.items():
+        (tmp_path / f"blkio.throttle.{kind}_device").write_text(content)
+    reading = V1Reader({"blkio": tmp_path}, "", SkippedLines()).read()
+    assert reading.io_limits == {"254:0": DeviceLimit(100, None, 70, None), "7:0": DeviceLimit(None, None, 80, 90)}
 
 
 def test_v1_units_become_seconds_and_bytes(tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ def series(**changes: float) -> list[tuple[dict[str, str], float]]:
     rates = [
         ({"__name__": cgroup.IO_LIMIT_READ_BPS.name, "device": "/dev/vda"}, 20e6),
         ({"__name__": cgroup.IO_LIMIT_WRITE_BPS.name, "device": "/dev/vda"}, 10e6),
+        ({"__name__": cgroup.IO_LIMIT_READ_IOPS.name, "device": "/dev/vda"}, 700.0),
+        ({"__name__": cgroup.IO_LIMIT_WRITE_IOPS.name, "device": "/dev/vda"}, 300.0),
     ]
     return [({"__name__": name}, value) for name, value in plain.items()] + rates
 
@@ -87,7 +89,7 @@ def test_an_agents_series_are_limits() -> None:
         cpu=500,
         memory=2**26,
         pids=256,
-        devices={"/dev/vda": DeviceLimits(20_000_000, 10_000_000)},
+        devices={"/dev/vda": DeviceLimits(20_000_000, 10_000_000, 700, 300)},
         told=Told.AGENT,
     )
     assert agent_limits([]) is None
