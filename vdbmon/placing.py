@@ -37,9 +37,10 @@ def _place(scheduler: Scheduler, request: Request, *, dry_run: bool, wait: bool)
         typer.echo(f"vdbmon: {request.name} was not launched: it is to start at {start}; place it then", err=True)
     if placement.launched is None:
         return REFUSED
-    launched, host = placement.launched, placement.decision.host
-    typer.echo(f"launched on {host}: container {launched.container_id[:12]}, volume {launched.volume}")
-    if host is not None and not scheduler.parts(host).volumes.sized:
+    launched = placement.launched
+    where = f"container {launched.container_id[:12]}, volume {launched.volume}"
+    typer.echo(f"launched on {placement.decision.host}: {where}")
+    if not launched.volume_sized:
         size = format_bytes(request.amounts[ResourceClass.DISK])
         typer.echo(f"volume {launched.volume} is the engine's own and has no size: nothing holds it to {size}")
     if launched.limits is None:

@@ -30,11 +30,13 @@ class Launched:
     """A container that runs, or has run already.
 
     Attributes:
+        volume_sized: the volume can't outgrow what was asked for; an engine's own volume can.
         limits: as the kernel holds it to them; None if it ended before they were read.
     """
 
     container_id: str
     volume: str
+    volume_sized: bool
     limits: Limits | None
 
 
@@ -91,7 +93,12 @@ class Launch:
             raise self._unknown(COMMIT, error) from error
 
     def _launched(self) -> Launched:
-        return Launched(container_id=self._steps.container_id, volume=self._spec.volume, limits=self._steps.limits)
+        return Launched(
+            container_id=self._steps.container_id,
+            volume=self._spec.volume,
+            volume_sized=self._tools.volumes.sized,
+            limits=self._steps.limits,
+        )
 
     def _yield(self, begun: Sequence[Step], error: TakenOverError) -> Launched:
         """Whoever took it over has finished it, removed it, or is about to; what was made since goes if it is removed.

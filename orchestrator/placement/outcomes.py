@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -48,11 +49,16 @@ class LaunchStatus:
 
 
 def placement_json(placement: Placement) -> str:
-    """One JSON document; docs/decision.schema.json describes the decision in it."""
+    """One JSON document: docs/placement.schema.json."""
     document = {
         "decision": decision_document(placement.decision),
-        "launched": _LAUNCHED.dump_python(placement.launched, mode="json"),
+        "launched": launched_document(placement.launched),
         "ended": _ENDED.dump_python(placement.ended, mode="json"),
         "error": placement.error,
     }
     return json.dumps(document, indent=2)
+
+
+def launched_document(launched: Launched | None) -> Any:
+    """In JSON terms; None for none."""
+    return _LAUNCHED.dump_python(launched, mode="json")

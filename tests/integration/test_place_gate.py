@@ -18,6 +18,7 @@ from orchestrator.decision.resources import ResourceClass
 from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from tests.support.dockerd import OwnDockerd
 from tests.support.fleet import GIB, HOST, SMALL, Exporter, exporter, fleet, gate_prometheus, source
+from tests.support.schemas import schema
 from tests.support.servers import Server, alertmanager, http_json, stop
 from tests.support.wait import wait_until
 
@@ -211,6 +212,7 @@ def test_command_prints_one_json_document(gate: Gate) -> None:
     done = vdbmon(gate, "place", "b1", "--source", "demo", "--memory", "40GiB", "--dry-run", "--json")
     assert done.returncode == 3
     document = json.loads(done.stdout)
+    schema("placement").validate(document)
     (verdict,) = document["decision"]["verdicts"]
     (reason,) = verdict["reasons"]
     assert (reason["code"], reason["needed"], reason["free"]) == ("capacity.memory", 40 * GIB, 8 * GIB)
@@ -301,6 +303,8 @@ def test_batch_is_planned_as_a_whole_and_shown_before_anything_is_done(gate: Gat
     done = vdbmon(gate, "place", "--batch", str(batch), "--dry-run", "--json")
     assert done.returncode == 3
     plan = json.loads(done.stdout)
+    schema("plan").validate(plan)
+    assert plan["launches"] is None
     assert [item["host"] for item in plan["assignments"]] == [HOST, HOST]
     (refused,) = plan["refused"]
     assert [reason["code"] for reason in refused["verdicts"][0]["reasons"]] == ["capacity.memory"]
@@ -308,6 +312,19 @@ def test_batch_is_planned_as_a_whole_and_shown_before_anything_is_done(gate: Gat
     assert "place 2 of 3 on 1 of 1 hosts" in shown
     assert vdbmon(gate, "ps").stdout == "nothing is placed\n"
     assert vdbmon(gate, "plan", "drain", HOST).stdout == f"nothing of vdbmon's runs on {HOST}\n"
+
+
+def test_batch_tells_what_came_of_each_launch(gate: Gate) -> None:
+    batch = gate.folder / "batch.toml"
+    batch.write_text('[[containers]]\nname = "b1"\nsource = "demo"\nmemory = "64MiB"\ndisk = "16MiB"\n')
+    done = vdbmon(gate, "place", "--batch", str(batch), "--json")
+    assert done.returncode == 1
+    plan = json.loads(done.stdout)
+    schema("plan").validate(plan)
+    (launch,) = plan["launches"]
+    assert (launch["name"], launch["host"], launch["launched"]) == ("b1", HOST, None)
+    assert "has no image" in launch["error"]
+    assert f"vdbmon: {launch['error']}\n" == done.stderr
 
 
 def test_what_is_to_start_later_is_not_launched_now(gate: Gate) -> None:

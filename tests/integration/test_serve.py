@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
 
 from collector import labels
 from collector.fleet_metrics import SERVE_JOB
@@ -23,11 +20,11 @@ from tests.support.dockerd import OwnDockerd
 from tests.support.fleet import exporter
 from tests.support.ledger import INVENTORY, NEEDED, allocate, record
 from tests.support.postgresql import PostgreSQL
+from tests.support.schemas import schema
 from tests.support.serve import NOWHERE, TAKEOVER_DEADLINE, Serve, serving, write_config
 from tests.support.servers import free_port, http_get, http_json, prometheus, query
 from tests.support.wait import wait_until
 
-DOCS = Path(__file__).parents[2] / "docs"
 DEAD = 'docker = "tcp://127.0.0.1:9"'
 PROMETHEUS = """
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
@@ -242,9 +239,7 @@ def test_decisions_are_counted_and_told_as_their_schema_says(placing: Serve) -> 
     assert placing.value("vdbmon_ledger_entries_total", kind="decision") == 2
     status, document = placing.get("/api/decisions?limit=1")
     assert status == 200
-    one, many = (json.loads((DOCS / f"{name}.schema.json").read_text()) for name in ("decision", "decisions"))
-    registry = Registry().with_resource("decision.schema.json", Resource.from_contents(one))
-    Draft202012Validator(many, registry=registry).validate(document)
+    schema("decisions").validate(document)
     assert [entry["decision"]["name"] for entry in document["decisions"]] == ["other"]
     _, older = placing.get(f"/api/decisions?limit=1&before={document['next']}")
     assert [entry["decision"]["name"] for entry in older["decisions"]] == ["full"]
@@ -253,7 +248,7 @@ def test_decisions_are_counted_and_told_as_their_schema_says(placing: Serve) -> 
     assert placing.get("/api/decisions?limit=x")[0] == 400
     status, capacity = placing.get("/api/capacity")
     assert status == 200
-    Draft202012Validator(json.loads((DOCS / "capacity.schema.json").read_text())).validate(capacity)
+    schema("capacity").validate(capacity)
     assert [host["host"] for host in capacity["hosts"]] == ["db1", "db2"]
 
 

@@ -87,6 +87,8 @@ class MemoryEngine:
 class MemoryVolumes:
     """Sized volumes."""
 
+    sized = True
+
     def __init__(self, host: MemoryHost) -> None:
         self._host = host
 

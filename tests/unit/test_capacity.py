@@ -5,7 +5,8 @@ from pathlib import Path
 
 import promql_parser
 import pytest
-from jsonschema import Draft202012Validator
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from collector.catalogue import METRICS
@@ -16,12 +17,12 @@ from orchestrator.capacity.forecast import DAY, Forecast, Point, forecast, forec
 from orchestrator.decision.resources import ResourceClass
 from orchestrator.decision.snapshot import Cordon, HostState, Snapshot, Telemetry
 from tests.support.placing import IDLE, LARGE, NOW, host, job, shares, snapshot
+from tests.support.schemas import schema
+from tests.support.snapshots import snapshots
 from vdbmon.capacity_tables import capacity_view, consolidation_view, what_if_view
 
 GIB = 2**30
-SCHEMA = Draft202012Validator(
-    json.loads((Path(__file__).parents[2] / "docs" / "capacity.schema.json").read_text(encoding="utf-8"))
-)
+SCHEMA = schema("capacity")
 QUARTER = {ResourceClass.SLOTS: 1, ResourceClass.MEMORY: LARGE[ResourceClass.MEMORY].sellable // 4}
 
 
@@ -148,3 +149,23 @@ def test_document_is_as_its_schema_says(taken: Snapshot, error: VdbmonError | No
     shown = text(capacity_view(hosts, growth))
     assert all(item.host in shown for item in hosts)
     assert ("no forecast: no answer" in shown) == (error is not None)
+
+
+growths = st.one_of(
+    st.just(VdbmonError("prometheus.slow", "no answer")),
+    st.dictionaries(
+        st.sampled_from(ResourceClass),
+        st.lists(st.tuples(st.floats(NOW - 28 * DAY, NOW), st.floats(0, 1e13)), max_size=30),
+    ),
+)
+
+
+@given(snapshots, growths)
+def test_any_fleet_with_any_history_is_told_as_the_schema_says(
+    taken: Snapshot, growth: VdbmonError | dict[ResourceClass, list[Point]]
+) -> None:
+    hosts = capacity(taken)
+    if not isinstance(growth, VdbmonError):
+        growth = forecasts(fleet_dimensions(hosts), growth, now=NOW)  # type: ignore[assignment]
+    SCHEMA.validate(json.loads(json.dumps(capacity_document(NOW, hosts, growth), allow_nan=False)))  # type: ignore[arg-type]
+    assert text(capacity_view(hosts, growth))  # type: ignore[arg-type]

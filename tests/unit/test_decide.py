@@ -1,12 +1,10 @@
 import json
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 
 from alerts.thresholds import GATE_FOR, RULES_STALE_AFTER, TELEMETRY_STALE_AFTER
 from orchestrator.decision.decide import Decision, choose, decide
@@ -15,9 +13,7 @@ from orchestrator.decision.resources import Amounts, ResourceClass
 from orchestrator.decision.scoring import Score, Strategy
 from orchestrator.decision.snapshot import (
     EngineState,
-    GateAlert,
     GateGroup,
-    HostState,
     Snapshot,
     Telemetry,
     Unknown,
@@ -26,10 +22,8 @@ from orchestrator.settings import Reach
 from tests.support.decisions import (
     GIB,
     IDLE,
-    INVENTORY,
     NEEDED,
     NOW,
-    OPEN_GATE,
     SOURCE,
     alert,
     gate,
@@ -37,10 +31,10 @@ from tests.support.decisions import (
     request,
     snapshot,
 )
+from tests.support.schemas import schema
+from tests.support.snapshots import amounts, snapshots
 
-SCHEMA = Draft202012Validator(
-    json.loads((Path(__file__).parents[2] / "docs" / "decision.schema.json").read_text(encoding="utf-8"))
-)
+SCHEMA = schema("decision")
 
 
 def test_a_host_with_room_and_an_open_gate_is_taken() -> None:
@@ -177,57 +171,6 @@ def test_best_score_wins_and_a_tie_goes_to_the_first_name() -> None:
 def test_no_hosts_is_a_refusal() -> None:
     decision = decide(replace(snapshot(), hosts=()), request())
     assert (decision.host, decision.verdicts) == (None, ())
-
-
-amount_of = {
-    ResourceClass.SLOTS: st.integers(0, 6),
-    ResourceClass.CPU: st.integers(0, 9000),
-    ResourceClass.MEMORY: st.integers(0, 33 * GIB),
-    ResourceClass.DISK: st.integers(0, 501 * GIB),
-    ResourceClass.READ_BPS: st.integers(0, 401_000_000),
-    ResourceClass.WRITE_BPS: st.integers(0, 401_000_000),
-}
-amounts = st.fixed_dictionaries({}, optional=amount_of)
-telemetries = st.one_of(
-    st.none(),
-    st.builds(Telemetry, up=st.booleans(), age=st.none() | st.floats(0, 100), used=amounts),
-    st.just(IDLE),
-)
-engines = st.one_of(
-    st.just(EngineState(fingerprint="e")),
-    st.just(Unknown("no answer")),
-    st.just(EngineState(fingerprint="e", containers=frozenset({"b1"}))),
-)
-hosts = st.lists(
-    st.builds(
-        HostState,
-        name=st.sampled_from([f"db{number}" for number in range(6)]),
-        inventory=st.just(INVENTORY),
-        allocated=amounts,
-        engine=engines,
-        known_fingerprint=st.sampled_from([None, None, "e", "f"]),
-        telemetry=telemetries,
-        makes_volumes=st.sampled_from([True, True, True, False]),
-    ),
-    max_size=6,
-    unique_by=lambda item: item.name,
-)
-alerts = st.lists(
-    st.builds(
-        GateAlert,
-        name=st.sampled_from(["A", "B"]),
-        host=st.sampled_from([None, "db0", "db1", "elsewhere"]),
-        fleet=st.booleans(),
-        firing=st.booleans(),
-    ),
-    max_size=2,
-).map(tuple)
-gates = st.one_of(
-    st.just(OPEN_GATE),
-    st.just(Unknown("no answer")),
-    st.builds(gate, alerts=alerts, watchdog_firing=st.booleans(), started_at=st.floats(NOW - 60, NOW)),
-)
-snapshots = st.builds(lambda some, one: Snapshot(taken_at=NOW, hosts=tuple(some), gate=one), hosts, gates)
 
 
 @given(snapshots)

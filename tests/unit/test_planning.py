@@ -1,3 +1,4 @@
+import json
 import random
 from collections import Counter
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.decision.addresses import Holding, PoolUse, use_of
+from orchestrator.decision.documents import plan_document
 from orchestrator.decision.packing import Item, pack
 from orchestrator.decision.planning import Plan, plan_batch, plan_drain
 from orchestrator.decision.request import Request, Wishes
@@ -17,7 +19,9 @@ from orchestrator.decision.scoring import Strategy
 from orchestrator.decision.snapshot import Cordon, Snapshot
 from orchestrator.settings import PoolSettings, Reach
 from tests.support.placing import LARGE, NOW, REMOTE, host, inventory, job, request, shares, snapshot, some_amounts
+from tests.support.schemas import schema
 
+SCHEMA = schema("plan")
 BOTH = pytest.mark.parametrize("strategy", list(Strategy))
 
 
@@ -188,6 +192,7 @@ def test_a_plan_oversells_nothing_and_answers_every_request(seed: int, strategy:
         assert all(amount <= unsold[key] for key, amount in given_away.items())
     for decision in plan.refused:
         assert all(verdict.reasons for verdict in decision.verdicts)
+    SCHEMA.validate(json.loads(json.dumps(plan_document(plan))))
     assert plan == plan_batch(replace(fleet, hosts=fleet.hosts[::-1]), batch, strategy)
 
 

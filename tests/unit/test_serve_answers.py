@@ -2,12 +2,9 @@
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
 
 from collector import fleet_metrics as fleet
 from collector.catalogue import FLEET_METRICS
@@ -36,13 +33,9 @@ from orchestrator.serve.metrics import beat_samples, fleet_samples
 from orchestrator.serve.tasks import TaskState
 from orchestrator.settings import HostSettings, Inventory
 from tests.support.placing import GIB, NOW, host, job, request, shares, snapshot
+from tests.support.schemas import schema
 
-DOCS = Path(__file__).parents[2] / "docs"
 NEEDED = shares(host("x").inventory, {ResourceClass.SLOTS: 0.1, ResourceClass.CPU: 0.25})
-
-
-def schema(name: str) -> Any:
-    return json.loads((DOCS / name).read_text(encoding="utf-8"))
 
 
 def findings(*, fresh: bool = True) -> Findings:
@@ -150,7 +143,7 @@ def test_targets_are_the_agents_under_their_hosts_names() -> None:
 
 def test_capacity_is_answered_as_its_schema_says() -> None:
     answer = json.loads(json.dumps(capacity_answer(findings(), now=NOW)))
-    Draft202012Validator(schema("capacity.schema.json")).validate(answer)
+    schema("capacity").validate(answer)
     assert answer["forecast"]["memory"]["per_day"] == pytest.approx(GIB)
     assert [one["host"] for one in answer["hosts"]] == ["a", "b"]
 
@@ -166,8 +159,7 @@ def test_decisions_are_answered_as_their_schema_says() -> None:
     document = decision_document(decide(snapshot(host("a")), request("full", {ResourceClass.CPU: 10**6})))
     event = Event(at=NOW, kind="decision", request_id="r1", name="full", who="ann", detail=document)
     answer = json.loads(json.dumps(decisions_document(((7, event), (5, event)), 2)))
-    registry = Registry().with_resource("decision.schema.json", Resource.from_contents(schema("decision.schema.json")))
-    Draft202012Validator(schema("decisions.schema.json"), registry=registry).validate(answer)
+    schema("decisions").validate(answer)
     assert [entry["number"] for entry in answer["decisions"]] == [7, 5]
     assert answer["next"] == 5
     assert decisions_document(((7, event),), 2)["next"] is None
