@@ -31,16 +31,7 @@ from orchestrator.placement.live_limits import LimitsRefusedError, set_limits
 from orchestrator.placement.rebuild import find, rebuild, rebuild_ledger
 from orchestrator.placement.scheduler import open_scheduler
 from orchestrator.reconcile import auditor
-from orchestrator.remote.limits import RemoteLimits
-from orchestrator.settings import (
-    Endpoint,
-    FleetSettings,
-    HostSettings,
-    LedgerSettings,
-    SourceSettings,
-    VolumeSettings,
-)
-from orchestrator.survey.prometheus import PrometheusClient
+from orchestrator.settings import Endpoint, FleetSettings, HostSettings, LedgerSettings, SourceSettings, VolumeSettings
 from tests.support.agent import VDBMON, Agent
 from tests.support.engine_hosts import SSH_PORT
 from tests.support.fleet import MIB, SMALL, Exporter, exporter, source
@@ -353,45 +344,6 @@ def test_the_agent_of_a_remote_host_proves_its_limits_also_when_they_are_changed
             assert caught.value.code == "capacity.cpu"
             watched.remove("b1")
     assert fleet.scheduler.ledger.view().allocated == {}
-
-
-def test_limits_of_operations_are_the_kernels_own_and_not_the_engines_word(engines: Engines, tmp_path: Path) -> None:
-    (tmp_path / "agent").mkdir()
-    disk = device_of(Path("/var/lib"))
-    host = next(host for host in engines.hosts if host.name == TLS)
-    nobody = PrometheusClient("http://127.0.0.1:9", timeout=1.0)
-    with (
-        agent_of(engines, TLS, tmp_path / "agent") as url,
-        contextlib.closing(engines.client(TLS)) as client,
-        contextlib.closing(DockerEngine(host.docker, tls=host.tls)) as engine,
-    ):
-        rates = [{"Path": str(disk.path), "Rate": 700}]
-        container = client.containers.run(
-            engines.image, ["sleep", "600"], name="limited", detach=True, network_mode="none", device_read_iops=rates
-        )
-        try:
-            read = RemoteLimits(host=TLS, agent=url, engine=engine, prometheus=nobody)
-
-            def operations() -> int | None:
-                found = read(str(container.id))
-                return found.devices[str(disk.path)].read_iops if found and found.told is Told.AGENT else None
-
-            wait_until(lambda: operations() == 700, deadline=20.0, what="the agent has seen it")
-            limit_reads(str(container.id), disk.number, 900)
-            wait_until(lambda: operations() == 900, deadline=20.0, what="the kernel's word counts")
-        finally:
-            container.remove(force=True)
-
-
-def limit_reads(container_id: str, number: str, operations: int) -> None:
-    """Behind the engine's back."""
-    root = Path("/sys/fs/cgroup")
-    if (root / "blkio").is_dir():
-        (path,) = (root / "blkio").glob(f"**/*{container_id}*/blkio.throttle.read_iops_device")
-        path.write_text(f"{number} {operations}")
-    else:
-        (path,) = root.glob(f"**/*{container_id}*/io.max")
-        path.write_text(f"{number} riops={operations}")
 
 
 def test_the_commands_reach_all_three_by_the_file_and_lose_one_row_to_one_that_hangs(
