@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
-from orchestrator.decision.filters import CLOSING, Reasons, capacity_filter, open_case
+from orchestrator.decision.filters import CLOSING, capacity_filter, open_case
 from orchestrator.decision.packing import Item, pack
 from orchestrator.decision.planning import with_job
+from orchestrator.decision.reasons import Reasons
 from orchestrator.decision.request import Request
 from orchestrator.decision.resources import Amounts, ResourceClass
 from orchestrator.decision.snapshot import HostState, Snapshot

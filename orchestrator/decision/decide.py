@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
-from orchestrator.decision.filters import Case, Reasons, capacity_filter, open_case
-from orchestrator.decision.reasons import Code, Reason
+from orchestrator.decision.filters import Case, capacity_filter, open_case
+from orchestrator.decision.reasons import Code, Reason, Reasons
 from orchestrator.decision.request import Request
 from orchestrator.decision.resources import Amounts
 from orchestrator.decision.scoring import Score, Strategy, score, weigh

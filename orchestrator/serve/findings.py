@@ -11,13 +11,10 @@ from typing import Generic, TypeVar
 from collector.metrics import Sample
 from collector.quantities import Seconds
 from orchestrator.capacity.figures import HostCapacity
-from orchestrator.capacity.forecast import Point
-from orchestrator.decision.resources import ResourceClass
+from orchestrator.capacity.forecast import History
 from orchestrator.ledger import LaunchState
 
 Found = TypeVar("Found")
-
-History = Mapping[ResourceClass, list[Point]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

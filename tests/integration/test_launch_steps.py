@@ -138,6 +138,7 @@ def test_a_step_that_fails_is_undone_with_all_before_it(host: MemoryHost, ledger
     assert f"failed.{step}" in [event.kind for event in ledger.events("r1")]
 
 
+URGENT = Override(codes=("host.cordoned",), who="bob", why="it is urgent")
 CLOSED = {
     "db1": ("host.cordoned", "cordoned by ann"),
     None: ("fleet.frozen", "the fleet is frozen by ann"),
@@ -170,7 +171,7 @@ def test_a_host_that_is_closed_after_the_allocation_gets_no_container(
     [
         (Cordon("db2", "ann", "new disks", None, NOW), None),
         (Cordon("db1", "ann", "new disks", NOW - 1, NOW - 9), None),
-        (Cordon("db1", "ann", "new disks", None, NOW), Override(("host.cordoned",), "bob", "it is urgent")),
+        (Cordon("db1", "ann", "new disks", None, NOW), URGENT),
     ],
 )
 def test_cordons_of_others_and_those_that_are_over_or_overridden_stop_no_launch(

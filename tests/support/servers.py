@@ -171,7 +171,7 @@ def influx_query(server: Server, statement: str, database: str = "", **more: str
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, config: str, port: int | None = None) -> Iterator[Server]:
+def prometheus(folder: Path, config: str, port: int | None = None, *, more: Sequence[str] = ()) -> Iterator[Server]:
     """Prometheus with this configuration; rule files beside it in `folder` are found by relative name."""
     port = port or free_port()
     (folder / "prometheus.yml").write_text(config)
@@ -182,6 +182,7 @@ def prometheus(folder: Path, config: str, port: int | None = None) -> Iterator[S
         f"--web.listen-address=127.0.0.1:{port}",
         "--web.enable-lifecycle",
         "--rules.alert.resend-delay=1s",
+        *more,
     ]
     with _server(command, port, "/-/ready", folder / "prometheus.log") as server:
         yield server

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import promql_parser
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -97,7 +97,7 @@ def line(days: int, *, at: float, per_day: float) -> list[Point]:
 
 
 def test_fleet_is_full_where_the_line_meets_what_it_has() -> None:
-    found = forecast(line(10, at=100, per_day=10), usable=200, now=NOW)
+    found = forecast({"db1": line(10, at=100, per_day=10)}, usable=200, now=NOW)
     assert found.days == 10
     assert found.per_day == pytest.approx(10)
     assert found.full_at == pytest.approx(NOW + 10 * DAY)
@@ -106,7 +106,47 @@ def test_fleet_is_full_where_the_line_meets_what_it_has() -> None:
 def test_one_odd_day_does_not_bend_the_line() -> None:
     points = line(10, at=100, per_day=10)
     points[4] = (points[4][0], 5000.0)
-    assert forecast(points, usable=200, now=NOW).full_at == pytest.approx(NOW + 10 * DAY, rel=1e-3)
+    assert forecast({"db1": points}, usable=200, now=NOW).full_at == pytest.approx(NOW + 10 * DAY, abs=DAY)
+
+
+def test_a_host_that_is_new_brings_a_level_and_no_growth() -> None:
+    old, new = line(20, at=100, per_day=2), line(9, at=50, per_day=0)
+    found = forecast({"db1": old, "db2": new}, usable=250, now=NOW)
+    assert found.per_day == pytest.approx(2)
+    assert found.full_at == pytest.approx(NOW + 50 * DAY)
+
+
+def test_what_is_placed_on_a_new_host_is_growth() -> None:
+    stairs = [(at, 100 + 12 * (number // 3)) for number, (at, _) in enumerate(line(15, at=0, per_day=0))]
+    found = forecast({"db1": line(20, at=100, per_day=0), "db2": stairs}, usable=1000, now=NOW)
+    assert found.per_day is not None
+    assert 2 < found.per_day <= 4.1
+
+
+def test_steps_of_many_hosts_are_the_growth_of_the_fleet() -> None:
+    stairs = {
+        f"db{host}": [(at, 2 + (number >= host * 2)) for number, (at, _) in enumerate(line(28, at=0, per_day=0))]
+        for host in range(14)
+    }
+    assert forecast(stairs, usable=1000, now=NOW).per_day == pytest.approx(0.5, rel=0.1)
+
+
+def test_a_host_that_was_away_for_a_day_is_no_dip_and_one_that_left_counts_no_more() -> None:
+    steady = line(20, at=100, per_day=0)
+    away = [point for number, point in enumerate(steady) if number not in {9, 20}]
+    left = line(20, at=100, per_day=5)[:10]
+    found = forecast({"db1": steady, "db2": away, "db3": left}, usable=1000, now=NOW)
+    assert (found.per_day, found.full_at) == (0.0, None)
+    assert forecast({"db1": steady, "db2": away, "db3": left}, usable=200, now=NOW).full_at == NOW
+
+
+def test_weekends_are_no_growth_and_a_working_day_is_the_level() -> None:
+    week = [(at, 100.0 if number % 7 < 5 else 60.0) for number, (at, _) in enumerate(line(28, at=0, per_day=0))]
+    for end in range(7, 29):
+        moment = week[end][0]
+        found = forecast({"db1": week[: end + 1]}, usable=101, now=moment)
+        assert (found.per_day, found.full_at) == (0.0, None), end
+        assert forecast({"db1": week[: end + 1]}, usable=99, now=moment).full_at == moment, end
 
 
 @pytest.mark.parametrize(
@@ -114,13 +154,13 @@ def test_one_odd_day_does_not_bend_the_line() -> None:
     [
         ([], Forecast(days=0.0)),
         (line(9, at=50, per_day=2**-10), Forecast(days=9.0, per_day=2**-10, full_at=None)),
-        (line(2, at=5, per_day=1), Forecast(days=2.0)),
+        (line(6, at=5, per_day=1), Forecast(days=6.0)),
         (line(9, at=50, per_day=0), Forecast(days=9.0, per_day=0.0, full_at=None)),
         (line(9, at=100, per_day=0), Forecast(days=9.0, per_day=0.0, full_at=NOW)),
     ],
 )
 def test_too_little_history_and_no_growth(points: list[Point], expected: Forecast) -> None:
-    assert forecast(points, usable=100, now=NOW) == expected
+    assert forecast({"db1": points}, usable=100, now=NOW) == expected
 
 
 @pytest.mark.parametrize("query", history_queries(Path("/var/lib/vdbmon/volumes")).values())
@@ -142,7 +182,7 @@ def documented() -> list[tuple[Snapshot, VdbmonError | None]]:
 @pytest.mark.parametrize(("taken", "error"), documented())
 def test_document_is_as_its_schema_says(taken: Snapshot, error: VdbmonError | None) -> None:
     hosts = capacity(taken)
-    history = {key: line(9, at=10, per_day=1) for key in ResourceClass}
+    history = {key: {"db1": line(9, at=10, per_day=1)} for key in ResourceClass}
     growth = error or forecasts(fleet_dimensions(hosts), history, now=NOW)
     document = json.loads(json.dumps(capacity_document(NOW, hosts, growth)))
     SCHEMA.validate(document)
@@ -155,14 +195,18 @@ growths = st.one_of(
     st.just(VdbmonError("prometheus.slow", "no answer")),
     st.dictionaries(
         st.sampled_from(ResourceClass),
-        st.lists(st.tuples(st.floats(NOW - 28 * DAY, NOW), st.floats(0, 1e13)), max_size=30),
+        st.dictionaries(
+            st.sampled_from(["db1", "db2"]),
+            st.lists(st.tuples(st.integers(-28, 0).map(lambda day: NOW + day * DAY), st.floats(0, 1e13)), max_size=30),
+        ),
     ),
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(snapshots, growths)
 def test_any_fleet_with_any_history_is_told_as_the_schema_says(
-    taken: Snapshot, growth: VdbmonError | dict[ResourceClass, list[Point]]
+    taken: Snapshot, growth: VdbmonError | dict[ResourceClass, dict[str, list[Point]]]
 ) -> None:
     hosts = capacity(taken)
     if not isinstance(growth, VdbmonError):

@@ -50,7 +50,7 @@ def findings(*, fresh: bool = True) -> Findings:
     found.launches.put({("a", LaunchState.RUNNING): Group(1, NOW - 5), ("gone", LaunchState.DONE): Group(2, NOW - 9)})
     found.leaks.put({("a", "container"): Group(3, NOW - 100)})
     days = [(NOW - day * 86400, float((100 - day) * GIB)) for day in range(20)]
-    found.history.put({ResourceClass.MEMORY: days})
+    found.history.put({ResourceClass.MEMORY: {"a": days}})
     found.counts.refusals.update(["capacity.cpu", "engine.unreachable"])
     found.counts.decisions.update(["refused", "accepted", "accepted"])
     return found

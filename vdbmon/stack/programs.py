@@ -17,7 +17,9 @@ from vdbmon.config import Config
 from vdbmon.stack.layout import Layout
 
 LOOPBACK = {"127.0.0.1", "localhost"}
-RETENTION = "15d"
+RETENTION = "35d"
+"""The forecast of `vdbmon capacity` looks back four weeks."""
+
 VICTORIA_RETENTION_MONTHS = "1"
 _VDBMON = str(Path(sys.executable).with_name("vdbmon"))
 
