@@ -17,8 +17,8 @@ from orchestrator.ledger import ConcurrentUpdateError, LedgerView
 from orchestrator.survey.fleet import with_ledger
 
 CONFLICT_SECONDS = 15.0
-# Short waits: who lost waits no longer than who won needs for his next, else the slow lose again and again.
-_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS, _JITTER_SECONDS = 0.002, 0.03, 0.02
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, JITTER_SECONDS = 0.002, 0.03, 0.02
+"""Short: who lost waits no longer than who won needs for his next, else the slow lose again and again."""
 
 Taken = TypeVar("Taken")
 
@@ -39,9 +39,9 @@ def decide_and_take(
         on=ConcurrentUpdateError,
         attempts=None,
         timeout=CONFLICT_SECONDS,
-        wait_initial=_FIRST_WAIT_SECONDS,
-        wait_max=_LONGEST_WAIT_SECONDS,
-        wait_jitter=_JITTER_SECONDS,
+        wait_initial=FIRST_WAIT_SECONDS,
+        wait_max=LONGEST_WAIT_SECONDS,
+        wait_jitter=JITTER_SECONDS,
     ):
         with attempt:
             if attempt.num > 1:

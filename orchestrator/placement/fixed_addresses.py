@@ -12,11 +12,11 @@ from orchestrator.decision.addresses import choose, use_of
 from orchestrator.decision.reasons import Code
 from orchestrator.launch.protocols import Address
 from orchestrator.ledger import ConcurrentUpdateError, HeldAddress, Ledger
+from orchestrator.placement.allocation import FIRST_WAIT_SECONDS, JITTER_SECONDS, LONGEST_WAIT_SECONDS
 from orchestrator.settings import PoolSettings
 
-_ATTEMPTS = 30
-_SECONDS = 5.0
-_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS, _JITTER_SECONDS = 0.002, 0.1, 0.02
+_SECONDS = 10.0
+"""Below the deadline of the step that takes an address."""
 
 
 class FixedAddresses:
@@ -40,11 +40,11 @@ class FixedAddresses:
         now = self._clock()
         for attempt in stamina.retry_context(
             on=ConcurrentUpdateError,
-            attempts=_ATTEMPTS,
+            attempts=None,
             timeout=_SECONDS,
-            wait_initial=_FIRST_WAIT_SECONDS,
-            wait_max=_LONGEST_WAIT_SECONDS,
-            wait_jitter=_JITTER_SECONDS,
+            wait_initial=FIRST_WAIT_SECONDS,
+            wait_max=LONGEST_WAIT_SECONDS,
+            wait_jitter=JITTER_SECONDS,
         ):
             with attempt:
                 taken = self._ledger.pools.take(
