@@ -93,6 +93,9 @@ def main() -> NoReturn:
     except VdbmonError as error:
         typer.echo(f"vdbmon: {error}", err=True)
         sys.exit(error.exit_code)
+    except UnicodeEncodeError as error:  # an argument, or a terminal that can't show a name
+        typer.echo(f"vdbmon: {error.object[error.start : error.end]!r} is no text in {error.encoding}", err=True)
+        sys.exit(2)
     except OSError as error:  # a full disk, a folder that may not be written: nothing that a traceback would explain
         where = f"{error.filename}: " if error.filename else ""
         typer.echo(f"vdbmon: {where}{error.strerror or error}", err=True)

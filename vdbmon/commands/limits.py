@@ -11,8 +11,8 @@ import typer
 
 from collector.blockdevices import BlockDevices
 from collector.errors import ConfigError
-from collector.quantities import parse_bytes
-from orchestrator.decision.resources import millicores
+from orchestrator.decision.resources import ResourceClass
+from orchestrator.decision.sizes import parse_amounts
 from orchestrator.engines.engine import LiveLimits
 from orchestrator.placement.live_limits import NOT_LIVE, LimitsChange, LimitsRefusedError, set_limits
 from orchestrator.placement.scheduler import open_scheduler
@@ -47,11 +47,14 @@ def set_(
     Exit codes: 0 changed, 1 failed, 2 bad input, 3 refused.
     """
     _refuse_fixed({"--disk": disk, "--read-bps": read_bps, "--write-bps": write_bps})
-    try:
-        size = None if memory is None else parse_bytes(memory)
-    except ValueError as error:
-        raise ConfigError("request.size", f"--memory: {error}") from error
-    wanted = LiveLimits(cpu=None if cpu is None else millicores(cpu), memory=size, pids=pids)
+    given: dict[str, str | float] = {"cpus": cpu} if cpu is not None else {}
+    given |= {"memory": memory} if memory is not None else {}
+    amounts = parse_amounts(given, named={"cpus": "--cpu", "memory": "--memory"}.__getitem__)
+    wanted = LiveLimits(
+        cpu=None if cpu is None else amounts[ResourceClass.CPU],
+        memory=None if memory is None else amounts[ResourceClass.MEMORY],
+        pids=pids,
+    )
     if wanted == LiveLimits():
         raise ConfigError("request.limits", "nothing to change", "give --cpu, --memory or --pids")
     settings = load_config(find_config(config))
