@@ -124,7 +124,7 @@ class OvsSettings(TimedSettings):
 
     db_socket: Path = Path("/var/run/openvswitch/db.sock")
     timeout: Seconds = 1.0
-    max_interfaces: int = 500
+    max_interfaces: Annotated[int, Field(ge=1)] = 500
 
     @property
     def run_dir(self) -> Path:

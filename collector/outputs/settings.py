@@ -124,7 +124,7 @@ class OpenTsdbSettings(PushSettings):
     """
 
     host: str
-    port: int = 4242
+    port: Annotated[int, Field(ge=1, le=65535)] = 4242
     prefix: str = ""
     separator: str = "_"
     http_batch_size: Annotated[int, Field(gt=0)] = 50

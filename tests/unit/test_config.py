@@ -119,6 +119,8 @@ timeout = "2s"
     ("section", "words"),
     [
         ('[inputs.volume]\ndu_interval = "1m"', ["inputs.volume.du_interval", "600"]),
+        ("[inputs.ovs]\nmax_interfaces = -1", ["inputs.ovs.max_interfaces = -1", "greater than or equal to 1"]),
+        ('[[outputs.opentsdb]]\nhost = "http://a"\nport = 99999', ["outputs.opentsdb[0].port = 99999", "65535"]),
         ("[[inputs.exec]]\ncommands = []", ["inputs.exec[0].commands"]),
         ('[[inputs.exec]]\ncommand = "a"', ["inputs.exec[0].command", "did you mean commands?"]),
         ('[[inputs.exec]]\ncommands = ["a"]\ndata_format = "json"', ["'influx' or 'prometheus'"]),
