@@ -15,6 +15,7 @@ from alerts.render import rule_file
 from alerts.rule import AlertRule, RuleGroup
 from alerts.rules import RECORDED, RULES
 from alerts.thresholds import WATCHDOG
+from tests.support.maintenance import WINDOWS
 from vdbmon.config import check_config
 
 ROOT = Path(__file__).parents[2]
@@ -117,18 +118,6 @@ to_party = "1"
 [alerting.webhook]
 [alerting.heartbeat]
 url_file = "{secret}"
-[[alerting.maintenance]]
-name = "sunday"
-start = "02:00"
-end = "04:00"
-weekdays = ["sunday"]
-location = "Asia/Shanghai"
-[[alerting.maintenance]]
-name = "move"
-start = "20:00"
-end = "24:00"
-hosts = ["db7"]
-severities = ["critical", "warning"]
 """
 
 
@@ -139,7 +128,7 @@ def with_every_way(tmp_path_factory: pytest.TempPathFactory) -> Path:
     secret = folder / "secret"
     secret.touch(0o600)
     secret.write_text("https://alive.example/1")
-    document = {"host": {"name": "h"}} | tomllib.loads(WAYS.format(secret=secret))
+    document = {"host": {"name": "h"}} | tomllib.loads(WAYS.format(secret=secret) + WINDOWS)
     path = folder / "alertmanager.yml"
     path.write_bytes(alertmanager_file(check_config(document, path).alerting))
     return path

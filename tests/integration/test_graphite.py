@@ -1,6 +1,5 @@
 """Plaintext into real servers: carbon and VictoriaMetrics."""
 
-import contextlib
 import os
 import signal
 import socket
@@ -20,7 +19,7 @@ from collector.outputs.sink import OutputError
 from collector.projections.graphite import TagSanitizeMode
 from collector.projections.point import Point
 from tests.support.carbon import carbon
-from tests.support.delivery import deliver, deliver_across_restart
+from tests.support.delivery import deliver, stored_across_restart
 from tests.support.servers import exported, free_port, freeze, victoria_metrics
 from tests.support.wait import wait_until
 
@@ -130,23 +129,13 @@ def test_what_a_server_has_not_read_when_it_dies_is_written_again(tmp_path: Path
 
 
 def test_nothing_is_lost_when_the_far_end_is_restarted(tmp_path: Path) -> None:
-    ports = free_port(), free_port()
-    first = int(time.time()) - 100
-    sink = output(ports[1], graphite_tag_support=True)
-    more = f"-graphiteListenAddr=127.0.0.1:{ports[1]}"
+    port, first = free_port(), int(time.time()) - 100
+    sink = output(port, graphite_tag_support=True)
     batches = [
         list(sink.encode(Point("m", (("n", str(n)),), {"value": second}, second * 10**9) for n in range(200)))
         for second in range(first, first + 60)
     ]
-    with contextlib.ExitStack() as running:
-        running.enter_context(victoria_metrics(tmp_path, ports[0], more))
-        deliver_across_restart(
-            sink,
-            batches,
-            stop=running.close,
-            start=lambda: running.enter_context(victoria_metrics(tmp_path, ports[0], more)),
-        )
-        rows = wait_until(lambda: exported(f"http://127.0.0.1:{ports[0]}", "m"), deadline=PATIENCE, what="the series")
+    rows = stored_across_restart(tmp_path, f"-graphiteListenAddr=127.0.0.1:{port}", sink, batches, "m")
     assert len(rows) == 200
     seconds = tuple(range(first * 1000, (first + 60) * 1000, 1000))
     assert {tuple(dict.fromkeys(times)) for _, _, times in rows} == {seconds}

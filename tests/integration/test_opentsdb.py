@@ -1,6 +1,5 @@
 """Data points into VictoriaMetrics' port for OpenTSDB."""
 
-import contextlib
 import time
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from collector.outputs.opentsdb import OpenTsdbOutput
 from collector.outputs.settings import OpenTsdbSettings
 from collector.outputs.sink import OutputError
 from collector.projections.point import FieldValue, Point
-from tests.support.delivery import deliver, deliver_across_restart
+from tests.support.delivery import deliver, stored_across_restart
 from tests.support.servers import exported, free_port, freeze, victoria_metrics
 from tests.support.wait import wait_until
 
@@ -70,23 +69,13 @@ def test_hostile_tags_are_stored_each(tmp_path: Path) -> None:
 
 
 def test_nothing_is_lost_when_the_far_end_is_restarted(tmp_path: Path) -> None:
-    ports = free_port(), free_port()
-    first = int(time.time()) - 100
-    sink = output(ports[1])
-    more = f"-opentsdbHTTPListenAddr=127.0.0.1:{ports[1]}"
+    port, first = free_port(), int(time.time()) - 100
+    sink = output(port)
     batches = [
         list(sink.encode(Point("m", (("n", str(n)),), {"v": second}, second * 10**9) for n in range(100)))
         for second in range(first, first + 40)
     ]
-    with contextlib.ExitStack() as running:
-        running.enter_context(victoria_metrics(tmp_path, ports[0], more))
-        deliver_across_restart(
-            sink,
-            batches,
-            stop=running.close,
-            start=lambda: running.enter_context(victoria_metrics(tmp_path, ports[0], more)),
-        )
-        rows = wait_until(lambda: exported(f"http://127.0.0.1:{ports[0]}", "m_v"), deadline=PATIENCE, what="the series")
+    rows = stored_across_restart(tmp_path, f"-opentsdbHTTPListenAddr=127.0.0.1:{port}", sink, batches, "m_v")
     assert len(rows) == 100
     seconds = tuple(range(first * 1000, (first + 40) * 1000, 1000))
     assert {tuple(dict.fromkeys(times)) for _, _, times in rows} == {seconds}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from collector.outputs.sink import OutputError, Sink
+from tests.support.servers import exported, free_port, victoria_metrics
 from tests.support.wait import wait_until
 
 DEADLINE = 30.0
@@ -59,3 +62,21 @@ def deliver_across_restart(
         wait_until(lambda: errors, deadline=DEADLINE, what=f"{sink.name} can't be written to")
         start()
         delivered.result()
+
+
+def stored_across_restart(
+    folder: Path, listen: str, sink: Sink, batches: Sequence[Sequence[bytes]], series: str
+) -> list[tuple[dict[str, str], list[float], list[int]]]:
+    """What VictoriaMetrics has of a series (`exported`) that was delivered while it was restarted.
+
+    `listen` is the option that names the sink's port.
+    """
+    port = free_port()
+    with contextlib.ExitStack() as running:
+
+        def start() -> None:
+            running.enter_context(victoria_metrics(folder, port, listen))
+
+        start()
+        deliver_across_restart(sink, batches, stop=running.close, start=start)
+        return wait_until(lambda: exported(f"http://127.0.0.1:{port}", series), deadline=DEADLINE, what="the series")

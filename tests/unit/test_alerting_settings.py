@@ -14,6 +14,7 @@ from alerts.inhibitions import INHIBITIONS
 from alerts.rules import RULES
 from alerts.settings import AlertingSettings
 from collector.errors import ConfigError
+from tests.support.maintenance import WINDOWS
 from vdbmon.commands.alerts import app
 from vdbmon.config import check_config
 
@@ -142,22 +143,6 @@ def test_what_is_wrong_is_said_with_its_key(text: str, said: str) -> None:
         settings(text)
     assert said in str(caught.value)
     assert "hunter2" not in str(caught.value)
-
-
-WINDOWS = """
-[[alerting.maintenance]]
-name = "sunday"
-start = "02:00"
-end = "04:00"
-weekdays = ["sunday"]
-location = "Asia/Shanghai"
-[[alerting.maintenance]]
-name = "move"
-start = "20:00"
-end = "24:00"
-hosts = ["db7"]
-severities = ["critical", "warning"]
-"""
 
 
 def test_a_window_mutes_its_severities_of_its_hosts() -> None:
