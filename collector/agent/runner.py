@@ -34,7 +34,7 @@ class Input(Protocol):
 
 @runtime_checkable
 class Closeable(Protocol):
-    """An input that holds descriptors."""
+    """An input that holds descriptors or connections."""
 
     def close(self) -> None:
         """Give them back; it is gathered no more."""

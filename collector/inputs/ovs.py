@@ -132,6 +132,7 @@ class OvsInput:
         self._index = index
         database = JsonRpc(lambda: settings.db_socket, settings.timeout)
         vswitchd = JsonRpc(lambda: control_socket(settings.run_dir), settings.timeout)
+        self._connections = (database, vswitchd)
         self._reading = Background(
             "ovs", READ_EVERY, lambda: read_switch(database, vswitchd, skipped), clock, monotonic=monotonic
         )
@@ -151,6 +152,11 @@ class OvsInput:
         if self._reading.result is None:
             raise VdbmonError("ovs.slow", f"{self._settings.db_socket} hasn't answered yet", "")
         return list(samples(self._reading.result, self._index.containers, self._settings.max_interfaces))
+
+    def close(self) -> None:
+        """Give the connections back; a reading under way fails."""
+        for connection in self._connections:
+            connection.close()
 
 
 def read_switch(database: JsonRpc, vswitchd: JsonRpc, skipped: SkippedLines) -> Reading:

@@ -201,6 +201,11 @@ class TablesInput:
         """All samples of the tables that there are; of a slow one what the last run found."""
         return [*self._neighbours(), *self._single_numbers(), *self._slow()]
 
+    def close(self) -> None:
+        """Give the connections back; a reading under way fails."""
+        self._database.close()
+        self._vswitchd.close()
+
     def _neighbours(self) -> Iterator[Sample]:
         # Of process 1: the agent itself may live in a network namespace of its own.
         data = self._optional("1/net/arp")

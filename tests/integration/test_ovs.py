@@ -1,5 +1,6 @@
 """Open vSwitch itself, in user space: traffic, limits and VLANs; daemons that hang, die and come back."""
 
+import gc
 import itertools
 import os
 import shutil
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from collector.containers import Container, Metadata
@@ -210,6 +212,26 @@ def test_flows_of_bridge_and_datapath_are_counted(switch: OwnOpenVswitch, protoc
     assert found[tables.DATAPATH_FLOWS, ("netdev@ovs-netdev",)] >= 0
     assert found[tables.DATAPATH_FLOWS_LIMIT, ("netdev@ovs-netdev",)] > 0
     assert found[tables.TABLE_UP, ("ovs_flows",)] == 1
+
+
+def sockets() -> int:
+    """Unix sockets that this process has open."""
+    gc.collect()
+    return len(psutil.Process().net_connections(kind="unix"))
+
+
+def test_closed_inputs_leave_no_connection_open(switch: OwnOpenVswitch) -> None:
+    settings = OvsSettings(db_socket=switch.db_socket)
+    flows = TablesInput(Path("/proc"), settings, SkippedLines(), time.time)
+    interfaces = Watcher(switch)
+    wait_until(lambda: interfaces.value(ovs.VSWITCHD_UP) == 1, deadline=PATIENCE, what="a reading")
+    wait_until(
+        lambda: tables.BRIDGE_FLOWS in {sample.metric for sample in flows.gather()}, deadline=PATIENCE, what="flows"
+    )
+    before = sockets()
+    interfaces.source.close()
+    flows.close()
+    assert sockets() == before - 4, "each has one to the database and one to ovs-vswitchd"
 
 
 def test_reading_fifty_ports_is_cheap(
