@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 
 from collector.agent.build import build_inputs, tags_of_inputs
@@ -13,6 +14,8 @@ from collector.projections.point import Point
 from collector.projections.prometheus import Exposition, TextFormat
 from collector.projections.telegraf import TelegrafProjection
 from collector.quantities import Seconds
+
+logger = logging.getLogger(__name__)
 
 _NANOSECONDS = 10**9
 
@@ -38,6 +41,7 @@ class Measurement:
         self._label_include = config.inputs.docker.docker_label_include
         self._exposition = Exposition(config.host, tags_of)
         self._projection = TelegrafProjection(config.host, tags_of)
+        self._duplicates_told = False
 
     @property
     def age(self) -> Seconds | None:
@@ -56,7 +60,11 @@ class Measurement:
         """A collection as Prometheus or OpenMetrics text."""
         samples = self._inputs.collector.collect().samples
         labels = container_labels(self._inputs.index.containers, self._label_include)
-        return self._exposition.render(samples, labels, text_format)
+        text = self._exposition.render(samples, labels, text_format)
+        if self._exposition.duplicates and not self._duplicates_told:
+            logger.warning("/metrics: %d values left out: their series have others", self._exposition.duplicates)
+        self._duplicates_told = bool(self._exposition.duplicates)
+        return text
 
     def points(self) -> list[Point]:
         """A collection as telegraf's points. For one thread at a time."""
