@@ -162,7 +162,7 @@ def _inputs(shared: _Shared) -> list[Input]:
         ExecInput(commands_of(inputs.exec), ForeignMetrics(METRICS), clock),
         DockerInput(_engine(inputs), inputs.docker.timeout, container_files.scan, daemons.descriptors, clock),
         OvsInput(inputs.ovs, index, skipped["ovs"], clock),
-        TablesInput(agent.procfs, inputs.ovs, skipped["tables"], clock),
+        TablesInput(agent.procfs, agent.sysfs, inputs.ovs, skipped["tables"], clock),
     ]
 
 

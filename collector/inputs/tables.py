@@ -20,17 +20,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from collector.background import Background
 from collector.clock import Clock
-from collector.command import CommandError, run_command
-from collector.errors import VdbmonError
-from collector.kernelfile import SkippedLines, complete_lines, is_number, parse_count, read_file
+from collector.kernelfile import SkippedLines, complete_lines, parse_count, read_file
 from collector.metrics import Sample, Unit, counter, gauge
 from collector.openflow import flow_count
 from collector.ovsdb import JsonRpc, Row, control_socket, select_rows
 from collector.settings import OvsSettings
+from collector.thin_pools import may_have_thin_pools, parse_thin_pools, thin_pool_status
 from collector.vswitch import SYSTEM
 
 ARP_ENTRIES = gauge("node_arp_entries", "IPv4 neighbours, by device.", "device")
@@ -70,7 +68,6 @@ LAST_SUCCESS = gauge(
 )
 
 SLOW_EVERY = 30.0  # seconds
-DMSETUP_SECONDS = 10.0
 MOST_BRIDGES = 100
 # The kernel's letters (proc_pid_stat(5)) and telegraf's words for them.
 PROCESS_STATES = {
@@ -88,9 +85,7 @@ MOST_POOLS = 100
 
 _FAMILIES = (("ipv4", "arp_cache"), ("ipv6", "ndisc_cache"))
 _THRESHOLDS = ("gc_thresh1", "gc_thresh2", "gc_thresh3")
-_MAX_OUTPUT = 1 << 20  # bytes
 _ARP_COLUMNS = 6
-_POOL_FIELDS = 6
 _HEXADECIMAL = re.compile(rb"[0-9a-f]{1,16}")
 _DATAPATH = re.compile(r"(\S+):")
 _FLOWS = re.compile(r"\s+flows\s*:\s*\(current ([0-9]{1,20})\).*\(limit ([0-9]{1,20})\)")
@@ -140,36 +135,6 @@ def parse_upcalls(text: str) -> dict[str, tuple[int, int]]:
     return flows
 
 
-class ThinPool(NamedTuple):
-    """Used and all blocks of a pool, metadata and data each; all 0 where the pool has failed."""
-
-    metadata: tuple[int, int]
-    data: tuple[int, int]
-    writable: bool
-
-
-def parse_thin_pools(data: bytes, skipped: SkippedLines) -> dict[str, ThinPool]:
-    """Pools by name, from what `dmsetup status --target thin-pool` prints."""
-    pools: dict[str, ThinPool] = {}
-    for line in complete_lines(data, skipped):
-        name, colon, rest = line.decode(errors="replace").partition(": ")
-        # START LENGTH thin-pool TRANSACTION USED/ALL USED/ALL HELD_ROOT MODE ...
-        fields = rest.split()
-        metadata, data_blocks = (_fraction(field) for field in (*fields[4:6], "", "")[:2])
-        if colon and fields[2:4] in (["thin-pool", "Fail"], ["thin-pool", "Error"]):
-            pools[name] = ThinPool((0, 0), (0, 0), writable=False)
-        elif colon and len(fields) > _POOL_FIELDS and fields[2] == "thin-pool" and metadata and data_blocks:
-            pools[name] = ThinPool(metadata, data_blocks, "rw" in fields and "needs_check" not in fields)
-        elif line != b"No devices found":
-            skipped.add()
-    return pools
-
-
-def _fraction(field: str) -> tuple[int, int] | None:
-    used, _, total = field.encode().partition(b"/")
-    return (int(used), int(total)) if is_number(used) and is_number(total) else None
-
-
 class TablesInput:
     """Reads the kernel's tables at each gathering, those of Open vSwitch and the device mapper apart."""
 
@@ -178,6 +143,7 @@ class TablesInput:
     def __init__(
         self,
         procfs: Path,
+        sysfs: Path,
         ovs: OvsSettings,
         skipped: SkippedLines,
         clock: Clock,
@@ -194,7 +160,7 @@ class TablesInput:
         self._slow_tables: dict[str, tuple[Callable[[], bool], Background[list[Sample]]]] = {
             "processes": (lambda: True, slow("processes", work=self._processes)),
             "ovs_flows": (ovs.run_dir.is_dir, slow("ovs-flows", work=self._flows)),
-            "thin_pools": (partial(has_device_mapper, procfs), slow("thin-pools", work=self._thin_pools)),
+            "thin_pools": (partial(may_have_thin_pools, procfs, sysfs), slow("thin-pools", work=self._thin_pools)),
         }
 
     def gather(self) -> list[Sample]:
@@ -329,28 +295,3 @@ def count_states(folder: Path) -> Counter[str]:
             if state:
                 states["T" if state == "t" else state] += 1
     return states
-
-
-def has_device_mapper(procfs: Path) -> bool:
-    """Whether there is any device of the device mapper: nothing is started on a host without."""
-    try:
-        return b" dm-" in read_file(procfs / "partitions")
-    except OSError:
-        return False
-
-
-def thin_pool_status(command: tuple[str, ...] = ("dmsetup", "status", "--target", "thin-pool")) -> bytes:
-    """What dmsetup prints. It asks the kernel, where a pool in trouble can hold it for ever: hence the process.
-
-    Raises:
-        VdbmonError: `tables.dmsetup`, it isn't there, failed or took too long.
-    """
-    try:
-        result = run_command(command, timeout=DMSETUP_SECONDS, max_output=_MAX_OUTPUT)
-    except CommandError as error:
-        reason = str(error)
-    else:
-        if result.status == 0:
-            return result.output
-        reason = f"exit status {result.status}: {result.message or 'no message'}"
-    raise VdbmonError("tables.dmsetup", f"thin pools can't be read: {reason}", "install dmsetup")

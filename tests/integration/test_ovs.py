@@ -199,7 +199,9 @@ def test_flows_of_bridge_and_datapath_are_counted(switch: OwnOpenVswitch, protoc
     expected = int(run("ovs-ofctl", "-O", version, "dump-aggregate", management).rpartition("flow_count=")[2])
     minutes = itertools.count(100, 60)  # at each gathering the slow tables are due
     settings = OvsSettings(db_socket=switch.db_socket)
-    source = TablesInput(switch.folder, settings, SkippedLines(), time.time, monotonic=lambda: next(minutes))
+    source = TablesInput(
+        switch.folder, switch.folder, settings, SkippedLines(), time.time, monotonic=lambda: next(minutes)
+    )
     bridge = (tables.BRIDGE_FLOWS, ("br0", "netdev"))
 
     def gathered() -> dict[tuple[Metric, tuple[str, ...]], float] | None:
@@ -222,7 +224,7 @@ def sockets() -> int:
 
 def test_closed_inputs_leave_no_connection_open(switch: OwnOpenVswitch) -> None:
     settings = OvsSettings(db_socket=switch.db_socket)
-    flows = TablesInput(Path("/proc"), settings, SkippedLines(), time.time)
+    flows = TablesInput(Path("/proc"), Path("/sys"), settings, SkippedLines(), time.time)
     interfaces = Watcher(switch)
     wait_until(lambda: interfaces.value(ovs.VSWITCHD_UP) == 1, deadline=PATIENCE, what="a reading")
     wait_until(

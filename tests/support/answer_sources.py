@@ -53,7 +53,7 @@ def _tables_tree(root: Path) -> None:
 
 def _tables(root: Path, skipped: SkippedLines) -> Opened:
     settings = OvsSettings(db_socket=root / "no-openvswitch" / "db.sock")
-    source = TablesInput(root / "proc", settings, skipped, lambda: NOW)
+    source = TablesInput(root / "proc", root / "sys", settings, skipped, lambda: NOW)
 
     def gather() -> list[Sample]:
         pools = root / "thin-pools"

@@ -21,7 +21,6 @@ from collector.inputs.ovs import samples as ovs_samples
 from collector.inputs.tables import (
     parse_arp,
     parse_neighbour_statistics,
-    parse_thin_pools,
     parse_upcalls,
     thin_pool_samples,
 )
@@ -31,6 +30,7 @@ from collector.mountinfo import parse_mountinfo
 from collector.openflow import active_flows
 from collector.projections.prometheus import Exposition
 from collector.settings import DataFormat
+from collector.thin_pools import parse_thin_pools
 from collector.vswitch import COLUMNS, parse_switch
 
 EXAMPLES = settings(max_examples=2000, deadline=None)

@@ -9,17 +9,14 @@ from collector.errors import VdbmonError
 from collector.inputs import tables
 from collector.inputs.tables import (
     TablesInput,
-    ThinPool,
-    has_device_mapper,
     parse_arp,
     parse_neighbour_statistics,
-    parse_thin_pools,
     parse_upcalls,
-    thin_pool_status,
 )
 from collector.kernelfile import SkippedLines
 from collector.metrics import Metric, Sample
 from collector.settings import OvsSettings
+from collector.thin_pools import ThinPool, may_have_thin_pools, parse_thin_pools, thin_pool_status
 from tests.support.wait import wait_until
 
 ARP = b"""\
@@ -67,7 +64,7 @@ def write(folder: Path, path: str, content: bytes) -> None:
 
 def source(folder: Path) -> TablesInput:
     settings = OvsSettings(db_socket=folder / "no-openvswitch" / "db.sock")
-    return TablesInput(folder / "proc", settings, SkippedLines(), lambda: 100.0)
+    return TablesInput(folder / "proc", folder / "sys", settings, SkippedLines(), lambda: 100.0)
 
 
 def test_neighbours_stand_beside_their_limits(tmp_path: Path) -> None:
@@ -159,11 +156,22 @@ def test_a_host_without_thin_pools_has_none_and_a_torn_line_is_counted() -> None
 
 
 def test_device_mapper_is_asked_only_where_there_is_a_device_of_it(tmp_path: Path) -> None:
-    assert not has_device_mapper(tmp_path)
-    write(tmp_path, "partitions", b"major minor  #blocks  name\n\n 254        0   62914560 vda\n")
-    assert not has_device_mapper(tmp_path)
-    write(tmp_path, "partitions", b"major minor  #blocks  name\n\n 253        0   62914560 dm-0\n")
-    assert has_device_mapper(tmp_path)
+    (tmp_path / "control").touch()
+    there = tmp_path / "proc", tmp_path / "sys", tmp_path / "control"
+    assert not may_have_thin_pools(*there)
+    write(tmp_path, "proc/partitions", b"major minor  #blocks  name\n\n 254        0   62914560 vda\n")
+    assert not may_have_thin_pools(*there)
+    write(tmp_path, "proc/partitions", b"major minor  #blocks  name\n\n 253        0   62914560 dm-0\n")
+    assert may_have_thin_pools(*there)
+
+
+@pytest.mark.parametrize(("name", "asks"), [(b"vg-root\n", False), (b"vg-docker-tpool\n", True)])
+def test_who_may_not_ask_the_device_mapper_tries_only_where_there_is_a_pool(
+    tmp_path: Path, name: bytes, *, asks: bool
+) -> None:
+    write(tmp_path, "proc/partitions", b" 253        0   62914560 dm-0\n")
+    write(tmp_path, "sys/block/dm-0/dm/name", name)
+    assert may_have_thin_pools(tmp_path / "proc", tmp_path / "sys", tmp_path / "no-control") == asks
 
 
 @pytest.mark.parametrize("command", [("/nonexistent/dmsetup",), (sys.executable, "-c", "raise SystemExit(3)")])
