@@ -65,17 +65,32 @@ class EncryptionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectStoreSettings:
+    """How a copy gets into an object store.
+
+    Attributes:
+        credentials_file: its keys, as AWS's tools have them (shared credentials file, section `default`), of mode 0600.
+        ca_file: know it by these certificates; left out for those that the image has.
+    """
+
+    credentials_file: Path
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopySettings:
     """Where job `copy` keeps a second copy.
 
     Attributes:
-        repository: as restic calls it: `sftp:user@host:/path`, `s3:https://...`, or a folder of the host.
+        repository: as restic calls it: `sftp:user@host:/path` or `sftp://user@host:port//path` (with `ssh`),
+            `s3:https://host/bucket/path` (with `s3`), or a folder of the host.
         password_file: of the repository, of mode 0600.
     """
 
     repository: str
     password_file: Path
     ssh: SourceSshSettings | None = None
+    s3: ObjectStoreSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

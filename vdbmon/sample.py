@@ -147,6 +147,8 @@ _EXAMPLES: Mapping[str, object] = {
     "encryption.identity_file": "/etc/vdbmon/age.identity",
     "copy.repository": "sftp:backup@far.example:/srv/restic",
     "copy.password_file": "/etc/vdbmon/restic.password",
+    "s3.credentials_file": "/etc/vdbmon/restic.s3",
+    "s3.ca_file": "/etc/vdbmon/s3-ca.pem",
     "retention.count": 7,
     "retention.window": "14d",
     "schedules.name": "orders-nightly",

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from collector.errors import ConfigError
 from orchestrator.backup.job_names import READS_BACKUPS_ALONE, JobName
-from orchestrator.settings import Reach, SourceSettings
+from orchestrator.settings import CopySettings, Reach, SourceSettings
 
 _MYSQL_PORT = 3306
 _SSH_PORT = 22
@@ -80,12 +80,23 @@ def check_access(job: str, source: SourceSettings) -> None:
     if job == JobName.COPY and source.copy is None:
         text = f"source {source.name} doesn't say where its second copy is"
         raise ConfigError("source.copy", text, "give repository and password_file in [sources.copy]")
+    if job == JobName.COPY and source.copy is not None:
+        _check_repository(source.name, source.copy)
     if job in READS_BACKUPS_ALONE:
         return
     if job in _IN_SQL:
         _check_sql(job, source)
     else:
         _check_physical(source)
+
+
+def _check_repository(name: str, copy: CopySettings) -> None:
+    for prefix, given, remedy in (
+        ("sftp:", copy.ssh, "give key_file and known_hosts_file in [sources.copy.ssh]"),
+        ("s3:", copy.s3, "give credentials_file in [sources.copy.s3]"),
+    ):
+        if copy.repository.startswith(prefix) and given is None:
+            raise ConfigError("source.copy", f"source {name}: nothing says how to get into {copy.repository}", remedy)
 
 
 def _check_physical(source: SourceSettings) -> None:

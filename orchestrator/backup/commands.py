@@ -217,6 +217,10 @@ def _copy(draft: _Draft, request: Request) -> None:
     if settings.ssh is not None:
         draft.file("--ssh-key", settings.ssh.key_file, "ssh.key", secret=True)
         draft.file("--ssh-known-hosts", settings.ssh.known_hosts_file, "known_hosts")
+    if settings.s3 is not None:
+        draft.file("--s3-credentials", settings.s3.credentials_file, "s3.credentials", secret=True)
+        if settings.s3.ca_file is not None:
+            draft.file("--s3-ca", settings.s3.ca_file, "s3-ca.pem")
 
 
 def server_id(request_id: str) -> int:

@@ -242,7 +242,7 @@ def test_a_stopped_backup_leaves_nothing(shop: MariaDB, tmp_path: Path) -> None:
         await_growth(volume)
         job.send_signal(signal.SIGTERM)
         record = outcome(job)
-    failed(record, Code.TERMINATED, "terminated", volume)
+    failed(record, Code.TERMINATED, "it was stopped before it was done; place it again", volume)
 
 
 def test_a_replaced_source_is_no_base_for_an_increment(shelf: Shelf, tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
-"""Binary logs of a real server fetched and followed, gaps in them, a standby, and a second copy elsewhere."""
+"""Binary logs of a real server fetched and followed, gaps in them, and a standby."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -21,7 +19,6 @@ from tests.support.mariadb import (
     checksums,
     common,
     fill,
-    restored_checksums,
     run_job,
     runner_command,
     runner_environment,
@@ -217,51 +214,3 @@ def test_a_standby_follows_and_is_promoted(shop: MariaDB, volume: Path, tmp_path
 def sql_there(socket: Path, statement: str) -> str:
     command = ["mariadb", "--no-defaults", f"--socket={socket}", "--user=root", "-BNe", statement]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def test_a_second_copy_is_read_back_and_restores_when_the_first_is_lost(
-    shop: MariaDB, volume: Path, tmp_path: Path
-) -> None:
-    full = backup(shop, volume, "full")
-    password = tmp_path / "password"
-    password.touch(mode=0o600)
-    password.write_text("another secret\n")
-    job, repository = tmp_path / "job", tmp_path / "elsewhere"
-    job.mkdir()
-    options = (f"--to={repository}", f"--password-file={password}")
-    record = run_job("copy", *common(job, "c1"), *chain(volume, "full"), *options)
-    assert record.reason is None, record.reason
-    assert (record.parent, record.bytes_stored) == ("full", full.bytes_stored)
-    assert "vdbmon_backup_last_copy_timestamp_seconds " in (job / "metrics/copy.prom").read_text()
-
-    before = checksums(shop.socket)
-    shutil.rmtree(volume)
-    restic = ["restic", "--repo", str(repository), "--password-file", str(password), "--no-cache"]
-    subprocess.run([*restic, "restore", "latest", "--target", str(tmp_path / "back")], check=True, capture_output=True)
-    back = tmp_path / "back" / volume.relative_to("/")
-    target = tmp_path / "target"
-    target.mkdir()
-    restored = run_job("restore", *common(target, "r1"), *chain(back, "full"))
-    assert restored.reason is None, restored.reason
-    assert restored_checksums(target, restored) == before
-
-
-def test_a_damaged_repository_fails_the_copy(shop: MariaDB, volume: Path, tmp_path: Path) -> None:
-    backup(shop, volume, "full")
-    password = tmp_path / "password"
-    password.touch(mode=0o600)
-    password.write_text("another secret\n")
-    job, repository = tmp_path / "job", tmp_path / "elsewhere"
-    job.mkdir()
-    options = (f"--to={repository}", f"--password-file={password}")
-    assert run_job("copy", *common(job, "c1"), *chain(volume, "full"), *options).reason is None
-    for pack in (repository / "data").rglob("*"):
-        if pack.is_file():
-            pack.chmod(0o600)
-            content = bytearray(pack.read_bytes())
-            content[len(content) // 2] ^= 1
-            pack.write_bytes(content)
-    record = run_job("copy", *common(job, "c2"), *chain(volume, "full"), *options)
-    assert record.state is State.FAILED
-    assert json.loads(record.to_json())["code"] in (Code.COPY_FAILED, Code.TOOL_FAILED)
-    assert not (job / "c2").exists()

@@ -18,6 +18,7 @@ from docker.models.containers import Container
 from docker.types import Mount
 
 from collector.errors import VdbmonError
+from orchestrator.backup.runner.errors import Code
 from orchestrator.backup.runner.record import Record, State
 from orchestrator.engines.images import context_digest, context_files, debian_sources, ensure_backup_image
 from orchestrator.host.blockdevices import BlockDevice, device_of
@@ -311,7 +312,7 @@ def test_a_stopped_backup_cleans_up_and_lets_the_server_go(demo: Demo, volumes: 
     wait_until(lambda: stream.exists() and stream.stat().st_size > MIB, deadline=30, what="the backup grows")
     container.kill("SIGTERM")
     status, record = finish(container)
-    assert (status, record.state, record.reason) == (1, State.FAILED, "terminated")
+    assert (status, record.state, record.code) == (1, State.FAILED, Code.TERMINATED)
     assert left_in(volume) == []
     wait_until(lambda: "vdbmon_backup" not in demo.sql("SHOW PROCESSLIST"), deadline=10, what="its sessions end")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 import trustme
 
 from orchestrator.backup.runner.errors import Code
-from orchestrator.backup.runner.record import State
+from orchestrator.backup.runner.record import Record, State
 from tests.support.mariadb import (
     MariaDB,
     chain,
@@ -30,7 +32,17 @@ from tests.support.mariadb import (
     source,
 )
 from tests.support.servers import free_port, process
+from tests.support.sshd import ssh_key, sshd
 from tests.support.wait import wait_until
+
+
+@dataclass(frozen=True)
+class Across:
+    """A source in the network namespace `source`, and how a job reaches it: what goes before its command, options."""
+
+    before: tuple[str, ...]
+    reach: tuple[str, ...]
+    source: str
 
 
 @dataclass(frozen=True)
@@ -48,32 +60,22 @@ def shop(tmp_path_factory: pytest.TempPathFactory, empty_data: Path) -> Iterator
         yield server
 
 
-def key(path: Path) -> Path:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
-    return path
-
-
 @pytest.fixture(scope="module")
 def ssh(shop: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reached]:
     """An sshd of our own, whose only key may make backups of the source and nothing else."""
-    folder, port = tmp_path_factory.mktemp("ssh"), free_port()
-    host, user, stranger = key(folder / "host"), key(folder / "user"), key(folder / "stranger")
+    folder = tmp_path_factory.mktemp("ssh")
+    user, stranger = ssh_key(folder / "user"), ssh_key(folder / "stranger")
+    with sshd(folder, backup_line(shop, user)) as server:
+        options = ("--ssh=root@127.0.0.1", f"--ssh-port={server.port}", f"--ssh-known-hosts={server.known_hosts}")
+        yield Reached((*options, f"--ssh-key={user}"), (*options, f"--ssh-key={stranger}"))
+
+
+def backup_line(shop: MariaDB, key: Path, *more: str) -> str:
+    """The line of `authorized_keys` by which a key may make backups and nothing else."""
     environment = runner_environment()
     send = ["env", f"PYTHONPATH={environment['PYTHONPATH']}", f"PATH={environment['PATH']}"]
-    command = shlex.join([*send, *runner_command("send", *shop.reach())]).replace('"', '\\"')
-    (folder / "authorized").write_text(f'restrict,command="{command}" {(folder / "user.pub").read_text()}')
-    (folder / "config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {folder}/authorized\n"
-        f"PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
-    )
-    Path("/run/sshd").mkdir(exist_ok=True)
-    with process(["/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "config")], folder / "log") as server:
-        known = folder / "known"
-        known.write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
-        wait_until(lambda: "listening" in (folder / "log").read_text(), deadline=20, what="sshd listens")
-        assert server.poll() is None
-        options = ("--ssh=root@127.0.0.1", f"--ssh-port={port}", f"--ssh-known-hosts={known}")
-        yield Reached((*options, f"--ssh-key={user}"), (*options, f"--ssh-key={stranger}"))
+    command = shlex.join([*send, *runner_command("send", *shop.reach(), *more)]).replace('"', '\\"')
+    return f'restrict,command="{command}" {key.with_suffix(".pub").read_text()}'
 
 
 def certificates(folder: Path, address: str) -> Callable[[str], tuple[str, ...]]:
@@ -93,8 +95,10 @@ def certificates(folder: Path, address: str) -> Callable[[str], tuple[str, ...]]
 
 
 @contextlib.contextmanager
-def sender(shop: MariaDB, where: str, files: tuple[str, ...], log: Path, *before: str) -> Iterator[None]:
-    """`runner send --listen` beside the source."""
+def sender(
+    shop: MariaDB, where: str, files: tuple[str, ...], log: Path, *, before: tuple[str, ...] = ()
+) -> Iterator[None]:
+    """`runner send --listen` beside the source; `before` goes before the command."""
     command = [*before, *runner_command("send", *shop.reach(), f"--listen={where}", *files)]
     with process(command, log, runner_environment()):
         wait_until(lambda: "listening" in log.read_text(), deadline=20, what="it listens")
@@ -207,7 +211,7 @@ def test_a_backup_on_another_host_restores_there_when_the_first_host_is_lost(tmp
         with source(folder, empty_data) as shop:
             fill(shop, 2000)
             where = "10.213.7.1:4444"
-            with sender(shop, where, files("server"), tmp_path / "log", "ip", "netns", "exec", first):
+            with sender(shop, where, files("server"), tmp_path / "log", before=("ip", "netns", "exec", first)):
                 reach = (f"--tls={where}", *files("client"))
                 made = run_job("backup", *common(there, "b1"), *reach, before=inside)
                 assert made.reason is None, made.reason
@@ -219,3 +223,61 @@ def test_a_backup_on_another_host_restores_there_when_the_first_host_is_lost(tmp
         record = run_job("restore", *common(there, "r1"), *chain(there, "b1"), before=inside)
         assert record.reason is None, record.reason
         assert restored_checksums(there, record) == before
+
+
+SILENCE = 4.0
+
+
+@pytest.fixture(params=["ssh", "tls"])
+def across(request: pytest.FixtureRequest, tmp_path: Path, shop: MariaDB) -> Iterator[Across]:
+    """The source behind a wire that a test may cut."""
+    silence = f"--silence={SILENCE}"
+    with two_hosts() as (first, second), contextlib.ExitStack() as stack:
+        there = ("ip", "netns", "exec", first)
+        if request.param == "tls":
+            files = certificates(tmp_path, "10.213.7.1")
+            more = (*files("server"), silence)
+            stack.enter_context(sender(shop, "10.213.7.1:4444", more, tmp_path / "log", before=there))
+            reach: tuple[str, ...] = ("--tls=10.213.7.1:4444", *files("client"))
+        else:
+            user = ssh_key(tmp_path / "user")
+            line = backup_line(shop, user, silence)
+            server = stack.enter_context(sshd(tmp_path, line, address="10.213.7.1", before=there))
+            reach = ("--ssh=root@10.213.7.1", f"--ssh-port={server.port}", f"--ssh-key={user}")
+            reach += (f"--ssh-known-hosts={server.known_hosts}",)
+        yield Across(("ip", "netns", "exec", second), (*reach, silence), first)
+
+
+def test_a_link_that_goes_silent_is_given_up_in_time_by_both_ends(
+    across: Across, shop: MariaDB, tmp_path: Path
+) -> None:
+    """The wire is cut: nothing arrives any more, and nothing says so."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    command = [*across.before, *runner_command("backup", *common(volume, "b1"), *across.reach, "--throttle=1")]
+    stream = volume / ".b1.partial/backup.xb.zst"
+    with subprocess.Popen(command, env=runner_environment(), stdout=subprocess.PIPE) as running:
+        wait_until(lambda: stream.exists() and stream.stat().st_size > 0, deadline=30, what="the backup grows")
+        ip("-n", across.source, "link", "set", "wire", "down")
+        cut = time.monotonic()
+        output, _ = running.communicate(timeout=60)
+        took = time.monotonic() - cut
+    record = Record.from_json(output.decode().splitlines()[-1])
+    assert record.code == Code.SOURCE_LOST
+    assert re.match(r"the source at \S+ broke off: (nothing came for 4 s|Timeout, server)", record.reason or ""), record
+    assert SILENCE - 1 < took < SILENCE + 4
+    assert not (volume / "b1").exists()
+    assert not stream.exists()
+    wait_until(lambda: "vdbmon" not in shop.sql("SHOW PROCESSLIST"), deadline=20, what="the server is let go")
+
+
+def test_a_backup_that_waits_for_another_one_says_so(tls: Reached, shop: MariaDB, tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+    command = runner_command("backup", *common(tmp_path, "b1"), *tls.options)
+    with shop.holding("BACKUP STAGE START"), lines.open("wb") as output:
+        running = subprocess.Popen(command, env=runner_environment(), stdout=subprocess.PIPE, stderr=output)
+        wait_until(lambda: "waiting: another backup of" in lines.read_text(), deadline=30, what="it says so")
+        assert running.poll() is None
+    with running:
+        found, _ = running.communicate(timeout=60)
+    assert Record.from_json(found.decode().splitlines()[-1]).reason is None

@@ -49,6 +49,22 @@ class MariaDB:
         """Run statements as root; what they print."""
         return sql(self.socket, *statements)
 
+    @contextlib.contextmanager
+    def holding(self, statement: str) -> Iterator[None]:
+        """A session of root's in which the statement was run, and which stays open as long as the `with` lasts."""
+        command = ["mariadb", "--no-defaults", f"--socket={self.socket}", "--user=root", "--unbuffered", "-BN"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            client.stdin.write(f"{statement};\nSELECT 'held';\n")
+            client.stdin.flush()
+            assert client.stdout.readline() == "held\n"
+            try:
+                yield
+            finally:
+                client.stdin.close()
+                client.wait(READY_DEADLINE)
+
     def reach(self) -> list[str]:
         """The runner's options that say how to reach it."""
         return [f"--socket={self.socket}", f"--defaults-file={self.credentials}"]

@@ -20,6 +20,7 @@ from orchestrator.host.volumes import SizedVolume
 from orchestrator.settings import (
     CopySettings,
     EncryptionSettings,
+    ObjectStoreSettings,
     Reach,
     SourceSettings,
     SourceSshSettings,
@@ -220,6 +221,22 @@ def test_copies_go_to_a_folder_or_far_away() -> None:
     assert found.network == "bridge"
 
 
+def test_keys_of_an_object_store_are_a_mounted_file() -> None:
+    s3 = ObjectStoreSettings(credentials_file=Path("/k/s3"), ca_file=Path("/k/ca"))
+    copy = CopySettings(repository="s3:https://far.example/vault", password_file=Path("/k/restic"), s3=s3)
+    found = run(JobName.COPY, replace(LOCAL, copy=copy), replace(CHAIN, binlogs=(), until_time=None))
+    job = parsed(found)
+    assert isinstance(job, jobs.CopyJob)
+    assert (job.s3_credentials, job.ca) == (Path("/run/secrets/s3.credentials"), Path("/run/secrets/s3-ca.pem"))
+    assert Path("/k/s3") in found.secrets
+    assert BindMount(source=Path("/k/s3"), target=Path("/run/secrets/s3.credentials")) in found.mounts
+    assert found.network == "bridge"
+
+
+def copied_to(repository: str) -> SourceSettings:
+    return replace(LOCAL, copy=CopySettings(repository=repository, password_file=Path("/k/restic")))
+
+
 SECRETS = ("/k/ssh.key", "/k/key", "/k/shop.cnf", "/k/restic", "/srv/demo/source.cnf")
 
 
@@ -250,6 +267,8 @@ def test_no_path_of_a_secret_stands_in_a_command_line(job: JobName) -> None:
         (JobName.BINLOG, replace(SQL, credentials_file=None), "source.credentials", "mode 0600"),
         (JobName.LOGICAL, replace(SQL, address="tcp://:3306"), "config.invalid", "tcp://host:3306"),
         (JobName.COPY, LOCAL, "source.copy", "repository and password_file"),
+        (JobName.COPY, copied_to("sftp:b@far.example:/srv"), "source.copy", "key_file and known_hosts_file"),
+        (JobName.COPY, copied_to("s3:https://far.example/vault"), "source.copy", "credentials_file in"),
     ],
 )
 def test_a_job_that_cannot_get_at_its_source_is_refused_clearly(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from orchestrator.backup import runner
 from orchestrator.backup.runner.arguments import parse_arguments
-from orchestrator.backup.runner.errors import Code
+from orchestrator.backup.runner.errors import REMEDIES, Code, JobFailedError
 from orchestrator.backup.runner.jobs import BackupJob, BackupRequest, PointInTime, RestoreJob, Server, Ssh, TableDetail
 from orchestrator.backup.runner.record import Kind, Peaks, Record, State, StoredFile
 
@@ -194,6 +194,13 @@ def test_recipients_that_are_no_public_keys_are_refused(
     with pytest.raises(SystemExit):
         parse_arguments(["backup", *COMMON, *SERVER, f"--recipients={tmp_path / 'keys'}"])
     assert "--recipients" in capsys.readouterr().err
+
+
+def test_every_code_of_failure_says_what_to_do_in_one_line() -> None:
+    assert set(REMEDIES) == set(Code)
+    for code in Code:
+        reason = JobFailedError(code, "a table\n  is gone").reason
+        assert reason == f"a table is gone; {REMEDIES[code]}"
 
 
 def test_every_code_of_failure_is_in_the_documentation() -> None:

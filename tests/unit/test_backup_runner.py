@@ -35,13 +35,22 @@ from orchestrator.backup.runner.attempt import Surroundings
 from orchestrator.backup.runner.backup import run_backup
 from orchestrator.backup.runner.errors import Code, JobFailedError
 from orchestrator.backup.runner.facts import Position, parse_binlog_position, parse_facts, parse_version
+from orchestrator.backup.runner.frames import FrameWriter
 from orchestrator.backup.runner.jobs import BackupJob, BackupRequest, Server, TableDetail
+from orchestrator.backup.runner.locks import (
+    BEGUN,
+    BLOCKING_COMMITS,
+    COMMITS_BLOCKED,
+    UNLOCKED,
+    WAITING,
+    LockLimits,
+    LockWatch,
+)
 from orchestrator.backup.runner.mariadb_backup import produce_backup
 from orchestrator.backup.runner.metrics import MetricsFiles
-from orchestrator.backup.runner.pipeline import log_text
+from orchestrator.backup.runner.pipeline import FirstProgram, complaint_of, log_text
 from orchestrator.backup.runner.progress import Progress
 from orchestrator.backup.runner.record import Kind, Record, State
-from orchestrator.backup.runner.tables import COMMITS_BLOCKED, UNLOCKED, LockWatch
 from tests.support.wait import wait_until
 
 INFO = """\
@@ -160,6 +169,27 @@ def test_any_log_line_gives_a_text(line: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ([], ""),
+        (["one", "two"], "two"),
+        (
+            ["[00] 2026-11-23 05:18:20 Failed to connect: denied", "[00] 2026-11-23 05:18:20 bye"],
+            "Failed to connect: denied",
+        ),
+        (
+            ["age: error: no identity matched", "age: report unexpected or unhelpful errors"],
+            "age: error: no identity matched",
+        ),
+        (["Fatal: no config", "an error", "another error"], "Fatal: no config an error"),
+    ],
+    ids=range(5),
+)
+def test_what_a_program_complains_of_is_found_in_its_messages(lines: list[str], complaint: str) -> None:
+    assert complaint_of(lines) == complaint
+
+
+@pytest.mark.parametrize(
     ("text", "version"),
     [
         ("*** Zstandard CLI (64-bit) v1.5.4, by Yann Collet ***\n", "1.5.4"),
@@ -172,22 +202,34 @@ def test_versions_of_programs(text: str, version: str | None) -> None:
     assert parse_version(text) == version
 
 
-def test_the_lock_is_measured_and_the_snapshot_opened_in_it() -> None:
-    opened: list[float] = []
+def test_the_lock_is_measured_from_its_request_and_the_snapshot_opened_in_it() -> None:
+    told: list[str] = []
     now = [0.0]
-    watch = LockWatch(lambda: opened.append(now[0]), monotonic=lambda: now[0])
-    for moment, text in ((1.0, "BLOCK_DDL"), (2.0, COMMITS_BLOCKED), (2.25, UNLOCKED), (9.0, "completed OK!")):
+    watch = LockWatch(lambda: told.append("snapshot"), told.append, LockLimits(), monotonic=lambda: now[0])
+    watch.started(FirstProgram(lambda: told.append("kill"), lambda: told.append("absorb")))
+    moments = ((1.0, BLOCKING_COMMITS), (2.0, COMMITS_BLOCKED), (2.25, UNLOCKED), (9.0, "completed OK!"))
+    for moment, text in ((0.5, WAITING), (0.6, BEGUN), *moments):
         now[0] = moment
         watch.line(f"[00] 2026-11-23 05:18:20 {text}")
-    assert (opened, watch.lock_seconds) == ([2.0], 0.25)
+    watch.end()
+    assert (told, watch.lock_seconds) == (["absorb", "snapshot"], 1.25)
 
 
-def test_a_source_whose_commits_stay_blocked_is_let_go(job: BackupJob, programs: Path) -> None:
-    text = f"#!/bin/sh\necho '[00] 2026-11-23 05:18:20 {COMMITS_BLOCKED}' >&2\nexec sleep 60\n"
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (BLOCKING_COMMITS, "commits at the source were held up for more than 0.2 s"),
+        (WAITING, "another backup of this source, or a LOCK TABLES, held its backup lock for 0.1 s"),
+    ],
+    ids=["commits", "turn"],
+)
+def test_a_source_whose_lock_takes_too_long_is_let_go(line: str, what: str, job: BackupJob, programs: Path) -> None:
+    text = f"#!/bin/sh\necho '[00] 2026-11-23 05:18:20 {line}' >&2\nexec sleep 60\n"
     write_program(programs / "mariadb-backup", text)
     assert isinstance(job.origin, Server)
-    with pytest.raises(JobFailedError, match=r"commits at the source were held up for more than 0\.2 s") as caught:
-        produce_backup(job.origin, job.request, lambda _: None, lambda _raw, _expected: None, lock_limit=0.2)
+    limits = LockLimits(turn=0.1, commits=0.2)
+    with pytest.raises(JobFailedError, match=what) as caught:
+        produce_backup(job.origin, job.request, lambda _: None, FrameWriter(lambda _: None), limits=limits)
     assert caught.value.code is Code.SOURCE_LOCKED
 
 
@@ -222,14 +264,14 @@ def test_a_tool_that_ends_well_without_saying_so_has_failed(job: BackupJob, prog
     write_program(programs / "mariadb-backup", MARIADB_BACKUP.replace("completed OK!", "lost connection"))
     record = back_up(job)
     assert (record.state, record.code) == (State.FAILED, Code.TOOL_FAILED)
-    assert record.reason == "mariadb-backup did not complete: lost connection"
+    assert (record.reason or "").startswith("mariadb-backup did not complete: lost connection; ")
     assert list(job.target.iterdir()) == []
 
 
 def test_a_second_backup_of_the_same_id_is_refused_and_the_first_kept(job: BackupJob) -> None:
     first = back_up(job)
     second = back_up(job)
-    assert (second.code, second.reason) == (Code.VOLUME_TAKEN, f"b1 is already in {job.target}")
+    assert (second.code, second.reason) == (Code.VOLUME_TAKEN, f"b1 is already in {job.target}; give another id")
     assert Record.from_json((job.folder / "record.json").read_text()) == first
 
 
@@ -239,12 +281,14 @@ def test_credentials_that_others_can_read_are_refused(job: BackupJob, mode: int)
     credentials.chmod(mode)
     record = back_up(job)
     assert record.code == Code.CREDENTIALS
-    assert record.reason == f"credentials file {credentials} has mode {mode:04o}; it must be a file of mode 0600"
+    text = f"credentials file {credentials} has mode {mode:04o}, so others can read it; give a file of mode 0600"
+    assert record.reason == text
 
 
 def test_missing_credentials_are_named(job: BackupJob) -> None:
     credentials_of(job).unlink()
-    assert back_up(job).reason == f"credentials file {credentials_of(job)}: No such file or directory"
+    what = f"credentials file {credentials_of(job)}: No such file or directory"
+    assert back_up(job).reason == f"{what}; give a file of mode 0600"
 
 
 @pytest.mark.parametrize("backup_id", ["", "../b1", ".b1", "a/b", "a b", "b1\n"])
@@ -322,6 +366,19 @@ def test_what_is_expected_and_a_followers_lag_are_told(job: BackupJob) -> None:
     assert (values[EXPECTED, ("raw",)], values[LAG, ()]) == (100.0, 7.0)
 
 
+def test_a_stream_that_is_whole_is_told_at_once_and_up_to_the_end(job: BackupJob) -> None:
+    now = [10.0]
+    metrics = MetricsFiles(job.target, datetime.now(UTC), monotonic=lambda: now[0])
+    progress = Progress(lambda _: None, metrics)
+    progress.update(raw=5, stored=2)
+    assert states(said(job)) == {"started"}
+    progress.copied()
+    assert states(said(job)) == {"copied"}
+    now[0] = 20.0
+    progress.update(raw=5, stored=2)
+    assert states(said(job)) == {"copied"}
+
+
 def test_a_second_copy_is_told_as_one_and_is_no_backup(job: BackupJob) -> None:
     record = Record.from_json(back_up(job).to_json().replace('"kind": "full"', '"kind": "copy"'))
     MetricsFiles(job.target, datetime.now(UTC)).ended(record)
@@ -368,7 +425,8 @@ def test_sigterm_ends_children_removes_the_partial_folder_and_says_so(
         output, errors = process.communicate(timeout=20)
     assert process.returncode == 1, errors
     record = Record.from_json(output.decode().splitlines()[-1])
-    assert (record.state, record.reason) == (State.FAILED, "terminated")
+    assert (record.state, record.code) == (State.FAILED, Code.TERMINATED)
+    assert record.reason == "it was stopped before it was done; place it again"
     assert [path.name for path in job.target.iterdir()] == ["metrics"]
     assert 'state="failed"} 1' in (job.target / "metrics/backup.prom").read_text()
     assert not Path("/proc", pid.read_text().strip()).exists()

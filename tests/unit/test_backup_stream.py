@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -16,7 +20,9 @@ from orchestrator.backup.runner.errors import Code, JobFailedError
 from orchestrator.backup.runner.frames import FrameWriter, parse_request, read_frames, request_line
 from orchestrator.backup.runner.jobs import BackupRequest, TableDetail
 from orchestrator.backup.runner.mariadb_backup import Produced
-from orchestrator.backup.runner.pipeline import feed, join, produce
+from orchestrator.backup.runner.pipeline import FirstProgram, feed, join, produce
+from orchestrator.backup.runner.relay import CHUNK_BYTES, Relay
+from tests.support.wait import wait_until
 
 BOUNDARIES = [
     0,
@@ -94,6 +100,51 @@ def test_it_is_named_who_failed(commands: tuple[list[str], ...], complaint: str)
     assert str(caught.value) == complaint
 
 
+def test_a_program_that_must_not_wait_is_relieved_of_its_output(tmp_path: Path) -> None:
+    """The reader takes nothing before the writer, whose output no pipe holds, is done."""
+    size, done = 5_000_000, tmp_path / "done"
+    writer = ["sh", "-c", f"echo now >&2; head -c {size} /dev/zero; touch {done}"]
+    reader = ["sh", "-c", f"until [ -e {done} ]; do sleep 0.01; done; exec cat"]
+    got: list[bytes] = []
+    tools: list[FirstProgram] = []
+    raw = produce(
+        (writer, reader),
+        got.append,
+        progress=lambda _: None,
+        on_start=tools.append,
+        on_line=lambda _line: tools[0].absorb(),
+    )
+    assert raw == size == sum(map(len, got))
+
+
+def test_what_is_absorbed_has_a_limit() -> None:
+    (out, end), (begin, sink) = os.pipe(), os.pipe()
+    relay = Relay(os.fdopen(out, "rb"), os.fdopen(sink, "wb"), absorbed_bytes=300_000)
+    relay.absorb()
+    relay.start()
+    os.set_blocking(end, False)
+    content = bytes(range(256)) * 10_000
+    taken = 0
+
+    def fill() -> bool:
+        """Whether nothing more is taken, for as long as nobody reads."""
+        nonlocal taken
+        before = taken
+        with contextlib.suppress(BlockingIOError):
+            taken += os.write(end, content[taken : taken + 65536])
+        return taken == before and relay.bytes_moved >= 300_000
+
+    wait_until(fill, deadline=10, what="the limit is reached")
+    assert taken < 300_000 + 2 * CHUNK_BYTES
+    os.set_blocking(end, True)
+    with ThreadPoolExecutor(1) as pool, os.fdopen(begin, "rb") as reader:
+        everything = pool.submit(reader.read)
+        with os.fdopen(end, "wb") as writer:
+            writer.write(content[taken:])
+        assert everything.result(20) == content
+    relay.finish()
+
+
 def test_a_sink_that_fails_ends_the_programs() -> None:
     def full(_data: bytes) -> None:
         raise OSError(28, "No space left on device")
@@ -152,7 +203,23 @@ def sent(*parts: bytes, produced: Produced = PRODUCED) -> bytes:
     return b"".join(wire)
 
 
-def receive(wire: bytes) -> tuple[bytes, Produced]:
+@dataclass
+class Heard:
+    """What a source tells, in order."""
+
+    told: list[object] = field(default_factory=list)
+
+    def progress(self, raw: int, expected: int | None, /) -> None:
+        self.told.append((raw, expected))
+
+    def say(self, text: str, /) -> None:
+        self.told.append(text)
+
+    def copied(self) -> None:
+        self.told.append("copied")
+
+
+def receive(wire: bytes, heard: Heard | None = None) -> tuple[bytes, Produced]:
     stream = io.BytesIO(wire)
     got: list[bytes] = []
 
@@ -162,7 +229,7 @@ def receive(wire: bytes) -> tuple[bytes, Produced]:
             raise JobFailedError(Code.SOURCE_LOST, "the source broke off")
         return data
 
-    produced = read_frames(read, data=got.append, progress=lambda _raw, _expected: None)
+    produced = read_frames(read, data=got.append, hear=heard or Heard())
     return b"".join(got), produced
 
 
@@ -184,12 +251,24 @@ def test_any_other_bytes_are_refused(wire: bytes) -> None:
         receive(wire)
 
 
-def test_a_failure_at_the_source_keeps_its_code() -> None:
+def test_what_the_source_tells_on_the_way_is_heard_in_order() -> None:
     wire: list[bytes] = []
-    FrameWriter(wire.append).failed(JobFailedError(Code.SOURCE_DENIED, "Access denied"))
-    with pytest.raises(JobFailedError, match="at the source: Access denied") as caught:
+    frames, heard = FrameWriter(wire.append), Heard()
+    frames.say("waiting\nfor its turn")
+    frames.progress(7, None)
+    frames.copied()
+    frames.end(PRODUCED)
+    receive(b"".join(wire), heard)
+    assert heard.told == ["waiting for its turn", (7, None), "copied"]
+
+
+def test_a_failure_at_the_source_keeps_its_code_and_remedy() -> None:
+    wire: list[bytes] = []
+    FrameWriter(wire.append).failed(JobFailedError(Code.SOURCE_DENIED, "Access denied", "ask its keeper"))
+    with pytest.raises(JobFailedError) as caught:
         receive(b"".join(wire))
     assert caught.value.code is Code.SOURCE_DENIED
+    assert caught.value.reason == "at the source: Access denied; ask its keeper"
 
 
 def test_a_request_survives_its_line() -> None:

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return 0 if _run(job, surroundings, tell).state in (State.DONE, State.VERIFIED) else 1
     except JobFailedError as error:
-        _say(f"{error}\n")
+        _say(f"{error.reason}\n")
         return 1
 
 
@@ -87,7 +87,7 @@ def _promote(job: jobs.PromoteJob) -> int:
     try:
         run_promote(job, time.sleep)
     except JobFailedError as error:
-        _say(f"{error}\n")
+        _say(f"{error.reason}\n")
         return 1
     return 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import jobs
-from .jobs import BackupRequest, PointInTime, Server, Ssh, TableDetail, Tls
+from .jobs import SILENCE_SECONDS, BackupRequest, PointInTime, Server, Ssh, TableDetail, Tls
 
 AnyJob = (
     jobs.BackupJob
@@ -65,6 +65,11 @@ def _backups(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--identity", type=Path, help="file with age's private keys, of mode 0600")
 
 
+def _silence(parser: argparse.ArgumentParser) -> None:
+    text = "seconds of silence after which the other end is given up (default 60)"
+    parser.add_argument("--silence", type=float, default=SILENCE_SECONDS, metavar="SECONDS", help=text)
+
+
 def _recipients(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipients", type=Path, help="file with age public keys, one a line: encrypt for them")
 
@@ -79,6 +84,7 @@ def _backup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls", metavar="HOST:PORT", help="`runner send --listen` answers there")
     for name in ("ca", "cert", "key"):
         parser.add_argument(f"--tls-{name}", type=Path)
+    _silence(parser)
     parser.add_argument("--parent", help="id of the backup that an incremental one builds on")
     parser.add_argument("--from-lsn", type=int, help="where that one ends (its to_lsn)")
     parser.add_argument("--throttle", type=int, help="pairs of reads and writes per second, as mariadb-backup has it")
@@ -91,6 +97,7 @@ def _send(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", metavar="HOST:PORT", help="serve TLS there instead of standard input and output")
     for name in ("ca", "cert", "key"):
         parser.add_argument(f"--tls-{name}", type=Path)
+    _silence(parser)
 
 
 def _logical(parser: argparse.ArgumentParser) -> None:
@@ -139,10 +146,13 @@ def _promote(parser: argparse.ArgumentParser) -> None:
 def _copy(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("--backup", action="append", required=True, type=Path, help="folder of a whole backup")
-    parser.add_argument("--to", required=True, help="restic repository: a folder, sftp:host:/path, s3:...")
+    repositories = "a folder, sftp:user@host:/path, sftp://user@host:port//path, s3:https://host/bucket/path"
+    parser.add_argument("--to", required=True, help=f"restic repository: {repositories}")
     parser.add_argument("--password-file", required=True, type=Path)
     parser.add_argument("--ssh-key", type=Path)
     parser.add_argument("--ssh-known-hosts", type=Path)
+    parser.add_argument("--s3-credentials", type=Path, help="AWS shared credentials file of mode 0600")
+    parser.add_argument("--s3-ca", type=Path, help="know the object store by these certificates")
 
 
 def _common_of(values: _Values) -> _Values:
@@ -216,13 +226,17 @@ def _backup_of(values: _Values) -> jobs.BackupJob:
         throttle=values["throttle"],
         table_detail=values["tables"],
     )
-    return jobs.BackupJob(**_common_of(values), origin=_origin_of(values), request=request, parent=values["parent"])
+    origin, parent = _origin_of(values), values["parent"]
+    return jobs.BackupJob(
+        **_common_of(values), origin=origin, request=request, parent=parent, silence=values["silence"]
+    )
 
 
 def _send_of(values: _Values) -> jobs.SendJob:
     if values["listen"] is None:
-        return jobs.SendJob(server=_socket_of(values))
-    return jobs.SendJob(server=_socket_of(values), listen=_host_port(values["listen"]), **_tls_files(values))
+        return jobs.SendJob(server=_socket_of(values), silence=values["silence"])
+    listen = _host_port(values["listen"])
+    return jobs.SendJob(server=_socket_of(values), listen=listen, silence=values["silence"], **_tls_files(values))
 
 
 def _logical_of(values: _Values) -> jobs.LogicalJob:
@@ -287,13 +301,20 @@ def _promote_of(values: _Values) -> jobs.PromoteJob:
 
 
 def _copy_of(values: _Values) -> jobs.CopyJob:
+    to = values["to"]
+    if to.startswith("sftp:") and None in (values["ssh_key"], values["ssh_known_hosts"]):
+        raise ValueError("a copy by sftp needs --ssh-key and --ssh-known-hosts")
+    if to.startswith("s3:") and values["s3_credentials"] is None:
+        raise ValueError("a copy to an object store needs --s3-credentials")
     return jobs.CopyJob(
         **_common_of(values),
         backups=tuple(values["backup"]),
-        repository=values["to"],
+        repository=to,
         password_file=values["password_file"],
         ssh_key=values["ssh_key"],
         known_hosts=values["ssh_known_hosts"],
+        s3_credentials=values["s3_credentials"],
+        ca=values["s3_ca"],
     )
 
 

@@ -79,7 +79,7 @@ class Attempt:
     def failed(self, error: JobFailedError | OSError | TerminatedError) -> Record:
         """The record of a failure, now."""
         if isinstance(error, TerminatedError):
-            error = JobFailedError(Code.TERMINATED, "terminated")
+            error = JobFailedError(Code.TERMINATED, "it was stopped before it was done")
         if isinstance(error, OSError):
             error = os_failure(error, self.job.target, self._surroundings.progress.bytes_stored)
         return self._record(ServerFacts(), state=State.FAILED, error=error)
@@ -96,7 +96,7 @@ class Attempt:
             state=state,
             parent=self._parent,
             code=None if error is None else error.code,
-            reason=None if error is None else str(error),
+            reason=None if error is None else error.reason,
             started_at=iso(self._started_at),
             finished_at=iso(self._surroundings.now()),
             seconds=round(self._surroundings.monotonic() - self._started, 3),

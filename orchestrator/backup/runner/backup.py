@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from .attempt import Attempt, Result, Surroundings
@@ -10,13 +10,30 @@ from .directio import DirectWriter
 from .errors import Code, JobFailedError
 from .facts import parse_facts
 from .jobs import BackupJob, Server
-from .mariadb_backup import Produced, info_of, produce_backup
+from .mariadb_backup import Hearer, Produced, info_of, produce_backup
 from .pipeline import Sink
+from .progress import Progress
 from .record import ENCRYPTED_SUFFIX, STREAM_NAME, Record, ServerFacts, StoredFile
 from .remote import receive_backup
 from .volume import write_sums
 
-Report = Callable[[int, int | None], object]
+
+@dataclass(frozen=True, slots=True)
+class _Hearer:
+    """Passes on what the producing side tells, with the bytes that were stored."""
+
+    to: Progress
+    writer: DirectWriter
+
+    def progress(self, raw: int, expected: int | None, /) -> None:
+        self.to.expected_raw = expected
+        self.to.update(raw=raw, stored=self.writer.bytes_written)
+
+    def say(self, text: str, /) -> None:
+        self.to.say(text)
+
+    def copied(self) -> None:
+        self.to.copied()
 
 
 def run_backup(job: BackupJob, surroundings: Surroundings) -> Record:
@@ -29,12 +46,7 @@ def _fill(job: BackupJob, surroundings: Surroundings, folder: Path) -> Result:
     name = STREAM_NAME + (ENCRYPTED_SUFFIX if job.request.recipients else "")
     progress = surroundings.progress
     with DirectWriter(folder / name) as writer:
-
-        def report(raw: int, expected: int | None) -> None:
-            progress.expected_raw = expected
-            progress.update(raw=raw, stored=writer.bytes_written)
-
-        produced = _produce(job, writer.write, report)
+        produced = _produce(job, writer.write, _Hearer(progress, writer))
         stream = StoredFile(name=name, bytes=writer.bytes_written, sha256=writer.finish())
     progress.update(raw=produced.bytes_raw, stored=stream.bytes)
     for path, text in produced.files.items():
@@ -52,10 +64,10 @@ def _fill(job: BackupJob, surroundings: Surroundings, folder: Path) -> Result:
     )
 
 
-def _produce(job: BackupJob, sink: Sink, report: Report) -> Produced:
+def _produce(job: BackupJob, sink: Sink, hear: Hearer) -> Produced:
     if isinstance(job.origin, Server):
-        return produce_backup(job.origin, job.request, sink, report)
-    return receive_backup(job.origin, job.request, sink, report)
+        return produce_backup(job.origin, job.request, sink, hear)
+    return receive_backup(job.origin, job.request, sink, hear, silence=job.silence)
 
 
 def _check_lsn(job: BackupJob, facts: ServerFacts) -> None:
@@ -65,4 +77,4 @@ def _check_lsn(job: BackupJob, facts: ServerFacts) -> None:
         raise JobFailedError(Code.TOOL_FAILED, f"the backup is from LSN {facts.from_lsn}, not from {wanted}")
     if facts.to_lsn < wanted:
         text = f"the source is at LSN {facts.to_lsn}, before its parent's end at {wanted}: it is another server now"
-        raise JobFailedError(Code.SOURCE_REPLACED, f"{text}; make a full backup")
+        raise JobFailedError(Code.SOURCE_REPLACED, text)

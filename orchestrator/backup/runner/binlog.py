@@ -19,7 +19,7 @@ from typing import IO
 
 from .attempt import Attempt, Result, Surroundings, iso
 from .binlog_files import begins_with, check_sequence, find_binlogs, sequence_of
-from .errors import Code, JobFailedError, TerminatedError
+from .errors import REMEDIES, Code, JobFailedError, TerminatedError
 from .jobs import BinlogJob
 from .mariadb_backup import tool_versions
 from .record import RECORD_NAME, SUMS_NAME, Kind, Record, ServerFacts, State
@@ -127,14 +127,14 @@ class _Follower:
         check_sequence(here)
         oldest = next(iter(server), None)
         if oldest is None:
-            raise JobFailedError(Code.BINLOG_GAP, "the source writes no binary logs")
+            raise JobFailedError(Code.BINLOG_GAP, "the source writes no binary logs", "start it with log_bin")
         start = here[-1].name if here else self._job.first_file or oldest
         self._first = here[0].name if here else start
         if start not in server and here and _following(start) in server and start in self._sums:
             return _following(start)
         if start not in server:
             text = f"binary log {start} is no longer at the source, whose oldest is {oldest}: what was between is lost"
-            raise JobFailedError(Code.BINLOG_GAP, f"{text}; make a full backup and begin a new folder")
+            raise JobFailedError(Code.BINLOG_GAP, text)
         return start
 
     def _look(self, session: Session, fetching: Path, version: str | None) -> Coverage:
@@ -192,7 +192,7 @@ def _take_place(path: Path, place: Path) -> None:
             return
         if not begins_with(path, place):
             text = f"{path.name} at the source is not the one that was fetched before: it is another server now"
-            raise JobFailedError(Code.SOURCE_REPLACED, f"{text}; make a full backup and begin a new folder")
+            raise JobFailedError(Code.SOURCE_REPLACED, text, REMEDIES[Code.BINLOG_GAP])
     path.rename(place)
 
 

@@ -62,7 +62,7 @@ def find_binlogs(folders: Iterable[Path]) -> list[Path]:
         try:
             names = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
         except OSError as error:
-            raise JobFailedError(Code.BINLOG_GAP, f"{folder}: {error.strerror}") from error
+            raise JobFailedError(Code.BINLOG_GAP, f"the logs in {folder} can't be read: {error.strerror}") from error
         for path in names:
             other = found.get(path.name)
             if other is None or path.stat().st_size > other.stat().st_size:

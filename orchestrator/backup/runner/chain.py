@@ -33,7 +33,7 @@ def read_backup(folder: Path) -> StoredBackup:
     except ValueError as error:
         raise JobFailedError(Code.BACKUP_DAMAGED, f"{folder / RECORD_NAME}: {error}") from error
     if record.state not in (State.DONE, State.VERIFIED):
-        raise JobFailedError(Code.BACKUP_UNFINISHED, f"backup {record.backup_id} is {record.state}, not done")
+        raise JobFailedError(Code.BACKUP_UNFINISHED, f"the backup in {folder} is {record.state}, not done")
     return StoredBackup(folder, record)
 
 
@@ -47,7 +47,7 @@ def read_chain(folders: Sequence[Path]) -> tuple[StoredBackup, ...]:
     first = chain[0].record
     if first.kind is not Kind.FULL:
         text = f"the chain begins with {first.backup_id}, which is {first.kind}"
-        raise JobFailedError(Code.BACKUP_CHAIN, f"{text}; give its parent {first.parent} first")
+        raise JobFailedError(Code.BACKUP_CHAIN, text, f"give its parent {first.parent} first")
     for before, after in pairwise(item.record for item in chain):
         if after.kind is not Kind.INCREMENTAL:
             raise JobFailedError(Code.BACKUP_CHAIN, f"{after.backup_id} is {after.kind}, not an increment")

@@ -53,7 +53,7 @@ def extract(item: StoredBackup, identity: Path | None, folder: Path, *, progress
     sums = read_sums(item.folder, record)
     name = record.stream_name
     if record.recipients and identity is None:
-        text = f"backup {record.backup_id} is encrypted for {', '.join(record.recipients)}; give --identity"
+        text = f"backup {record.backup_id} is encrypted for {', '.join(record.recipients)}, and no key is given"
         raise JobFailedError(Code.WRONG_KEY, text)
     if record.recipients and identity is not None:
         check_secret(identity, "identity file")
@@ -67,7 +67,8 @@ def extract(item: StoredBackup, identity: Path | None, folder: Path, *, progress
         raise JobFailedError(Code.BACKUP_DAMAGED, text)
     if fed.failure is not None:
         wrong_key = str(fed.failure).startswith("age ")
-        raise JobFailedError(Code.WRONG_KEY if wrong_key else fed.failure.code, str(fed.failure))
+        code = Code.WRONG_KEY if wrong_key else fed.failure.code
+        raise JobFailedError(code, f"unpacking {item.folder / name} failed: {fed.failure}")
 
 
 def reading_commands(identity: Path | None) -> tuple[Argv, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
@@ -15,17 +16,19 @@ from typing import Any, TypeVar
 from .decoding import decode
 from .errors import Code, JobFailedError
 from .jobs import BackupRequest, TableDetail
-from .mariadb_backup import Produced
+from .mariadb_backup import Hearer, Produced
 
-VERSION = 1
+VERSION = 2
 MAX_REQUEST = 1 << 16
 _HEADER = struct.Struct(">cI")
 _MAX_FRAME = 1 << 28
 
 DATA = b"D"  # bytes of the stored stream
 PROGRESS = b"P"  # JSON: [bytes so far, bytes expected or null]; at least once a second, so silence is a failure
+SAY = b"S"  # a line of text for people
+COPIED = b"C"  # empty: the stream is whole, the tables' sums are still to come
 END = b"E"  # JSON of `Produced`
-FAILED = b"F"  # JSON: {"code", "reason"}
+FAILED = b"F"  # JSON: {"code", "what", "remedy"}
 
 T = TypeVar("T")
 Write = Callable[[bytes], object]
@@ -35,7 +38,8 @@ ReadExactly = Callable[[int], bytes]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Failure:
     code: Code
-    reason: str
+    what: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +76,11 @@ def parse_request(line: bytes) -> BackupRequest:
 
 
 class FrameWriter:
-    """The source's side."""
+    """The source's side; its frames may come from several threads."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
+        self._lock = threading.Lock()
 
     def data(self, data: bytes) -> None:
         """Part of the stream."""
@@ -85,22 +90,29 @@ class FrameWriter:
         """Counts so far."""
         self._frame(PROGRESS, json.dumps([raw, expected]).encode())
 
+    def say(self, text: str) -> None:
+        """A line for people."""
+        self._frame(SAY, text.encode())
+
+    def copied(self) -> None:
+        """All data is sent."""
+        self._frame(COPIED, b"")
+
     def end(self, produced: Produced) -> None:
         """All went well."""
         self._frame(END, json.dumps(asdict(produced)).encode())
 
     def failed(self, error: JobFailedError) -> None:
         """It did not."""
-        self._frame(FAILED, json.dumps({"code": error.code, "reason": str(error)}).encode())
+        self._frame(FAILED, json.dumps({"code": error.code, "what": str(error), "remedy": error.remedy}).encode())
 
     def _frame(self, kind: bytes, content: bytes) -> None:
-        self._write(_HEADER.pack(kind, len(content)))
-        self._write(content)
+        with self._lock:
+            self._write(_HEADER.pack(kind, len(content)))
+            self._write(content)
 
 
-def read_frames(
-    read: ReadExactly, *, data: Callable[[bytes], object], progress: Callable[[int, int | None], object]
-) -> Produced:
+def read_frames(read: ReadExactly, *, data: Callable[[bytes], object], hear: Hearer) -> Produced:
     """The container's side: everything up to the end.
 
     Raises:
@@ -110,20 +122,31 @@ def read_frames(
     while True:
         kind, length = _HEADER.unpack(read(_HEADER.size))
         if length > _MAX_FRAME:
-            raise JobFailedError(Code.SOURCE_LOST, "the source speaks something else than `runner send`")
+            raise _stranger()
         content = read(length)
         if kind == DATA:
             data(content)
         elif kind == PROGRESS:
             raw, expected = _json(content)
-            progress(raw, expected)
+            hear.progress(raw, expected)
+        elif kind == SAY:
+            hear.say(" ".join(content.decode(errors="replace").split()))
+        elif kind == COPIED:
+            hear.copied()
         elif kind == END:
             return _decoded(Produced, content)
         elif kind == FAILED:
             failure = _decoded(_Failure, content)
-            raise JobFailedError(failure.code, f"at the source: {failure.reason}")
+            raise JobFailedError(failure.code, f"at the source: {failure.what}", failure.remedy)
         else:
-            raise JobFailedError(Code.SOURCE_LOST, "the source speaks something else than `runner send`")
+            raise _stranger()
+
+
+def _stranger() -> JobFailedError:
+    what = "the source speaks something else than `runner send`"
+    return JobFailedError(
+        Code.SOURCE_LOST, what, "install the same version of the runner there, and print nothing else"
+    )
 
 
 def _decoded(cls: type[T], content: bytes) -> T:

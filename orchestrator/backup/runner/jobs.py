@@ -98,13 +98,21 @@ class BackupRequest:
     table_detail: TableDetail = TableDetail.CHECKSUMS
 
 
+SILENCE_SECONDS = 60.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupJob(Job):
-    """A physical backup."""
+    """A physical backup.
+
+    Attributes:
+        silence: seconds for which a source elsewhere, which speaks each second, may be silent.
+    """
 
     origin: Server | Ssh | Tls
     request: BackupRequest
     parent: str | None = None
+    silence: float = SILENCE_SECONDS
 
     @property
     def kind(self) -> Kind:
@@ -118,10 +126,12 @@ class SendJob:
 
     Attributes:
         listen: host and port; None for one request over standard input and output.
+        silence: seconds for which the container may take nothing.
     """
 
     server: Server
     listen: tuple[str, int] | None = None
+    silence: float = SILENCE_SECONDS
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
@@ -211,9 +221,11 @@ class CopyJob(Job):
     """A second copy of whole backups in a restic repository; `target` takes the record.
 
     Attributes:
-        repository: restic's name of it: a folder, `sftp:host:/path`, `s3:...`.
+        repository: restic's name of it: a folder, `sftp:user@host:/path`, `s3:https://host/bucket`.
         password_file: of the repository.
         ssh_key: for `sftp:`; `known_hosts` likewise.
+        s3_credentials: for `s3:`, a file as AWS's tools have it.
+        ca: certificates to know an object store by; None for the system's.
     """
 
     backups: tuple[Path, ...]
@@ -221,3 +233,5 @@ class CopyJob(Job):
     password_file: Path
     ssh_key: Path | None = None
     known_hosts: Path | None = None
+    s3_credentials: Path | None = None
+    ca: Path | None = None

@@ -69,6 +69,7 @@ def _dump(job: LogicalJob, progress: Progress, folder: Path) -> Result:
     if not metadata.exists():  # it is renamed from metadata.partial at a good end
         raise JobFailedError(Code.TOOL_FAILED, "mydumper ended without saying that the dump is whole")
     facts = parse_metadata(metadata.read_text())
+    progress.copied()
     progress.expected_raw = sum(path.stat().st_size for path in plain.iterdir())
     sums: dict[str, str] = {}
     tables = set()
@@ -129,7 +130,7 @@ def restore_dump(item: StoredBackup, job: RestoreJob, data: Path, progress: Prog
     """
     sums = read_sums(item.folder, item.record)
     if item.record.recipients and job.identity is None:
-        raise JobFailedError(Code.WRONG_KEY, f"dump {item.record.backup_id} is encrypted; give --identity")
+        raise JobFailedError(Code.WRONG_KEY, f"dump {item.record.backup_id} is encrypted, and no key is given")
     if job.identity is not None:
         check_secret(job.identity, "identity file")
     wanted = _wanted(sums, job.table)
@@ -155,7 +156,7 @@ def _wanted(names: Iterable[str], table: str | None) -> list[tuple[DumpFile, str
         database, _, _ = table.partition(".")
         kept = [(file, name) for file, name in found if file.table and f"{file.database}.{file.table}" == table]
         if not kept:
-            raise JobFailedError(Code.BACKUP_CHAIN, f"the dump has no table {table}")
+            raise JobFailedError(Code.BACKUP_CHAIN, f"the dump has no table {table}", "name one of its SHA256SUMS")
         found = kept + [(file, name) for file, name in found if _plain_name(name) == f"{database}-schema-create.sql"]
     return sorted(found, key=lambda pair: (pair[0].order, pair[1]))
 

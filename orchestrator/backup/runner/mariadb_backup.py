@@ -12,14 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from .errors import Code, JobFailedError
 from .facts import SUCCESS_LINE, parse_binlog_position, parse_version
 from .jobs import BackupRequest, Server, TableDetail
+from .locks import LockLimits, LockWatch
 from .pipeline import Argv, Sink, log_text, produce
 from .record import TABLES_NAME
 from .sql import Session
-from .tables import LOCK_LIMIT_SECONDS, LockWatch, Snapshot, TableFacts, tables_to_json
+from .tables import Snapshot, TableFacts, tables_to_json
 from .volume import check_secret
 
 TOOL = "mariadb-backup"
@@ -27,10 +29,22 @@ LOG_NAME = "backup.log"
 LSN_FOLDER = "lsn"
 INFO_NAMES = ("xtrabackup_info", "mariadb_backup_info")  # the second since MariaDB 11.1
 _DENIED = ("Access denied", "1045")
+DEFAULT_LIMITS = LockLimits()
 _LOG_COPY_MILLISECONDS = 50  # commits wait for the log's copy at the end; by default it looks once a second
 _EXPECTED = "SELECT SUM(file_size) FROM information_schema.innodb_sys_tablespaces"
 
-Report = Callable[[int, int | None], object]
+
+class Hearer(Protocol):
+    """Is told how far a backup is."""
+
+    def progress(self, raw: int, expected: int | None, /) -> object:
+        """Bytes before compression so far, and in all, if anybody knows; at least once a second."""
+
+    def say(self, text: str, /) -> object:
+        """Why it goes on no faster, in one line."""
+
+    def copied(self) -> object:
+        """The stream is whole; what is read of the source from now on is its tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +72,9 @@ def info_of(files: Mapping[str, str]) -> str:
 
 
 def produce_backup(
-    server: Server, request: BackupRequest, sink: Sink, report: Report, *, lock_limit: float = LOCK_LIMIT_SECONDS
+    server: Server, request: BackupRequest, sink: Sink, hear: Hearer, *, limits: LockLimits = DEFAULT_LIMITS
 ) -> Produced:
-    """Make a backup and give its stream to `sink`; `report` hears the bytes so far, and those expected in all.
-
-    If commits at the source are held up for `lock_limit` seconds, the backup is given up.
+    """Make a backup and give its stream to `sink`.
 
     Raises:
         JobFailedError: the server or a program failed, or there is no telling that it did not.
@@ -70,10 +82,12 @@ def produce_backup(
     check_secret(server.defaults_file, "credentials file")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vdbmon-")))
-        snapshot = stack.enter_context(Snapshot(server)) if request.table_detail is not TableDetail.NONE else None
-        expected = _expected_bytes(server, request)
-        watch = LockWatch(snapshot.open if snapshot is not None else lambda: None, limit_seconds=lock_limit)
+        snapshot = Snapshot(server) if request.table_detail is not TableDetail.NONE else None
+        watch = LockWatch(snapshot.open if snapshot is not None else lambda: None, hear.say, limits)
         stack.callback(watch.end)
+        if snapshot is not None:
+            stack.enter_context(snapshot)  # is closed before the watch waits for its opening
+        expected = _expected_bytes(server, request)
         log: list[str] = []
 
         def on_line(line: str) -> None:
@@ -85,18 +99,20 @@ def produce_backup(
             raw = produce(
                 commands,
                 sink,
-                progress=lambda count: report(count, expected),
+                progress=lambda count: hear.progress(count, expected),
                 on_start=watch.started,
                 on_line=on_line,
             )
         except JobFailedError as error:
             raise _explained(error, log, watch) from error
+        watch.end()
         if not log or not log[-1].endswith(SUCCESS_LINE):  # its exit status alone has been 0 for bad ones
             last = log_text(log[-1]) if log else "no message"
             raise JobFailedError(Code.TOOL_FAILED, f"{TOOL} did not complete: {last}")
         files = {f"{LSN_FOLDER}/{path.name}": path.read_text(errors="replace") for path in sorted(folder.iterdir())}
         files[LOG_NAME] = "".join(f"{line}\n" for line in log)
-        tables = _tables(files, snapshot, request.table_detail, lambda: report(raw, expected))
+        hear.copied()
+        tables = _tables(files, snapshot, request.table_detail, lambda: hear.progress(raw, expected))
         files |= {TABLES_NAME: tables_to_json(tables)} if tables else {}
         return Produced(
             bytes_raw=raw,
@@ -147,9 +163,8 @@ def _expected_bytes(server: Server, request: BackupRequest) -> int | None:
 
 def _explained(error: JobFailedError, log: Sequence[str], watch: LockWatch) -> JobFailedError:
     """The tool's failure, as the source's where its log says so."""
-    if watch.gave_up:
-        text = f"commits at the source were held up for more than {watch.limit_seconds:g} s; the backup was given up"
-        return JobFailedError(Code.SOURCE_LOCKED, text)
+    if watch.failure is not None:
+        return watch.failure
     text = "\n".join(log[-20:])
     if error.code is Code.TOOL_FAILED and any(word in text for word in _DENIED):
         return JobFailedError(Code.SOURCE_DENIED, str(error))

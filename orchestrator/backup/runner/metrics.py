@@ -37,13 +37,19 @@ class MetricsFiles:
         self._started_at = started_at
         self._monotonic = monotonic
         self._next = monotonic()
+        self._state = State.STARTED
 
     def progress(self, bytes_raw: int, bytes_stored: int, expected_raw: int | None = None) -> None:
         """Take new counts; they are written every few seconds."""
         now = self._monotonic()
         if now >= self._next:
             self._next = now + _PROGRESS_SECONDS
-            self._attempt(State.STARTED, bytes_raw, bytes_stored, expected_raw)
+            self._attempt(self._state, bytes_raw, bytes_stored, expected_raw)
+
+    def copied(self, bytes_raw: int, bytes_stored: int) -> None:
+        """Tell that all bytes are there, at once; the attempt is in that state up to its end."""
+        self._state = State.COPIED
+        self._attempt(State.COPIED, bytes_raw, bytes_stored)
 
     def lag(self, seconds: float) -> None:
         """Tell how far a follower is behind."""

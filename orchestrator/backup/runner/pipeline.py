@@ -1,27 +1,31 @@
-"""Run programs joined by pipes; every exit status is checked, and no process outlives the call.
-
-A thread moves the bytes between the first two by splice(2): they are counted without being copied through this process.
-"""
+"""Run programs joined by pipes; every exit status is checked, and no process outlives the call."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import select
 import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
 from .errors import Code, JobFailedError
+from .relay import CHUNK_BYTES, Relay
 
-CHUNK_BYTES = 1 << 20
 _PROGRESS_SECONDS = 1.0
+_LAST_LINES = 20
+_COMPLAINTS = 2  # the first is the cause
+_COMPLAINT_LENGTH = 500
+_COMPLAINT = re.compile(r"error|fatal|fail|can't|cannot|denied|wrong|refused|not ", re.IGNORECASE)
+_NO_COMPLAINT = ("age: report unexpected", "[Note]")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -30,7 +34,22 @@ Argv = Sequence[str]
 Sink = Callable[[bytes], object]
 Progress = Callable[[int], object]
 OnLine = Callable[[str], object]
-OnStart = Callable[[Callable[[], object]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstProgram:
+    """What can be done to the first program of a pipeline while it runs.
+
+    Attributes:
+        kill: end it at once.
+        absorb: take into memory what it writes from now on, so that it waits for nobody; see `Relay`.
+    """
+
+    kill: Callable[[], object]
+    absorb: Callable[[], object]
+
+
+OnStart = Callable[[FirstProgram], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +70,8 @@ def produce(
 ) -> int:
     """Run `commands[0] | commands[1] | ...` and give `sink` what comes out; return the bytes that the first one wrote.
 
-    `progress` is told that number at least once a second, unless `sink` takes longer. `on_start` gets what ends the
-    first one at once; `on_line` each line of its standard error, from a thread.
+    `progress` is told that number at least once a second, unless `sink` takes longer. `on_start` gets the first one;
+    `on_line` each line of its standard error, from a thread.
 
     Raises:
         JobFailedError: a process could not be started, or failed; names the first cause.
@@ -60,10 +79,10 @@ def produce(
     with ExitStack() as stack:
         with _stop_signals_held():
             source = _start(stack, commands[0], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-            on_start(source.popen.kill)
             chain = _chain(stack, commands[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             watch = _LineWatch(_pipe(source.popen.stderr), on_line)
-            relay = _Relay(_pipe(source.popen.stdout), _pipe(chain[0].popen.stdin))
+            relay = Relay(_pipe(source.popen.stdout), _pipe(chain[0].popen.stdin))
+            on_start(FirstProgram(source.popen.kill, relay.absorb))
             for thread in (watch, relay):
                 thread.start()
                 stack.callback(thread.join)
@@ -73,7 +92,7 @@ def produce(
             program.check()
         source.popen.wait()
         watch.join()
-        source.check(watch.last_line)
+        source.check(watch.complaint())
         relay.finish()
         progress(relay.bytes_moved)
         return relay.bytes_moved
@@ -104,15 +123,17 @@ def feed(path: Path, commands: Sequence[Argv], *, progress: Progress) -> Fed:
         return Fed(sha256=digest.hexdigest(), failure=_first_failure(chain))
 
 
-def read_from(command: Argv, take: Callable[[IO[bytes]], T]) -> T:
+def read_from(command: Argv, take: Callable[[IO[bytes]], T], *, environment: Mapping[str, str] | None = None) -> T:
     """Run one program and give `take` what it prints, as it comes; what `take` makes of it.
+
+    `environment` is added to the present one, here and below.
 
     Raises:
         JobFailedError: it could not be started, or failed.
     """
     with ExitStack() as stack:
         with _stop_signals_held():
-            program = _start(stack, command, stdin=subprocess.DEVNULL)
+            program = _start(stack, command, stdin=subprocess.DEVNULL, environment=environment)
             stack.callback(_kill, program)
         output = _pipe(program.popen.stdout)
         result = take(output)
@@ -123,7 +144,7 @@ def read_from(command: Argv, take: Callable[[IO[bytes]], T]) -> T:
 
 
 def join(commands: Sequence[Argv], *, environment: Mapping[str, str] | None = None) -> None:
-    """Run `commands[0] | commands[1] | ...`, of which nothing comes out; `environment` is added to the present one.
+    """Run `commands[0] | commands[1] | ...`, of which nothing comes out.
 
     Raises:
         JobFailedError: a process could not be started, or failed; names the first cause.
@@ -138,17 +159,17 @@ def join(commands: Sequence[Argv], *, environment: Mapping[str, str] | None = No
             raise failure
 
 
-def run(command: Argv, *, stdin: bytes = b"") -> str:
-    """Run one program; what it printed.
+def run(command: Argv, *, environment: Mapping[str, str] | None = None) -> str:
+    """Run one program without input; what it printed.
 
     Raises:
         JobFailedError: it could not be started, or failed.
     """
     with ExitStack() as stack:
         with _stop_signals_held():
-            program = _start(stack, command, stdin=subprocess.PIPE)
+            program = _start(stack, command, stdin=subprocess.DEVNULL, environment=environment)
             stack.callback(_kill, program)
-        output, _ = program.popen.communicate(stdin)
+        output = _pipe(program.popen.stdout).read()
         program.check()
         return output.decode(errors="replace")
 
@@ -164,6 +185,13 @@ def log_text(line: str) -> str:
         number, _, rest = text.partition(" ")
         return rest if number.isdigit() else text
     return words
+
+
+def complaint_of(lines: Iterable[str]) -> str:
+    """What went wrong, out of a program's last messages: those that speak of an error, else the last one."""
+    texts = [text for line in lines if (text := log_text(line)) and not text.startswith(_NO_COMPLAINT)][-_LAST_LINES:]
+    errors = list(dict.fromkeys(text for text in texts if _COMPLAINT.search(text)))
+    return " ".join(errors[:_COMPLAINTS] or texts[-1:])[:_COMPLAINT_LENGTH]
 
 
 class Program:
@@ -190,9 +218,9 @@ class Program:
             return None
         if self._messages is not None:
             self._messages.seek(0)
-            complaint = self._messages.read()[-2000:].decode(errors="replace")
+            complaint = complaint_of(self._messages.read().decode(errors="replace").splitlines())
         how = f"was killed by signal {-status}" if status < 0 else f"failed with exit status {status}"
-        return JobFailedError(Code.TOOL_FAILED, f"{self.name} {how}: {complaint.strip() or 'no message'}")
+        return JobFailedError(Code.TOOL_FAILED, f"{self.name} {how}: {complaint or 'no message'}")
 
 
 class _LineWatch(threading.Thread):
@@ -201,39 +229,17 @@ class _LineWatch(threading.Thread):
     def __init__(self, pipe: IO[bytes], on_line: OnLine) -> None:
         super().__init__(name="messages")
         self._pipe, self._on_line = pipe, on_line
-        self.last_line = ""
+        self._last: deque[str] = deque(maxlen=_LAST_LINES)
 
     def run(self) -> None:
         for raw in self._pipe:
             line = raw.decode(errors="replace").rstrip("\n")
-            self.last_line = log_text(line) or self.last_line
+            self._last.append(line)
             self._on_line(line)
 
-
-class _Relay(threading.Thread):
-    """Moves bytes from one program to the next until either end closes."""
-
-    def __init__(self, source: IO[bytes], sink: IO[bytes]) -> None:
-        super().__init__(name="relay")
-        self._source, self._sink = source, sink
-        self.bytes_moved = 0
-        self._error: OSError | None = None
-
-    def run(self) -> None:
-        with self._source, self._sink:
-            try:
-                while moved := os.splice(self._source.fileno(), self._sink.fileno(), CHUNK_BYTES):
-                    self.bytes_moved += moved
-            except BrokenPipeError:
-                pass  # the program there is gone; its exit status says why
-            except OSError as error:
-                self._error = error
-
-    def finish(self) -> None:
-        """Wait for the end; raise what ended it early."""
-        self.join()
-        if self._error is not None:
-            raise JobFailedError(Code.TOOL_FAILED, f"moving bytes between programs failed: {self._error.strerror}")
+    def complaint(self) -> str:
+        """What it said went wrong."""
+        return complaint_of(self._last)
 
 
 @contextmanager

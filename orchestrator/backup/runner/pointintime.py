@@ -15,6 +15,8 @@ from .server import LARGEST_PACKET, RunningServer
 from .sql import client_options
 from .volume import growing_sums
 
+_EARLIER = "take an earlier backup"
+
 
 def choose_binlogs(folders: Sequence[Path], backup: Record, until: PointInTime) -> list[Path]:
     """The files from the backup's position to the wanted moment, checked.
@@ -24,7 +26,7 @@ def choose_binlogs(folders: Sequence[Path], backup: Record, until: PointInTime) 
     """
     if backup.binlog_file is None or backup.binlog_position is None:
         text = f"backup {backup.backup_id} has no position in binary logs: its source wrote none"
-        raise JobFailedError(Code.BINLOG_GAP, text)
+        raise JobFailedError(Code.BINLOG_GAP, text, "start the source with log_bin, and make a new backup")
     first = sequence_of(backup.binlog_file)
     last = sequence_of(until.file) if until.file is not None else None
     found = find_binlogs(folders)
@@ -81,14 +83,14 @@ def _check_reach(chosen: Sequence[Path], folders: Sequence[Path], backup: Record
             raise JobFailedError(Code.BINLOG_ENDS_EARLY, text)
         before = (until.file, until.position) < (backup.binlog_file or "", backup.binlog_position or 0)
         if before:
-            text = f"{until.file}:{until.position} is before the backup; take an earlier one"
-            raise JobFailedError(Code.BINLOG_ENDS_EARLY, text)
+            text = f"{until.file}:{until.position} is before backup {backup.backup_id}"
+            raise JobFailedError(Code.BINLOG_ENDS_EARLY, text, _EARLIER)
     if until.time is None:
         return
     wanted = datetime.strptime(until.time, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     if wanted < datetime.fromisoformat(backup.started_at):
-        text = f"{until.time} is before backup {backup.backup_id}, begun {backup.started_at}; take an earlier one"
-        raise JobFailedError(Code.BINLOG_ENDS_EARLY, text)
+        text = f"{until.time} is before backup {backup.backup_id}, begun {backup.started_at}"
+        raise JobFailedError(Code.BINLOG_ENDS_EARLY, text, _EARLIER)
     reached = max([datetime.fromtimestamp(last.last_time, UTC), *_fetched_until(folders)])
     if reached < wanted:
         text = f"the binary logs are known up to {reached:%Y-%m-%d %H:%M:%S} UTC, not to {until.time}"

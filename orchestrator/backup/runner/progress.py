@@ -45,6 +45,12 @@ class Progress:
             self._last = (then + elapsed, self.bytes_raw)
             self._write(self._line((self.bytes_raw - raw_then) / elapsed))
 
+    def copied(self) -> None:
+        """The bulk is in the volume; what makes it a whole result is still to come."""
+        self.say("copied; finishing")
+        if self._metrics is not None:
+            self._metrics.copied(self.bytes_raw, self.bytes_stored)
+
     def lag(self, seconds: float) -> None:
         """Take how far a follower is behind its source."""
         if self._metrics is not None:

@@ -83,7 +83,7 @@ class ServerFacts:
             Of a `binlog` record: the end of what was fetched.
         first_binlog_file: where a `binlog` record begins.
         gtid: the last transaction in the backup, by MariaDB's global id.
-        lock_seconds: how long the server's backup lock was held.
+        lock_seconds: how long commits at the source waited: from the request of the lock to its end.
     """
 
     server_version: str | None = None

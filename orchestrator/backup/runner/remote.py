@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from .errors import Code, JobFailedError
 from .frames import read_frames, request_line
 from .jobs import BackupRequest, Ssh, Tls
-from .mariadb_backup import Produced
+from .mariadb_backup import Hearer, Produced
 from .pipeline import Sink
 from .volume import check_secret
 
-SILENCE_SECONDS = 60.0  # the source sends a frame each second
 CONNECT_SECONDS = 30.0
+_PROBES = 4  # of ssh, before it takes the far end for dead
 _CHUNK_BYTES = 1 << 20
 
 
@@ -27,27 +27,26 @@ _CHUNK_BYTES = 1 << 20
 class Connection:
     """Both directions; `receive` gives up to so many bytes, none at the end. `farewell` says why it ended."""
 
+    peer: str
     send: Callable[[bytes], object]
     receive: Callable[[int], bytes]
     farewell: Callable[[], str]
 
 
-def receive_backup(
-    origin: Ssh | Tls, request: BackupRequest, sink: Sink, report: Callable[[int, int | None], object]
-) -> Produced:
-    """Ask the source for a backup and give its stream to `sink`.
+def receive_backup(origin: Ssh | Tls, request: BackupRequest, sink: Sink, hear: Hearer, *, silence: float) -> Produced:
+    """Ask the source for a backup and give its stream to `sink`; give up if no byte comes for `silence` seconds.
 
     Raises:
         JobFailedError: the source can't be reached, refused, failed, or broke off.
         OSError: `sink` could not write.
     """
-    connect = _over_ssh(origin) if isinstance(origin, Ssh) else _over_tls(origin)
+    connect = _over_ssh(origin, silence) if isinstance(origin, Ssh) else _over_tls(origin, silence)
     with connect as connection:
         try:
             connection.send(request_line(request))
         except OSError as error:
             raise _lost(connection, error) from error
-        return read_frames(lambda count: _exactly(connection, count), data=sink, progress=report)
+        return read_frames(lambda count: _exactly(connection, count), data=sink, hear=hear)
 
 
 def _exactly(connection: Connection, count: int) -> bytes:
@@ -66,13 +65,15 @@ def _exactly(connection: Connection, count: int) -> bytes:
 
 
 def _lost(connection: Connection, error: OSError | None) -> JobFailedError:
-    why = "" if error is None else f" ({error.strerror or error})"
+    why = "" if error is None else f": {error.strerror or error}"
     said = connection.farewell()
-    return JobFailedError(Code.SOURCE_LOST, f"the source broke off{why}{': ' if said else ''}{said}")
+    return JobFailedError(
+        Code.SOURCE_LOST, f"the source at {connection.peer} broke off{why}{': ' if said else ''}{said}"
+    )
 
 
 @contextmanager
-def _over_ssh(origin: Ssh) -> Iterator[Connection]:
+def _over_ssh(origin: Ssh, silence: float) -> Iterator[Connection]:
     check_secret(origin.key, "ssh key")
     options = {
         "BatchMode": "yes",
@@ -81,8 +82,8 @@ def _over_ssh(origin: Ssh) -> Iterator[Connection]:
         "UserKnownHostsFile": str(origin.known_hosts),
         "GlobalKnownHostsFile": "/dev/null",
         "ConnectTimeout": str(int(CONNECT_SECONDS)),
-        "ServerAliveInterval": "15",
-        "ServerAliveCountMax": "4",
+        "ServerAliveInterval": str(max(int(silence / _PROBES), 1)),
+        "ServerAliveCountMax": str(_PROBES),
     }
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     command = ["ssh", "-F", "none", "-T", "-p", str(origin.port), "-i", str(origin.key), *words, origin.destination]
@@ -100,7 +101,12 @@ def _over_ssh(origin: Ssh) -> Iterator[Connection]:
         return " ".join(stderr.read().decode(errors="replace").split())[-500:]
 
     try:
-        yield Connection(send=send, receive=lambda count: _read_pipe(stdout.fileno(), count), farewell=farewell)
+        yield Connection(
+            peer=origin.destination,
+            send=send,
+            receive=lambda count: _read_pipe(stdout.fileno(), count, silence),
+            farewell=farewell,
+        )
     finally:
         process.kill()
         process.wait()
@@ -112,16 +118,20 @@ def _over_ssh(origin: Ssh) -> Iterator[Connection]:
             process.poll()
 
 
-def _read_pipe(descriptor: int, count: int) -> bytes:
+def _read_pipe(descriptor: int, count: int, silence: float) -> bytes:
     ready = select.poll()  # select(2) fails on a descriptor above 1023
     ready.register(descriptor, select.POLLIN)
-    if not ready.poll(SILENCE_SECONDS * 1000):
-        raise TimeoutError(0, f"silent for {SILENCE_SECONDS:.0f} s")
+    if not ready.poll(silence * 1000):
+        raise _silent(silence)
     return os.read(descriptor, count)
 
 
+def _silent(seconds: float) -> TimeoutError:
+    return TimeoutError(0, f"nothing came for {seconds:g} s")
+
+
 @contextmanager
-def _over_tls(origin: Tls) -> Iterator[Connection]:
+def _over_tls(origin: Tls, silence: float) -> Iterator[Connection]:
     check_secret(origin.key, "TLS key")
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(origin.ca))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -137,5 +147,13 @@ def _over_tls(origin: Tls) -> Iterator[Connection]:
         except OSError as error:  # ssl's errors are among them
             raise JobFailedError(Code.SOURCE_DENIED, f"TLS with {origin.host}:{origin.port}: {error}") from error
         with connected:
-            connected.settimeout(SILENCE_SECONDS)
-            yield Connection(send=connected.sendall, receive=connected.recv, farewell=lambda: "")
+            connected.settimeout(silence)
+
+            def receive(count: int) -> bytes:
+                try:
+                    return connected.recv(count)
+                except TimeoutError as error:
+                    raise _silent(silence) from error
+
+            peer = f"{origin.host}:{origin.port}"
+            yield Connection(peer=peer, send=connected.sendall, receive=receive, farewell=lambda: "")

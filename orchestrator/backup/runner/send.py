@@ -6,12 +6,13 @@ Over ssh it is the forced command of a key, in the source's authorized_keys:
 
 Or it listens with TLS, and serves whoever shows a certificate of its CA, one after the other. Either way the far end
 says what it wants in one line and can ask for nothing else than a backup. When it goes away, the backup ends within
-a second or two and gives back its locks.
+a second or two and gives back its locks; when it only takes nothing any more, after `--silence` seconds.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import socket
 import ssl
 import sys
@@ -25,14 +26,15 @@ from .mariadb_backup import produce_backup
 from .volume import check_secret
 
 REQUEST_SECONDS = 30.0
-STALL_SECONDS = 300.0  # how long a container may take nothing, its disk limit included
+_STDOUT = 1
 
 
 def run_send(job: SendJob, say: Callable[[str], object]) -> int:
     """Serve one request, or listen until terminated; the process's exit status."""
     if job.listen is None:
         line = sys.stdin.buffer.readline(MAX_REQUEST)
-        return 0 if serve(job, line, _write_stdout) else 1
+        os.set_blocking(_STDOUT, False)
+        return 0 if serve(job, line, lambda data: _write(data, job.silence)) else 1
     with suppress(TerminatedError):
         _listen(job, say)
     return 0
@@ -45,8 +47,10 @@ def serve(job: SendJob, line: bytes, write: Callable[[bytes], object]) -> bool:
         try:
             request = parse_request(line)
         except ValueError as error:
-            raise JobFailedError(Code.SOURCE_DENIED, f"the request was refused: {error}") from error
-        frames.end(produce_backup(job.server, request, frames.data, frames.progress))
+            text = f"the request was refused: {error}"
+            remedy = "install the same version of the runner on both sides"
+            raise JobFailedError(Code.SOURCE_DENIED, text, remedy) from error
+        frames.end(produce_backup(job.server, request, frames.data, frames))
     except JobFailedError as error:
         with suppress(OSError):
             frames.failed(error)
@@ -56,10 +60,20 @@ def serve(job: SendJob, line: bytes, write: Callable[[bytes], object]) -> bool:
     return True
 
 
-def _write_stdout(data: bytes) -> None:
+def _write(data: bytes, silence: float) -> None:
+    """Write to standard output; a dead link would hold up the backup for as long as the kernel tries.
+
+    Raises:
+        TimeoutError: nobody took anything for so many seconds.
+    """
+    ready = select.poll()
+    ready.register(_STDOUT, select.POLLOUT)
     view = memoryview(data)
     while view:
-        view = view[os.write(1, view) :]
+        if not ready.poll(silence * 1000):
+            raise TimeoutError(0, f"the container took nothing for {silence:g} s")
+        with suppress(BlockingIOError):
+            view = view[os.write(_STDOUT, view) :]
 
 
 def _listen(job: SendJob, say: Callable[[str], object]) -> None:
@@ -90,5 +104,7 @@ def _answer(job: SendJob, connection: ssl.SSLSocket) -> None:
         if not data:
             return
         line += data
-    connection.settimeout(STALL_SECONDS)
+    connection.settimeout(job.silence)
+    # What fits the kernel's buffer is taken without anybody at the other end: unacknowledged, it ends the connection.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(job.silence * 1000))
     serve(job, line, connection.sendall)

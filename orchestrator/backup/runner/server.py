@@ -32,9 +32,9 @@ class RunningServer:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def session(self) -> Session:
+    def session(self, *, names: bool = False) -> Session:
         """A new one as that user."""
-        return Session(self.address)
+        return Session(self.address, names=names, lost=Code.SERVER_FAILED)
 
 
 @contextmanager

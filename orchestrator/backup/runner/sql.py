@@ -36,6 +36,7 @@ class Session:
 
     Args:
         names: whether each statement's rows begin with the columns' names.
+        lost: the failure that it is if the server goes away or says no.
 
     Attributes:
         waiting: is called about once a second while a statement runs.
@@ -44,12 +45,16 @@ class Session:
         JobFailedError: on any statement, if the server can't be reached, or refuses.
     """
 
-    def __init__(self, server: Server, *, names: bool = False, program: str = "mariadb") -> None:
+    def __init__(
+        self, server: Server, *, names: bool = False, lost: Code = Code.SOURCE_LOST, program: str = "mariadb"
+    ) -> None:
         # Reconnecting would lose a snapshot, and nobody would know.
         options = ("--batch", "--unbuffered", "--skip-reconnect", f"--delimiter={_DELIMITER}")
         command = [program, *client_options(server), *options, *(() if names else ("--skip-column-names",))]
+        self._lost = lost
         self._ends = 2 if names else 1  # with names the closing SELECT has a head line, which is the same
         self._messages: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the session
+        self._where = f"server at {server.socket or server.host}"
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._unread = b""
@@ -104,15 +109,16 @@ class Session:
         return dict(zip(rows[0], rows[1], strict=True)) if len(rows) > 1 else {}
 
     def close(self) -> None:
-        """End the session."""
+        """End the session, and the statement that another thread may be waiting for."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdout, self._messages):
-            if pipe is not None:
-                pipe.close()
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
+        with self._lock:
+            for pipe in (self._process.stdout, self._messages):
+                if pipe is not None:
+                    pipe.close()
+            if self._process.stdin is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    self._process.stdin.close()
 
     def _lines(self) -> Iterator[bytes]:
         """Lines as they come, to the end of the client's output."""
@@ -137,8 +143,8 @@ class Session:
         self._process.wait()
         self._messages.seek(0)
         text = self._messages.read().decode(errors="replace").strip() or "the client ended without a message"
-        denied = "ERROR 1045" in text or "denied" in text
-        return JobFailedError(Code.SOURCE_DENIED if denied else Code.SOURCE_LOST, text)
+        denied = self._lost is Code.SOURCE_LOST and "denied" in text
+        return JobFailedError(Code.SOURCE_DENIED if denied else self._lost, f"{self._where}: {text}")
 
     def __enter__(self) -> Self:
         return self

@@ -61,7 +61,7 @@ def run_promote(job: PromoteJob, pause: Pause) -> None:
         JobFailedError: there is none, or it did not in time.
     """
     if not job.socket.exists():
-        raise JobFailedError(Code.REPLICATION, f"no standby runs on {job.socket}")
+        raise JobFailedError(Code.REPLICATION, f"no standby runs on {job.socket}", "place one, or name its socket")
     (job.folder / PROMOTE_NAME).touch()
     waited = 0.0
     while not (job.folder / PROMOTED_NAME).exists():
@@ -110,13 +110,14 @@ def credentials(server: Server) -> tuple[str, str]:
     lines = run(("my_print_defaults", f"--defaults-file={server.defaults_file}", "client")).splitlines()
     options = dict(line.removeprefix("--").split("=", 1) for line in lines if "=" in line)
     if "user" not in options or "password" not in options:
-        raise JobFailedError(Code.CREDENTIALS, f"{server.defaults_file} names no user or no password")
+        text = f"{server.defaults_file} names no user or no password"
+        raise JobFailedError(Code.CREDENTIALS, text, "write both under [client]")
     return options["user"], options["password"]
 
 
 def _follow(job: StandbyJob, surroundings: Surroundings, server: RunningServer, pause: Pause) -> None:
     promoted = False
-    with server.session() as session, Session(server.address, names=True) as named:
+    with server.session() as session, server.session(names=True) as named:
         while server.process.poll() is None:
             if not promoted:
                 _check(named.named("SHOW SLAVE STATUS"), surroundings)

@@ -1,7 +1,7 @@
 """What the source's tables held at the moment of a backup: rows and CHECKSUM TABLE, for a later verification.
 
-mariadb-backup says on its log when it blocks commits, and the moment of its backup is in that time. A snapshot opened
-then is the same moment; that it is, the server's own word of the snapshot's binary log position says (MariaDB:
+mariadb-backup says on its log when it has blocked commits, and the moment of its backup is in that time. A snapshot
+opened then is the same moment; that it is, the server's own word of the snapshot's binary log position says (MariaDB:
 `binlog_snapshot_file`, `binlog_snapshot_position`), which must be the backup's. Only transactional tables are in it.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,9 +22,6 @@ from .jobs import Server, TableDetail
 from .record import TABLES_NAME
 from .sql import Session, identifier
 
-COMMITS_BLOCKED = "Acquired locks for BACKUP STAGE BLOCK_COMMIT"
-UNLOCKED = "All tables unlocked"
-LOCK_LIMIT_SECONDS = 60.0
 _IDLE_SECONDS = 7 * 86400  # a session waits for the end of the backup's copy
 _TABLES = (
     "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
@@ -44,56 +40,6 @@ class TableFacts:
     name: str
     rows: int
     checksum: int | None
-
-
-class LockWatch:
-    """Told each line of mariadb-backup's log; opens the snapshot in the lock's time, and measures that.
-
-    A stream that nobody takes would stop mariadb-backup, and with it the source's commits: after `limit_seconds` of
-    blocked commits the tool is ended, and the server gives the lock back.
-
-    Attributes:
-        gave_up: whether that happened.
-    """
-
-    def __init__(
-        self,
-        on_locked: Callable[[], object],
-        *,
-        limit_seconds: float = LOCK_LIMIT_SECONDS,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.limit_seconds = limit_seconds
-        self._on_locked = on_locked
-        self._monotonic = monotonic
-        self._kill: Callable[[], object] = lambda: None
-        self._limit = threading.Timer(limit_seconds, self._give_up)
-        self._limit.daemon = True
-        self._locked_at: float | None = None
-        self.lock_seconds: float | None = None
-        self.gave_up = False
-
-    def started(self, kill: Callable[[], object]) -> None:
-        """Take what ends the tool."""
-        self._kill = kill
-
-    def line(self, line: str) -> None:
-        """Take a line; called from the thread that reads the log."""
-        if line.endswith(COMMITS_BLOCKED):
-            self._locked_at = self._monotonic()
-            self._limit.start()
-            self._on_locked()
-        elif line.endswith(UNLOCKED) and self._locked_at is not None:
-            self._limit.cancel()
-            self.lock_seconds = round(self._monotonic() - self._locked_at, 3)
-
-    def end(self) -> None:
-        """The tool has ended."""
-        self._limit.cancel()
-
-    def _give_up(self) -> None:
-        self.gave_up = True
-        self._kill()
 
 
 class Snapshot:

@@ -42,10 +42,10 @@ def check_volume(job: Job) -> None:
         JobFailedError: as said.
     """
     if not _BACKUP_ID.fullmatch(job.backup_id):
-        text = f"{job.backup_id!r} is no backup id; use letters, digits, dot, dash, underscore"
+        text = f"{job.backup_id!r} is no backup id"
         raise JobFailedError(Code.BAD_ID, text)
     if not job.target.is_dir():
-        raise JobFailedError(Code.VOLUME_MISSING, f"{job.target} is no folder; mount the volume there")
+        raise JobFailedError(Code.VOLUME_MISSING, f"{job.target} is no folder")
 
 
 def check_secret(path: Path, what: str) -> None:
@@ -59,7 +59,7 @@ def check_secret(path: Path, what: str) -> None:
     except OSError as error:
         raise JobFailedError(Code.CREDENTIALS, f"{what} {path}: {error.strerror}") from error
     if not stat.S_ISREG(mode) or mode & _GROUP_AND_OTHERS:
-        text = f"{what} {path} has mode {stat.S_IMODE(mode):04o}; it must be a file of mode 0600"
+        text = f"{what} {path} has mode {stat.S_IMODE(mode):04o}, so others can read it"
         raise JobFailedError(Code.CREDENTIALS, text)
 
 
@@ -155,7 +155,7 @@ def growing_sums(folder: Path) -> dict[str, str]:
 def os_failure(error: OSError, target: Path, bytes_stored: int) -> JobFailedError:
     """What an error of the system says about the job."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        text = f"no space left in {target} after {bytes_stored} bytes; give the volume more disk"
+        text = f"no space left in {target} after {bytes_stored} bytes"
         return JobFailedError(Code.VOLUME_FULL, text)
     where = f"{error.filename}: " if error.filename else f"writing to {target}: "
     return JobFailedError(Code.VOLUME_FAILED, f"{where}{error.strerror}")
