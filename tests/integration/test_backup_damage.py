@@ -134,7 +134,7 @@ def test_a_wrong_key_is_told_from_damage(shelf: Shelf, tmp_path: Path) -> None:
 
 def test_an_encrypted_backup_needs_a_key(shelf: Shelf, tmp_path: Path) -> None:
     record = run_job("restore", *common(tmp_path, "r1"), *chain(shelf.volume, "secret"))
-    failed(record, Code.WRONG_KEY, "give --identity", tmp_path)
+    failed(record, Code.WRONG_KEY, "and no key is given; give the private key", tmp_path)
 
 
 def test_damage_of_an_encrypted_backup_is_no_wrong_key(shelf: Shelf, damaged: Path, tmp_path: Path) -> None:

@@ -148,8 +148,10 @@ class _Follower:
         check_sequence(here)
         newest = next(reversed(server), None)
         for path in here:
-            if path.name not in self._sums and path.name != newest and server.get(path.name) == path.stat().st_size:
-                sync(path)
+            if path.name in self._sums:
+                continue
+            sync(path)  # here, where the container's disk limit holds, and not in the kernel's flusher
+            if path.name != newest and server.get(path.name) == path.stat().st_size:
                 self._sums[path.name] = sha256_of(path)
                 replace_text(self._job.folder / SUMS_NAME, "".join(f"{d}  {n}\n" for n, d in self._sums.items()))
         last = here[-1] if here else None

@@ -82,7 +82,7 @@ class JobFailedError(Exception):
     @property
     def reason(self) -> str:
         """What, where, and what to do: the record's reason."""
-        return f"{self}; {self.remedy}"
+        return f"{str(self).rstrip('.')}; {self.remedy}"
 
 
 class TerminatedError(Exception):

@@ -30,7 +30,7 @@ LSN_FOLDER = "lsn"
 INFO_NAMES = ("xtrabackup_info", "mariadb_backup_info")  # the second since MariaDB 11.1
 _DENIED = ("Access denied", "1045")
 DEFAULT_LIMITS = LockLimits()
-_LOG_COPY_MILLISECONDS = 50  # commits wait for the log's copy at the end; by default it looks once a second
+_LOG_COPY_MILLISECONDS = 20  # commits wait for the log's copy at the end, which by default looks once a second
 _EXPECTED = "SELECT SUM(file_size) FROM information_schema.innodb_sys_tablespaces"
 
 

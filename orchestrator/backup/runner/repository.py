@@ -21,7 +21,7 @@ from .volume import check_secret
 
 _MISSING = ("no such file", "does not exist")  # what backends say of a configuration that isn't there
 _WRONG_PASSWORD = "wrong password"  # noqa: S105 - restic's words
-_REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "Access Denied", "Permission denied")
+_REFUSED = ("access denied", "access key", "signature", "permission denied", "host key")  # of stores, and of ssh
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class Repository:
             JobFailedError: it can't be reached, refuses the keys, or has another password.
         """
         try:
-            self.run("cat", "config")
+            self.run("cat", "config", "--quiet")
         except JobFailedError as error:
             if _WRONG_PASSWORD in str(error):
                 remedy = "give the password that it was made with"
@@ -65,12 +65,12 @@ class Repository:
             if not any(words in str(error) for words in _MISSING):
                 raise self._closed(error) from error
             try:
-                self.run("init")
+                self.run("init", "--quiet")
             except JobFailedError as second:
                 raise self._closed(second) from error
 
     def _closed(self, error: JobFailedError) -> JobFailedError:
-        refused = any(words in str(error) for words in _REFUSED)
+        refused = any(words in str(error).lower() for words in _REFUSED)
         remedy = "check its keys and their rights" if refused else "check its address, and that it is reached from here"
         return JobFailedError(Code.COPY_FAILED, f"repository {self.name} can't be opened: {error}", remedy)
 
@@ -82,7 +82,7 @@ def repository_of(job: CopyJob, scratch: Path) -> Repository:
         JobFailedError: a file with secrets is missing, or others can read it.
     """
     check_secret(job.password_file, "password file")
-    command = ["restic", "--repo", job.repository, "--password-file", str(job.password_file), "--no-cache", "--quiet"]
+    command = ["restic", "--repo", job.repository, "--password-file", str(job.password_file), "--no-cache"]
     environment = {"TMPDIR": str(scratch)}  # a container's /tmp is too small for packs of 16 MiB
     if job.ssh_key is not None and job.known_hosts is not None:
         check_secret(job.ssh_key, "ssh key")

@@ -6,7 +6,7 @@ restic encrypts and deduplicates, so that a repeated copy sends only what is new
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -25,6 +25,7 @@ from .volume import read_sums, sha256_of
 
 _HOST = "vdbmon"  # restic's word for whose snapshots they are; containers' names change
 _SCRATCH = "scratch"
+_SAVED = re.compile(r"^snapshot (?P<id>[0-9a-f]+) saved", re.MULTILINE)
 
 
 def run_copy(job: CopyJob, surroundings: Surroundings) -> Record:
@@ -54,15 +55,15 @@ def _store(repository: Repository, item: StoredBackup) -> str:
     """Copy a backup's folder; the snapshot's id."""
     tag = f"backup={item.record.backup_id}"
     try:
-        output = repository.run("backup", "--json", "--host", _HOST, "--tag", tag, str(item.folder))
+        output = repository.run("backup", "--host", _HOST, "--tag", tag, str(item.folder))
     except JobFailedError as error:
         text = f"copying {item.folder} to {repository.name} failed: {error}"
         raise JobFailedError(Code.COPY_FAILED, text) from error
-    for line in reversed(output.splitlines()):
-        message = json.loads(line)
-        if message.get("message_type") == "summary":
-            return str(message["snapshot_id"])
-    raise JobFailedError(Code.COPY_FAILED, f"restic did not say what became of {item.folder} in {repository.name}")
+    saved = _SAVED.search(output)
+    if saved is None:
+        text = f"restic did not say what became of {item.folder} in {repository.name}"
+        raise JobFailedError(Code.COPY_FAILED, text)
+    return saved["id"]
 
 
 def _compare(repository: Repository, item: StoredBackup, snapshot: str) -> int:
@@ -74,7 +75,7 @@ def _compare(repository: Repository, item: StoredBackup, snapshot: str) -> int:
             sums[own] = sha256_of(folder / own)
     where = f"the copy of {folder} in {repository.name}"
     try:
-        found, total = repository.read(_sums_of_archive, "dump", snapshot, str(folder))
+        found, total = repository.read(_sums_of_archive, "dump", "--quiet", snapshot, str(folder))
     except (JobFailedError, tarfile.TarError) as error:
         raise JobFailedError(Code.COPY_FAILED, f"{where} can't be read back: {error}") from error
     prefix = f"{str(folder).lstrip('/')}/"

@@ -25,6 +25,7 @@ from .volume import check_secret, replace_text
 PROMOTE_NAME = "promote"  # asked for
 PROMOTED_NAME = "promoted"  # and done
 _EVERY_SECONDS = 1.0
+_SYNC_EVERY = 100  # events; so that its logs are written by the server, under the container's limit, and not later
 _PROMOTE_SECONDS = 600.0
 _FATAL_IO_ERRORS = {"1236"}  # the source's logs don't reach back; other errors of the connection pass
 
@@ -40,6 +41,7 @@ def run_standby(job: StandbyJob, surroundings: Surroundings, tell: Tell, pause: 
     if record.state is not State.DONE:
         return record
     options = (f"--server-id={job.server_id}", "--log-bin=binlog", "--relay-log=relay", "--log-slave-updates")
+    options += (f"--sync-binlog={_SYNC_EVERY}", f"--sync-relay-log={_SYNC_EVERY}")
     try:
         with private_server(job.folder / DATA_NAME, socket=job.socket, options=options) as server:
             try:
