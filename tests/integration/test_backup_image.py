@@ -317,6 +317,22 @@ def test_a_stopped_backup_cleans_up_and_lets_the_server_go(demo: Demo, volumes: 
     wait_until(lambda: "vdbmon_backup" not in demo.sql("SHOW PROCESSLIST"), deadline=10, what="its sessions end")
 
 
+def test_a_restore_keeps_its_write_limit(volumes: LoopVolumes, launch: Launch) -> None:
+    """Unpacking goes through the page cache: it must be written by the container, and not later by the kernel."""
+    limit = 10_000_000
+    shelf, target = volumes.create("shelf", 64 * MIB), volumes.create("target", 256 * MIB)
+    assert finish(launch(shelf))[0] == 0
+    mount = bind(shelf.mountpoint, "/shelf", ro=True)
+    container = launch(target, write_bps=limit, command="restore --backup-id r1 --backup /shelf/b1", also=[mount])
+    rate = steady_rate(container, target)
+    status, record = finish(container)
+    assert (status, record.reason) == (0, None)
+    assert record.peaks is not None
+    assert (record.peaks.write_bps or 0) > 0.5 * limit, "its own cgroup wrote it"
+    assert bytes_written(target) > 30 * MIB
+    assert 0.4 * limit < rate < 1.15 * limit
+
+
 def test_a_backup_is_verified_in_a_container_of_the_same_kind(volumes: LoopVolumes, launch: Launch) -> None:
     shelf, scratch = volumes.create("shelf", 64 * MIB), volumes.create("scratch", 256 * MIB)
     status, backup = finish(launch(shelf))
