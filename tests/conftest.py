@@ -31,6 +31,7 @@ LONGEST = (
     "integration/test_place.py",
     "integration/test_paging.py",
     "unit/test_fleet_model.py",
+    "integration/test_backup_copies.py",
 )
 """Files that take half a minute and more, longest first; `pytest --durations=0` tells."""
 

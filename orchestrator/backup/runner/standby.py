@@ -40,8 +40,8 @@ def run_standby(job: StandbyJob, surroundings: Surroundings, tell: Tell, pause: 
     tell(record)
     if record.state is not State.DONE:
         return record
-    options = (f"--server-id={job.server_id}", "--log-bin=binlog", "--relay-log=relay", "--log-slave-updates")
-    options += (f"--sync-binlog={_SYNC_EVERY}", f"--sync-relay-log={_SYNC_EVERY}")
+    logs = ("--log-bin=binlog", "--relay-log=relay", "--log-slave-updates")
+    options = (f"--server-id={job.server_id}", *logs, f"--sync-binlog={_SYNC_EVERY}", f"--sync-relay-log={_SYNC_EVERY}")
     try:
         with private_server(job.folder / DATA_NAME, socket=job.socket, options=options) as server:
             try:
