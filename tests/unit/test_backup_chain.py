@@ -62,14 +62,15 @@ def test_a_whole_chain_is_read_in_order(tmp_path: Path) -> None:
         ((FULL, increment("inc2", "inc1", 120, 130)), Code.BACKUP_CHAIN, "inc2 builds on inc1 at LSN 120"),
         ((FULL, increment("inc1", "full", 90, 130)), Code.BACKUP_CHAIN, "one is missing"),
         ((FULL, replace(FULL, backup_id="full2")), Code.BACKUP_CHAIN, "full2 is full, not an increment"),
-        ((replace(FULL, state=State.FAILED),), Code.BACKUP_UNFINISHED, "backup full is failed, not done"),
+        ((replace(FULL, state=State.FAILED),), Code.BACKUP_UNFINISHED, "full is failed, not done; take another one"),
     ],
     ids=range(5),
 )
 def test_a_chain_with_a_gap_is_refused(kept: tuple[Record, ...], code: Code, reason: str, tmp_path: Path) -> None:
-    with pytest.raises(JobFailedError, match=reason) as caught:
+    with pytest.raises(JobFailedError) as caught:
         read_chain(shelve(tmp_path, *kept))
     assert caught.value.code is code
+    assert reason in caught.value.reason
 
 
 def test_a_folder_without_record_is_no_backup(tmp_path: Path) -> None:
