@@ -87,5 +87,6 @@ def test_one_flipped_byte_is_found(dump: Path, age_key: Path, tmp_path: Path) ->
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     record = restore(tmp_path / "damaged", age_key, tmp_path)
-    assert (record.code, record.reason) == (Code.BACKUP_DAMAGED, f"{path} is not what was written: its SHA-256 differs")
+    assert record.code == Code.BACKUP_DAMAGED
+    assert (record.reason or "").startswith(f"{path} is not what was written: its SHA-256 differs; ")
     assert not (tmp_path / "r1").exists()
