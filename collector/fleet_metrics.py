@@ -4,7 +4,7 @@ Declared here because rules and panels refer to them, and those must not know th
 figure is about; what is about the whole fleet has none. `class` is a resource class (`slots`, `cpu`, `memory` ...) in
 its base unit: slots, cores, bytes, bytes or operations per second.
 
-Capacity, ledger and placement come from the one serve that holds the lease; one that waits for it has only
+Capacity, ledger, catalogue and placement come from the one serve that holds the lease; one that waits for it has only
 `vdbmon_serve_*`. What could not be read lately is left out, never repeated.
 """
 
@@ -56,6 +56,16 @@ OLDEST_LEAK = gauge(
 )
 ENTRIES = counter("vdbmon_ledger_entries_total", "Entries of the record (docs/ledger.md), by kind.", "kind")
 PRUNED = counter("vdbmon_ledger_pruned_total", "Old entries of the record that were deleted.")
+
+BACKUPS = gauge(
+    "vdbmon_catalogue_backups", "Backups in the catalogue whose volume is there, by state.", "source", "kind", "state"
+)
+LOGS_AWAITED = gauge(
+    "vdbmon_catalogue_logs_awaited_since_timestamp_seconds",
+    "When the last good backup ended, where binary logs are fetched and don't lead on from it yet.",
+    "source",
+    unit=Unit.TIMESTAMP,
+)
 
 DECISIONS = counter("vdbmon_placement_decisions_total", "Requests by outcome: accepted or refused.", "outcome")
 REFUSALS = counter(

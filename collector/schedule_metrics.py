@@ -16,3 +16,15 @@ SINCE = gauge(
 )
 NEXT = gauge("vdbmon_schedule_next_timestamp_seconds", "When the next run is due.", *_L, unit=Unit.TIMESTAMP)
 MISSED = counter("vdbmon_schedule_missed_total", "Runs that were due and could not be placed in time.", *_L)
+WAITING = gauge(
+    "vdbmon_schedule_waiting_since_timestamp_seconds",
+    "When the run was due that waits for a host; absent where none waits.",
+    *_L,
+    unit=Unit.TIMESTAMP,
+)
+REFUSING = gauge(
+    "vdbmon_schedule_refusing_hosts",
+    "Hosts with this reason (docs/placement.md) against the run that waits, or that was missed last.",
+    *_L,
+    "code",
+)

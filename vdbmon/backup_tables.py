@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from collector.quantities import format_bytes
-from orchestrator.backup.entries import Backup
+from orchestrator.backup.entries import VOLUME_KINDS, Backup
 from orchestrator.backup.retention import Verdict
+from orchestrator.backup.runner.record import Kind, State
+from orchestrator.backup.states import state_of
 from vdbmon.tables import age_text
 from vdbmon.times import time_text
 
 
-def backup_table(backups: Sequence[Backup], *, now: float) -> Table:
-    """What there is."""
+def backup_table(backups: Sequence[Backup], known: Sequence[Backup], *, now: float) -> Table:
+    """What there is; `known` is the catalogue."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("id", "source", "kind", "state"):
         table.add_column(name, overflow="fold")
@@ -27,11 +29,11 @@ def backup_table(backups: Sequence[Backup], *, now: float) -> Table:
         table.add_column(name, overflow="fold")
     for backup in backups:
         table.add_row(
-            *map(escape, (backup.id, backup.source, backup.kind, backup.state)),
+            *map(escape, (backup.id, backup.source, backup.kind, state_of(backup, known))),
             age_text(now - backup.finished_at),
             age_text(backup.seconds),
             format_bytes(backup.bytes_stored),
-            *map(escape, (backup.host, backup.parent or "", _note(backup, now))),
+            *map(escape, (backup.host, backup.parent or "", _note(backup, known, now))),
         )
     return table
 
@@ -55,9 +57,10 @@ def verdict_table(verdicts: Sequence[Verdict], *, now: float) -> Table:
     return table
 
 
-def backup_lines(backup: Backup) -> Iterator[str]:
+def backup_lines(backup: Backup, state: State) -> Iterator[str]:
     """All that is known of one."""
-    yield f"{backup.id}: {backup.kind} backup of {backup.source}, {backup.state}"
+    what = f"{backup.kind} backup" if backup.kind in VOLUME_KINDS else backup.kind
+    yield f"{backup.id}: {what} of {backup.source}, {state}"
     why = backup.damage or backup.reason
     if why:
         yield f"reason    {why}"
@@ -81,6 +84,13 @@ def backup_lines(backup: Backup) -> Iterator[str]:
         yield f"kept{until}: {backup.keep_why}"
 
 
+def copy_lines(backup: Backup, known: Iterable[Backup]) -> Iterator[str]:
+    """Its second copies."""
+    for copy in known:
+        if copy.kind is Kind.COPY and copy.parent == backup.id and copy.good:
+            yield f"copied    {time_text(copy.finished_at)} by {copy.id}"
+
+
 def _record_lines(backup: Backup) -> Iterator[str]:
     """What its own record says of files, keys and tools."""
     for file in backup.record.get("files", ()):
@@ -92,11 +102,14 @@ def _record_lines(backup: Backup) -> Iterator[str]:
         yield f"tools     {', '.join(f'{name} {version}' for name, version in sorted(tools.items()))}"
 
 
-def _note(backup: Backup, now: float) -> str:
+def _note(backup: Backup, known: Iterable[Backup], now: float) -> str:
     if backup.removed_at is not None:
         return "removed"
     if backup.condemned_at is not None:
         return "being removed"
+    notes = [backup.damage or backup.reason or ""]
     if backup.kept(now):
-        return f"kept: {backup.keep_why}"
-    return backup.damage or backup.reason or ""
+        notes.append(f"kept: {backup.keep_why}")
+    if any(True for _ in copy_lines(backup, known)):
+        notes.append("second copy")
+    return "; ".join(filter(None, notes))

@@ -23,7 +23,7 @@ COMMANDS = {
     "agent": "the agent on this host: run, test, config, check-config",
     "alerts": "alert rules and Alertmanager configuration: build, docs",
     "audit": "compare the ledger with what every host really runs, and list each leak with its age",
-    "backup": "the catalogue of backups: list, show, verify, restore, keep, prune, scan",
+    "backup": "the catalogue of backups: list, show, verify, restore, schedules, keep, prune, scan",
     "capacity": "what every host has, gave away, uses and has left, and when the fleet is full",
     "cordon": "place nothing more on a host, with who, why and until when",
     "dashboards": "Grafana dashboards: build, push, check, list",

@@ -197,14 +197,19 @@ def _refuse_short_intervals(path: Path, config: Config) -> None:
 
 
 def _refuse_schedules_of_nothing(path: Path, config: Config) -> None:
-    known = {source.name for source in config.sources}
+    known = {
+        "sources": {source.name for source in config.sources},
+        "hosts": {host.name for host in config.hosts},
+        "pools": {pool.name for pool in config.pools},
+    }
     for schedule in config.schedules:
-        if schedule.source not in known:
-            raise ConfigError(
-                "config.invalid",
-                f"{path}: schedule {schedule.name!r} is of source {schedule.source!r}, which is not in [[sources]]",
-                f"known: {', '.join(sorted(known)) or 'none'}",
-            )
+        for section, name in (("sources", schedule.source), ("hosts", schedule.host), ("pools", schedule.pool)):
+            if name is not None and name not in known[section]:
+                raise ConfigError(
+                    "config.invalid",
+                    f"{path}: schedule {schedule.name!r} names {name!r}, which is not in [[{section}]]",
+                    f"known: {', '.join(sorted(known[section])) or 'none'}",
+                )
 
 
 def _refuse_doubles(path: Path, section: str, names: list[str]) -> None:

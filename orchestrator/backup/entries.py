@@ -42,6 +42,8 @@ class Backup:
         keep_until: None for as long as nobody takes it back.
         condemned_at: its removal is decided and may be under way: it is no part of any chain any more.
         removed_at: its volume is gone; the entry stays as history.
+        decided_at: when the last of what was decided about it (damage, verified, keep) was decided.
+        noted_at: of that, what stands beside the backup as well (`orchestrator.backup.decisions`).
         record: the runner's own, in JSON terms.
     """
 
@@ -73,6 +75,8 @@ class Backup:
     keep_until: float | None = None
     condemned_at: float | None = None
     removed_at: float | None = None
+    decided_at: float | None = None
+    noted_at: float | None = None
     record: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @property

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from collector import catalogue
+from orchestrator.backup.runner.record import State
 from orchestrator.survey.prometheus import PrometheusClient, PrometheusError
 
 _JOB = catalogue.job
-_RAW = 'kind="raw"'
+_RAW, _STORED = 'kind="raw"', 'kind="stored"'
 _RATE = "1m"
 
 
@@ -21,11 +22,15 @@ class Progress:
         done: bytes read or written so far, before compression.
         expected: how many it is expected to come to; None where nobody knows.
         rate: bytes per second over the last minute.
+        stored: bytes in its volume.
+        state: `copied` when all is read and only what makes it whole is to be done; None where it doesn't say.
     """
 
     done: int
     expected: int | None = None
     rate: float | None = None
+    stored: int = 0
+    state: State | None = None
 
     @property
     def seconds_left(self) -> float | None:
@@ -41,6 +46,8 @@ def read_progress(client: PrometheusClient) -> Mapping[str, Progress]:
         done = client.by_label(f"{_JOB.PROGRESS.name}{{{_RAW}}}", "name")
         expected = client.by_label(f"{_JOB.EXPECTED.name}{{{_RAW}}}", "name")
         rates = client.by_label(f"deriv({_JOB.PROGRESS.name}{{{_RAW}}}[{_RATE}])", "name")
+        stored = client.by_label(f"{_JOB.PROGRESS.name}{{{_STORED}}}", "name")
+        states = _states(client)
     except PrometheusError:
         return {}
     return {
@@ -48,6 +55,17 @@ def read_progress(client: PrometheusClient) -> Mapping[str, Progress]:
             done=int(value),
             expected=int(expected[name]) if expected.get(name) else None,
             rate=max(rates[name], 0.0) if name in rates else None,
+            stored=int(stored.get(name, 0)),
+            state=states.get(name),
         )
         for name, value in done.items()
+    }
+
+
+def _states(client: PrometheusClient) -> dict[str, State]:
+    """By container; what a newer runner calls otherwise is left out."""
+    series = [labels for labels, _ in client.vector(f"{_JOB.STATE.name} == 1")]
+    known = {state.value: state for state in State}
+    return {
+        labels["name"]: known[labels["state"]] for labels in series if "name" in labels and labels.get("state") in known
     }

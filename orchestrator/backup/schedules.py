@@ -1,7 +1,7 @@
 """Which runs of a schedule are due. Pure: the clock is passed in, times are seconds since the epoch.
 
-A run is known by its schedule and its due time, and so is the request that places it: whoever comes to place it again
-after a crash asks for the same request, which the ledger takes once.
+A run is known by its schedule and its due time, and so are the requests that place it, one after the other as long as
+each is undone: whoever comes to place it after a crash asks for the same request, which the ledger takes once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 
 from orchestrator.backup.settings import ScheduleSettings
+
+FIRST_RETRY = 15.0
+LONGEST_RETRY = 300.0
+"""Seconds from one try of a run to the next: twice as long each time, up to this."""
 
 _ID_CHARACTERS = 32
 
@@ -57,14 +61,19 @@ def due(schedule: ScheduleSettings, *, settled_until: float, now: float) -> Due:
     return Due(run=in_time[0] if in_time else None, missed=len(missed), missed_until=missed[-1] if missed else None)
 
 
-def run_id(schedule: str, due_at: float) -> str:
-    """The request of a run."""
-    return _digest(f"schedule {schedule} {due_at:.0f}")
+def retry_after(tries: int) -> float:
+    """Seconds to wait after so many tries that came to nothing."""
+    return min(FIRST_RETRY * 2.0 ** min(tries - 1, 30), LONGEST_RETRY)
 
 
-def verification_id(backup_id: str) -> str:
-    """The request that verifies a backup."""
-    return _digest(f"verify {backup_id}")
+def run_id(schedule: str, due_at: float, launch: int = 0) -> str:
+    """The request of a run; a launch that failed and is undone is followed by one of the next number."""
+    return _digest(f"schedule {schedule} {due_at:.0f}", launch)
+
+
+def verification_id(backup_id: str, launch: int = 0) -> str:
+    """The request that verifies a backup; see `run_id`."""
+    return _digest(f"verify {backup_id}", launch)
 
 
 def run_name(schedule: str, due_at: float) -> str:
@@ -72,5 +81,6 @@ def run_name(schedule: str, due_at: float) -> str:
     return f"{schedule}-{datetime.fromtimestamp(due_at, UTC):%Y%m%d-%H%M}"
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:_ID_CHARACTERS]
+def _digest(text: str, launch: int) -> str:
+    whole = f"{text} {launch}" if launch else text
+    return hashlib.sha256(whole.encode()).hexdigest()[:_ID_CHARACTERS]

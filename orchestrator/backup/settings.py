@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -47,11 +47,14 @@ class ScheduleSettings:
         timezone: of `cron`.
         incremental: make increments of the last good backup; a full one where there is none.
         full_every: with `incremental`: a full one again when the last is that old.
-        start_within: a run that could not be placed for so long is missed.
+        start_within: a run that can't be placed is tried again for so long, and no longer than until the next one is
+            due; then it is missed.
         fresh: how old the last good run may get; `BackupTooOld` and its like page beyond it.
         verify: restore and check every backup that this schedule makes, and how old the last good check may get.
         size: what a run may use: `auto` for what earlier ones needed and a margin, or as `vdbmon place` takes it
             (cpus, memory, disk, read_bps, write_bps).
+        host: only there; `zone`, `device_class`, `pool` and `labels` likewise, as `vdbmon place` has them.
+        apart: not beside another job of the source.
     """
 
     name: str
@@ -65,6 +68,12 @@ class ScheduleSettings:
     fresh: Seconds | None = None
     verify: Seconds | None = None
     size: str | dict[str, str | float] = "auto"
+    host: str | None = None
+    zone: str | None = None
+    device_class: str | None = None
+    pool: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    apart: bool = False
 
     def __post_init__(self) -> None:
         if not _SCHEDULE_NAME.fullmatch(self.name):

@@ -1,4 +1,4 @@
-"""The one file in a tar stream of the Engine API, read as something that a container wrote.
+"""One file as a tar stream of the Engine API: read as something that a container wrote, and written.
 
 The daemon resolves links within the container alone, and hands over a link itself where the last part of the path is
 one; so what is no regular file is none.
@@ -12,6 +12,16 @@ from collections.abc import Iterable
 
 _TAR_BLOCKS = 10 << 10
 """Headers and padding around one file: a stream that is longer than the file and this holds something else."""
+
+
+def archive_of(name: str, content: bytes) -> bytes:
+    """A stream with this one file, for its owner alone."""
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), 0o600
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:") as archive:
+        archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
 
 
 def only_file(chunks: Iterable[bytes], *, largest: int) -> bytes | None:

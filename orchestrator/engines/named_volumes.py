@@ -18,9 +18,11 @@ from docker.types import Mount
 
 from collector import labels
 from collector.errors import VdbmonError
+from orchestrator.backup.decisions import FILE_NAME
 from orchestrator.backup.results import LARGEST, parse_result
 from orchestrator.backup.runner.record import RECORD_NAME, Record
-from orchestrator.engines.archive import only_file
+from orchestrator.backup.volume_contents import LARGEST_DECISIONS, Contents, partial_name
+from orchestrator.engines.archive import archive_of, only_file
 from orchestrator.engines.connection import Connection
 from orchestrator.engines.engine import NamedMount
 from orchestrator.host.blockdevices import BlockDevice
@@ -144,15 +146,64 @@ class NamedVolumes:
         if found is None or not _is_ours(found):
             return None
         with self._connection.answering(), self._reader(name, found["Labels"]) as container:
-            try:
-                chunks, _ = self._connection.client().api.get_archive(container, f"{_INSIDE}/{name}/{RECORD_NAME}")
-            except NotFound:
-                return None
-            content = only_file(chunks, largest=LARGEST)
+            return self._record(container, name)
+
+    def contents(self, name: str) -> Contents | None:
+        """See `Volumes`. An engine lists no folders: only what is called after the volume is found.
+
+        Raises:
+            EngineUnreachableError: the engine doesn't answer.
+            VdbmonError: as `record`.
+        """
+        found = self._inspect(name)
+        if found is None or not _is_ours(found):
+            return None
+        with self._connection.answering(), self._reader(name, found["Labels"]) as container:
+            record = self._record(container, name)
+            partial = partial_name(name)
+            decisions = self._file(container, FILE_NAME, largest=LARGEST_DECISIONS)
+            return Contents(
+                records=() if record is None else ((name, record),),
+                partial=(partial,) if self._is_there(container, partial) else (),
+                decisions=None if decisions is None else decisions.decode(errors="replace"),
+            )
+
+    def write_decisions(self, name: str, text: str) -> bool:
+        """See `Volumes`. The engine replaces the file; who cuts it off there leaves none that can be read.
+
+        Raises:
+            EngineUnreachableError: what the engine did, if anything, is unknown.
+            VdbmonError: as `record`; or the engine refused.
+        """
+        found = self._inspect(name)
+        if found is None or not _is_ours(found):
+            return False
+        with self._connection.answering(), self._reader(name, found["Labels"], read_only=False) as container:
+            self._connection.client().api.put_archive(container, _INSIDE, archive_of(FILE_NAME, text.encode()))
+        return True
+
+    def _record(self, container: str, name: str) -> Record | None:
+        content = self._file(container, f"{name}/{RECORD_NAME}", largest=LARGEST)
         return None if content is None else parse_result(content.decode(errors="replace"))
 
+    def _file(self, container: str, path: str, *, largest: int) -> bytes | None:
+        try:
+            chunks, _ = self._connection.client().api.get_archive(container, f"{_INSIDE}/{path}")
+        except NotFound:
+            return None
+        return only_file(chunks, largest=largest)
+
+    def _is_there(self, container: str, path: str) -> bool:
+        """Whether a volume has something of that name; of the stream that the engine makes of it nothing is read."""
+        try:
+            chunks, _ = self._connection.client().api.get_archive(container, f"{_INSIDE}/{path}")
+        except NotFound:
+            return False
+        chunks.close()
+        return True
+
     @contextmanager
-    def _reader(self, name: str, own: Mapping[str, str]) -> Iterator[str]:
+    def _reader(self, name: str, own: Mapping[str, str], *, read_only: bool = True) -> Iterator[str]:
         self._remove_reader(name)
         api = self._connection.client().api
         try:
@@ -162,7 +213,7 @@ class NamedVolumes:
                 name=reader_name(name),
                 labels={**own, labels.JOB: READER_JOB},
                 host_config=api.create_host_config(
-                    network_mode="none", mounts=[Mount(_INSIDE, name, "volume", read_only=True, no_copy=True)]
+                    network_mode="none", mounts=[Mount(_INSIDE, name, "volume", read_only=read_only, no_copy=True)]
                 ),
             )
         except ImageNotFound as error:

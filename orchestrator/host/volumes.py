@@ -23,6 +23,7 @@ from collector.mountinfo import parse_mountinfo
 from collector.volume_labels import labels_file, read_volume_labels, remove_volume_labels, write_volume_labels
 from orchestrator.backup.results import read_result
 from orchestrator.backup.runner.record import Record
+from orchestrator.backup.volume_contents import Contents, look_into, write_decisions
 from orchestrator.engines.engine import BindMount, NamedMount
 from orchestrator.host.blockdevices import BlockDevice, LoopDevices
 from orchestrator.host.command import RunCommand, run_command
@@ -209,6 +210,27 @@ class LoopVolumes:
         """
         found = self.get(name)
         return None if found is None else read_result(found.mountpoint, name)
+
+    def contents(self, name: str) -> Contents | None:
+        """See `Volumes`.
+
+        Raises:
+            VdbmonError: as `get`.
+        """
+        found = self.get(name)
+        return None if found is None else look_into(found.mountpoint)
+
+    def write_decisions(self, name: str, text: str) -> bool:
+        """See `Volumes`.
+
+        Raises:
+            VdbmonError: as `get`; `volume.unwritable`.
+        """
+        found = self.get(name)
+        if found is None:
+            return False
+        write_decisions(found.mountpoint, text)
+        return True
 
     def _created_at(self, name: str) -> float | None:
         """Labels are written first, and never again."""

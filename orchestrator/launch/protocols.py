@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.backup.runner.record import Record
+from orchestrator.backup.volume_contents import Contents
 from orchestrator.host.volumes import FoundVolume, Volume
 
 
@@ -29,6 +30,20 @@ class Volumes(Protocol):
 
         Raises:
             VdbmonError: nobody can look into it now.
+        """
+
+    def contents(self, name: str) -> Contents | None:
+        """What is in it of backups; None if there is no such volume.
+
+        Raises:
+            VdbmonError: nobody can look into it now.
+        """
+
+    def write_decisions(self, name: str, text: str) -> bool:
+        """Leave what was decided about its backup in it (`orchestrator.backup.decisions`); whether it is there.
+
+        Raises:
+            VdbmonError: it can't be written now.
         """
 
     def list(self) -> tuple[str, ...]:

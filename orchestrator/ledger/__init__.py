@@ -7,7 +7,7 @@ from orchestrator.ledger.errors import ConcurrentUpdateError, LedgerError, NameT
 from orchestrator.ledger.leases import LeaseLostError, LeaseRow, Leases, fence
 from orchestrator.ledger.records import Event, Generations, LaunchRecord, LaunchState, LedgerView, Sighting
 from orchestrator.ledger.restore import Restored
-from orchestrator.ledger.schedules import ScheduleProgress
+from orchestrator.ledger.schedules import Hindrance, Miss, ScheduleProgress
 from orchestrator.ledger.store import Ledger, open_ledger, override_detail
 from orchestrator.ledger.turns import is_under_way
 
@@ -18,6 +18,7 @@ __all__ = [
     "Event",
     "Generations",
     "HeldAddress",
+    "Hindrance",
     "LaunchRecord",
     "LaunchState",
     "LeaseLostError",
@@ -26,6 +27,7 @@ __all__ = [
     "Ledger",
     "LedgerError",
     "LedgerView",
+    "Miss",
     "NameTakenError",
     "NotEmptyError",
     "Restored",

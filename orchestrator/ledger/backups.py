@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from collector.errors import VdbmonError
+from orchestrator.backup.decisions import Decisions
 from orchestrator.backup.entries import Backup
 from orchestrator.backup.runner.record import Kind, State
 from orchestrator.ledger import generations, schema
@@ -21,10 +22,13 @@ from orchestrator.ledger.database import Database
 from orchestrator.ledger.journal import append
 from orchestrator.ledger.records import READING, Event
 
-_DECIDED = ("damage", "verified_at", "verified_by", "keep_why", "keep_until", "condemned_at")
+_NOTED = ("damage", "verified_at", "verified_by", "keep_why", "keep_until")
+_DECIDED = (*_NOTED, "condemned_at", "decided_at", "noted_at")
 """What isn't in a backup's own record."""
 
 _LONGEST = 1024
+_TICK = 0.001
+"""Between two decisions about one backup, so that the later one is known from the earlier whatever the clocks say."""
 
 
 class BackupNotFoundError(VdbmonError):
@@ -77,27 +81,65 @@ class BackupCatalogue:
         columns = schema.backup.c
         changes: dict[str, Any] = {"damage": damage and damage[:_LONGEST], "verified_by": by}
         with self._database.writing() as connection:
-            known = connection.execute(select(columns.verified_by).where(columns.id == backup_id)).first()
+            known = connection.execute(
+                select(columns.verified_by, columns.verified_at, columns.decided_at)
+                .where(columns.id == backup_id)
+                .with_for_update()
+            ).first()
             if known is None or known.verified_by == by:
                 return  # removed from the catalogue meanwhile; or it is told again
+            query = select(columns.finished_at).where(columns.id == known.verified_by)
+            newest = connection.execute(query).scalar() or known.verified_at
+            if newest is not None and newest > at:
+                return
             if damage is None:
                 changes["verified_at"] = at
+            changes["decided_at"] = _next(known.decided_at, at)
             connection.execute(update(schema.backup).where(columns.id == backup_id).values(changes))
             kind = "backup.verified" if damage is None else "backup.damaged"
             append(connection, Event(at=at, kind=kind, name=backup_id, detail={"by": by, "damage": damage}))
 
     def keep(self, backup_id: str, *, why: str | None, until: float | None, who: str, at: float) -> None:
         """Keep a backup whatever the retention says; with `why` None leave it to the retention again."""
+        columns = schema.backup.c
+        staying = (columns.id == backup_id, columns.condemned_at.is_(None))
         with self._database.writing() as connection:
-            done = connection.execute(
-                update(schema.backup)
-                .where(schema.backup.c.id == backup_id, schema.backup.c.condemned_at.is_(None))
-                .values(keep_why=why, keep_until=until)
-            )
-            if not done.rowcount:
+            known = connection.execute(select(columns.decided_at).where(*staying).with_for_update()).first()
+            if known is None:
                 raise BackupNotFoundError(backup_id)
+            changes = {"keep_why": why, "keep_until": until, "decided_at": _next(known.decided_at, at)}
+            connection.execute(update(schema.backup).where(*staying).values(changes))
             kind = "backup.release" if why is None else "backup.keep"
             append(connection, Event(at=at, kind=kind, name=backup_id, who=who, detail={"why": why, "until": until}))
+
+    def noted(self, backup_id: str, *, decided_at: float) -> None:
+        """Write that what was decided by then stands beside the backup."""
+        columns = schema.backup.c
+        with self._database.writing() as connection:
+            connection.execute(update(schema.backup).where(columns.id == backup_id).values(noted_at=decided_at))
+
+    def recall(self, decisions: Decisions, *, at: float) -> bool:
+        """Take in what stands beside a backup, if it is newer than what is known; whether it was.
+
+        What is dated later than now is none of ours.
+        """
+        columns = schema.backup.c
+        if decisions.decided_at > at:
+            return False
+        with self._database.writing() as connection:
+            known = connection.execute(
+                select(columns.decided_at).where(columns.id == decisions.backup_id).with_for_update()
+            ).first()
+            if known is None or (known.decided_at is not None and known.decided_at >= decisions.decided_at):
+                return False
+            found = {name: getattr(decisions, name) for name in _NOTED}
+            connection.execute(
+                update(schema.backup)
+                .where(columns.id == decisions.backup_id)
+                .values(**found, decided_at=decisions.decided_at, noted_at=decisions.decided_at)
+            )
+            append(connection, Event(at=at, kind="backup.recalled", name=decisions.backup_id, detail=found))
+        return True
 
     def in_use(self, source: str) -> frozenset[str]:
         """Ids that live launches of a source read or write."""
@@ -154,6 +196,11 @@ def _backups(connection: Connection, source: str | None) -> tuple[Backup, ...]:
     if source is not None:
         query = query.where(columns.source == source)
     return tuple(_backup(row) for row in connection.execute(query))
+
+
+def _next(known: float | None, at: float) -> float:
+    """When something is decided that is known to have been decided before; see `_TICK`."""
+    return at if known is None else max(at, known + _TICK)
 
 
 def _in_use(connection: Connection, source: str) -> frozenset[str]:

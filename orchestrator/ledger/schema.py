@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0006"
+HEAD = "0007"
 _LIVE = text("state <> 'removed'")
 _HELD = text("released_at IS NULL")
 
@@ -184,6 +184,8 @@ backup = Table(
     Column("keep_until", Float),
     Column("condemned_at", Float),
     Column("removed_at", Float),
+    Column("decided_at", Float),
+    Column("noted_at", Float),
     Column("record", JSON, nullable=False),
     Index("backup_source", "source"),
     Index("backup_volume", "volume"),
@@ -198,4 +200,9 @@ schedule = Table(
     Column("missed", Integer, nullable=False),
     Column("last_placed", Float),
     Column("waiting_for", String(1024)),
+    Column("trying", Float),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("retry_at", Float),
+    Column("against", JSON(none_as_null=True)),
+    Column("last_miss", JSON(none_as_null=True)),
 )

@@ -109,9 +109,9 @@ class Findings:
         self._stale_after = stale_after
         self._samples: dict[str, Latest[Sequence[Sample]]] = {}
 
-    def tell(self, task: str, samples: Sequence[Sample]) -> None:
-        """Have these in `/metrics` until the task tells others, or is not heard of for too long."""
-        self._samples.setdefault(task, Latest(self._stale_after)).put(samples)
+    def tell(self, task: str, samples: Sequence[Sample], *, max_age: Seconds | None = None) -> None:
+        """Have these in `/metrics` until the task tells others, or is not heard of for `max_age`, else a few beats."""
+        self._samples.setdefault(task, Latest(max_age or self._stale_after)).put(samples)
 
     def told(self) -> Iterator[Sample]:
         """What tasks have told."""

@@ -9,7 +9,9 @@ from typing import TypeVar
 
 from collector.errors import VdbmonError
 from collector.quantities import Seconds
-from orchestrator.backup.due import place_due, schedule_samples, standings
+from orchestrator.backup.due import place_due
+from orchestrator.backup.standings import schedule_samples, standings
+from orchestrator.backup.upkeep import catalogue_samples, keep_up
 from orchestrator.capacity.figures import capacity
 from orchestrator.capacity.forecast import read_history
 from orchestrator.decision.snapshot import EngineState
@@ -25,8 +27,9 @@ RECONCILE_EVERY = 30.0
 """Its times are minutes (`SILENT_AFTER`, `GRACE_SECONDS`); what has ended is settled by every survey."""
 
 SCHEDULES_EVERY = 15.0
-"""A refused run is tried again so often."""
+"""A run starts so late at the most, unless a launch hangs."""
 
+BACKUPS_EVERY = 60.0
 PRUNE_EVERY = 60.0
 HISTORY_EVERY = 3600.0
 HISTORY_SECONDS = 20.0
@@ -34,7 +37,8 @@ HISTORY_SECONDS = 20.0
 
 _STALE_BEATS = 3
 _SLACK = 10.0
-_SCHEDULES_DEADLINE = 600.0  # launches come one after the other, each with deadlines of its own
+_SCHEDULES_DEADLINE = 600.0  # the deadlines of one launch's steps, and of removing the one before
+_BACKUPS_DEADLINE = 120.0
 _RECONCILE_DEADLINE = RECONCILE_SECONDS + _SLACK
 
 Key = TypeVar("Key", bound=Hashable)
@@ -55,6 +59,7 @@ def periodic_tasks(findings: Findings) -> tuple[Task, ...]:
         Task(name="survey", run=partial(survey, findings)),
         Task(name="reconcile", every=RECONCILE_EVERY, deadline=_RECONCILE_DEADLINE, run=partial(reconcile, findings)),
         Task(name="schedules", every=SCHEDULES_EVERY, deadline=_SCHEDULES_DEADLINE, run=partial(schedules, findings)),
+        Task(name="backups", every=BACKUPS_EVERY, deadline=_BACKUPS_DEADLINE, run=partial(backups, findings)),
         Task(name="launches", run=partial(count_launches, findings)),
         Task(name="record", run=count_record(findings)),
         Task(name="prune", every=PRUNE_EVERY, run=partial(prune, findings)),
@@ -101,6 +106,17 @@ def schedules(findings: Findings, scheduler: Scheduler) -> None:
     known = standings(scheduler.ledger, scheduler.fleet.schedules, now=now)
     findings.tell("schedules", tuple(schedule_samples(known, now=now)))
     findings.tell("schedules", tuple(schedule_samples(place_due(scheduler), now=scheduler.clock())))
+
+
+def backups(findings: Findings, scheduler: Scheduler) -> None:
+    """Keep the catalogue up to date, and tell how the backups are.
+
+    Raises:
+        VdbmonError: as `keep_up`.
+    """
+    found = keep_up(scheduler.ledger, lambda host: scheduler.parts(host).volumes)
+    max_age = _STALE_BEATS * BACKUPS_EVERY + _BACKUPS_DEADLINE
+    findings.tell("backups", tuple(catalogue_samples(found)), max_age=max_age)
 
 
 def count_launches(findings: Findings, scheduler: Scheduler) -> None:

@@ -24,6 +24,7 @@ from orchestrator.backup.retention import Held
 from orchestrator.backup.runner.record import Kind, State
 from orchestrator.backup.scan import scan
 from orchestrator.backup.settings import Retention
+from orchestrator.backup.sight import Sight
 from orchestrator.decision.resources import Amounts, ResourceClass
 from orchestrator.host.volumes import LoopVolumes, SizedVolume
 from orchestrator.ledger import LaunchRecord, LaunchState, open_ledger
@@ -39,6 +40,7 @@ from tests.support.wait import wait_until
 
 ROWS = 2_000
 WARM = GATE_FOR + 30.0
+HERE = Sight(whole=frozenset({HOST}))
 AMOUNTS: Amounts = {
     ResourceClass.SLOTS: 1,
     ResourceClass.CPU: 700,
@@ -207,9 +209,8 @@ def assert_the_ledger_can_be_lost(site: Site, *ids: str) -> None:
     folder = site.scheduler.fleet.volumes.dir
     ledger = open_ledger(f"sqlite:///{folder.parent}/new.db")
     try:
-        found = scan(ledger, folder, LoopVolumes(folder), host=HOST, forget=False, at=1.0)
-        assert not found.odd
-        assert not found.lost
+        found = scan(ledger, {HOST: LoopVolumes(folder)}, at=site.scheduler.clock())
+        assert found.complete, found
         known = {backup.id: backup for backup in site.scheduler.ledger.backups.all()}
         anew = {backup.id: backup for backup in ledger.backups.all()}
         assert set(anew) == set(known)
@@ -227,19 +228,17 @@ def assert_the_ledger_can_be_lost(site: Site, *ids: str) -> None:
 def assert_prune_keeps_what_is_needed(site: Site, full: LaunchRecord, later: LaunchRecord) -> None:
     scheduler = site.scheduler
     ledger, settings = scheduler.ledger, scheduler.fleet.sources[0]
-    verdicts = {
-        item.backup.id: item.held for item in judge_source(ledger, settings, hosts={HOST}, now=scheduler.clock())
-    }
+    verdicts = {item.backup.id: item.held for item in judge_source(ledger, settings, sight=HERE, now=scheduler.clock())}
     assert verdicts == {later.volume: Held.LAST, full.volume: Held.NEEDED}
 
     newest = site.place("newest")
     assert newest.state is LaunchState.DONE, newest.outcome
-    pruned = prune_source(ledger, scheduler.remover(), settings, hosts={HOST}, who="ann", now=scheduler.clock())
-    assert (pruned.removed, pruned.stopped) == ((later.volume, full.volume), None), "children first"
+    pruned = prune_source(ledger, scheduler.remover(), settings, sight=HERE, who="ann", now=scheduler.clock())
+    assert (pruned.removed, pruned.stopped) == ((later.volume, full.volume), {}), "children first"
     left = set(scheduler.volumes.list())
     assert newest.volume in left
     assert not left & {full.volume, later.volume}
     assert ledger.backups.get(full.volume or "").removed_at is not None
     assert ledger.held(full.request_id) == {}
-    again = prune_source(ledger, scheduler.remover(), settings, hosts={HOST}, who="ann", now=scheduler.clock())
+    again = prune_source(ledger, scheduler.remover(), settings, sight=HERE, who="ann", now=scheduler.clock())
     assert again.removed == ()

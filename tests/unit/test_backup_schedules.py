@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.schedule_metrics import MAX_AGE, MISSED, NEXT, SINCE
-from orchestrator.backup.due import Standing, schedule_samples
 from orchestrator.backup.job_names import JobName
 from orchestrator.backup.schedules import Due, due, due_times, next_due, run_id, run_name, verification_id
 from orchestrator.backup.settings import ScheduleSettings
+from orchestrator.backup.standings import Standing, schedule_samples
 from orchestrator.ledger import ScheduleProgress
 from tests.support.backups import DAY, HOUR
 

@@ -16,6 +16,7 @@ from orchestrator.ledger import LaunchState
 from orchestrator.placement.outcomes import LaunchStatus
 from orchestrator.placement.scheduler import open_scheduler
 from orchestrator.survey.prometheus import PrometheusClient
+from vdbmon.backup_schedules import late_lines, standings_of
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption
 from vdbmon.tables import launch_table
@@ -34,10 +35,14 @@ def ps(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """List what holds something of a host: running jobs, ended ones that were not removed, and kept backups."""
+    """List what holds something of a host: running jobs, ended ones that were not removed, and kept backups.
+
+    Scheduled jobs that wait for a host or were missed are told below.
+    """
     settings = load_config(find_config(config))
     with open_scheduler(settings.fleet(), settings.host.name) as scheduler:
         statuses = scheduler.statuses()
+        late = tuple(late_lines(standings_of(scheduler), now=time.time()))
     running = any(status.record.state is LaunchState.RUNNING for status in statuses)
     client = PrometheusClient(settings.prometheus.url, timeout=PROMETHEUS_SECONDS)
     progress = read_progress(client) if running else {}
@@ -51,6 +56,8 @@ def ps(
         Console().print(launch_table(statuses, progress=progress, now=time.time()))
     else:
         typer.echo("nothing is placed")
+    for line in late if not as_json else ():
+        typer.echo(line)
 
 
 def _of(status: LaunchStatus, progress: Mapping[str, Progress]) -> Progress | None:
