@@ -209,6 +209,9 @@ BACKUP_VERIFIED_MAX_AGE = Threshold(
 BACKUP_COPY_MAX_AGE = Threshold(
     48 * 3600, LimitUnit.SECONDS, "Age of the last second copy where no schedule says another: one may be missed."
 )
+BACKUP_LOGS_MAX_LAG = Threshold(
+    3600, LimitUnit.SECONDS, "Age of a backup that its binary logs still don't reach: they come within seconds."
+)
 BACKUP_SLOWNESS = Threshold(
     2, LimitUnit.COUNT, "Time of the run under way to the 90th percentile of the last week; above it something drags."
 )

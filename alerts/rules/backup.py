@@ -21,6 +21,7 @@ from alerts.rule import DURATION, HOST, AlertRule, Severity, highest, label, las
 from alerts.thresholds import (
     BACKUP_COPY_MAX_AGE,
     BACKUP_GROWN,
+    BACKUP_LOGS_MAX_LAG,
     BACKUP_MAX_AGE,
     BACKUP_SHRUNK,
     BACKUP_SIZE_FLOOR,
@@ -30,7 +31,7 @@ from alerts.thresholds import (
     LAG_CRITICAL,
     LAG_WARNING,
 )
-from collector.catalogue import job, schedule
+from collector.catalogue import fleet, job, schedule
 
 _SOURCE = label("source")
 _JOB = label("backup_job")
@@ -172,6 +173,21 @@ AGE_RULES = (
     ),
 )
 
+LOG_RULES = (
+    AlertRule(
+        name="BackupLogsMissing",
+        expr=f"time() - max by (source) ({highest(fleet.LOGS_AWAITED, '5m')}) > {BACKUP_LOGS_MAX_LAG.value:.0f}",
+        for_=5 * 60,
+        severity=Severity.WARNING,
+        limits=(BACKUP_LOGS_MAX_LAG,),
+        summary=f"Binary logs of {_SOURCE} have not reached its last backup for {DURATION}",
+        description=(
+            f"The last backup of {_SOURCE} can be restored as it is, and to no later moment: the job that fetches the "
+            "binary logs has stopped, hangs, or runs on another host than the backup."
+        ),
+    ),
+)
+
 RUN_RULES = (
     AlertRule(
         name="BackupTooSlow",
@@ -241,4 +257,4 @@ STANDBY_RULES = (
     ),
 )
 
-RULES = (*AGE_RULES, *RUN_RULES, *STANDBY_RULES)
+RULES = (*AGE_RULES, *LOG_RULES, *RUN_RULES, *STANDBY_RULES)

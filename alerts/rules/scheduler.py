@@ -81,8 +81,9 @@ SERVE_RULES = (
         severity=Severity.WARNING,
         summary=f"A scheduled {label('backup_job')} of {label('source')} was not started",
         description=(
-            f"The {label('backup_job')} of {label('source')} was due, and no host could take it in time. BackupTooOld "
-            "pages if the next ones fail as well. `vdbmon explain` says what every host had against it."
+            f"The {label('backup_job')} of {label('source')} was due, was tried again and again, and could not be "
+            "started in time. BackupTooOld pages if the next ones fail as well. `vdbmon backup schedules NAME` says "
+            "what every host had against it."
         ),
     ),
 )

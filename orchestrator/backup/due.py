@@ -203,16 +203,16 @@ def _place(scheduler: Scheduler, errand: Errand, undone: tuple[LaunchRecord, ...
         request = replace(scheduler.wanted(wanted), request_id=request_id)
         decision = scheduler.decide(request)
         if decision.accepted:
-            request = _elsewhere(request, decision, {record.host for record in undone})
+            request = elsewhere(request, decision, {record.host for record in undone})
             decision = scheduler.place(request, decided=lambda _: None).decision
     except VdbmonError as error:
         launch = scheduler.ledger.launch(request_id)
         against = {} if launch is None else {launch.host: ((error.code, error.message),)}
         return Hindrance(why=str(error), against=against)
-    return None if decision.accepted else _refusal(decision)
+    return None if decision.accepted else refusal_of(decision)
 
 
-def _elsewhere(request: Request, decision: Decision, failed_on: set[str]) -> Request:
+def elsewhere(request: Request, decision: Decision, failed_on: set[str]) -> Request:
     """Not again on a host on which it failed, as long as another one would take it."""
     if decision.host not in failed_on:
         return request
@@ -221,7 +221,7 @@ def _elsewhere(request: Request, decision: Decision, failed_on: set[str]) -> Req
     return request if other is None else replace(request, wishes=replace(request.wishes, host=other))
 
 
-def _refusal(decision: Decision) -> Hindrance:
+def refusal_of(decision: Decision) -> Hindrance:
     """What all hosts have against it; in the sentence each reason once, with the hosts that it is true of."""
     against = {
         verdict.host: tuple((str(reason.code), reason.sentence) for reason in verdict.reasons)

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from collector.errors import VdbmonError
+from orchestrator.backup.decisions import Decisions
 from orchestrator.backup.entries import Backup, entry_of
 from orchestrator.backup.feeding import feed
+from orchestrator.backup.noting import owed
 from orchestrator.backup.retention import judge, removable
 from orchestrator.backup.runner.record import Kind, Record, State
 from orchestrator.backup.settings import Retention
@@ -18,9 +20,11 @@ from orchestrator.ledger import (
     BackupNotFoundError,
     ConcurrentUpdateError,
     Generations,
+    Hindrance,
     LaunchRecord,
     LaunchState,
     Ledger,
+    Miss,
 )
 from tests.support.backups import DAY, backup, increment
 from tests.support.backups import record as job_record
@@ -204,12 +208,74 @@ def test_a_schedule_begins_when_it_is_first_seen_and_settles_each_run_once(ledge
     book = ledger.schedules
     assert book.progress("nightly", at=100.0).settled_until == 100.0
     assert book.progress("nightly", at=200.0).since == 100.0
-    book.wait("nightly", "slots: 1 needed, 0 free")
-    assert book.progress("nightly", at=200.0).waiting_for == "slots: 1 needed, 0 free"
-    book.settle("nightly", until=150.0, at=200.0, missed=2, why="slots: 1 needed, 0 free")
-    book.settle("nightly", until=150.0, at=200.0, missed=2, why="again")
-    book.settle("nightly", until=180.0, at=200.0, placed=True)
+    full = Hindrance(
+        why="slots: 1 needed, 0 free (db1)", against={"db1": (("capacity.slots", "slots: 1 needed, 0 free"),)}
+    )
+    book.begin("nightly", 150.0)
+    book.wait("nightly", full, tries=1, retry_at=215.0)
+    book.begin("nightly", 150.0)
+    found = book.progress("nightly", at=200.0)
+    assert (found.trying, found.tries, found.retry_at, found.hindrance) == (150.0, 1, 215.0, full)
+    miss = Miss(due=150.0, at=200.0, runs=2, tries=1, hindrance=full)
+    book.missed("nightly", miss)
+    book.missed("nightly", replace(miss, at=300.0))
     (found,) = book.all()
-    assert (found.missed, found.settled_until, found.last_placed, found.waiting_for) == (2, 180.0, 180.0, None)
+    assert (found.missed, found.last_miss, found.has_missed, found.trying, found.tries) == (2, miss, True, None, 0)
+    book.begin("nightly", 180.0)
+    book.placed("nightly", until=180.0)
+    (found,) = book.all()
+    assert (found.missed, found.settled_until, found.last_placed, found.has_missed) == (2, 180.0, 180.0, False)
+    assert (found.trying, found.hindrance) == (None, None)
     (event,) = ledger.events_named("nightly")
-    assert (event.kind, event.detail["runs"], event.detail["why"]) == ("schedule.missed", 2, "slots: 1 needed, 0 free")
+    assert (event.kind, event.detail["runs"], event.detail["why"]) == ("schedule.missed", 2, full.why)
+    assert event.detail["hosts"] == {"db1": ["slots: 1 needed, 0 free"]}
+
+
+def test_a_run_that_follows_another_is_tried_from_the_beginning(ledger: Ledger) -> None:
+    book = ledger.schedules
+    book.progress("nightly", at=100.0)
+    book.begin("nightly", 150.0)
+    book.wait("nightly", Hindrance(why="full"), tries=7, retry_at=900.0)
+    book.begin("nightly", 180.0)
+    found = book.progress("nightly", at=200.0)
+    assert (found.trying, found.tries, found.retry_at, found.hindrance) == (180.0, 0, None, None)
+
+
+def test_what_is_decided_is_owed_to_its_volume_until_it_is_noted(filled: Ledger) -> None:
+    catalogue = filled.backups
+    assert owed(catalogue.all()) == ()
+    catalogue.keep("f1", why="the audit", until=None, who="ann", at=6.0)
+    (first,) = owed(catalogue.all())
+    catalogue.verified("f1", by="v1", at=5.0, damage=None)
+    (second,) = owed(catalogue.all())
+    assert (first.decided_at, second.decided_at) == (6.0, 6.001), "what is decided later is later"
+    catalogue.noted("f1", decided_at=6.0)
+    assert owed(catalogue.all()), "what was noted is the first one"
+    catalogue.noted("f1", decided_at=6.001)
+    assert owed(catalogue.all()) == ()
+
+
+def test_what_stands_beside_a_backup_counts_if_it_is_newer_and_not_of_the_future(filled: Ledger) -> None:
+    catalogue = filled.backups
+    beside = Decisions(backup_id="f1", decided_at=7.0, keep_why="the audit", verified_at=5.0, verified_by="v1")
+    assert catalogue.recall(beside, at=8.0)
+    found = catalogue.get("f1")
+    assert (found.state, found.keep_why, found.decided_at) == (State.VERIFIED, "the audit", 7.0)
+    assert owed(catalogue.all()) == ()
+    assert not catalogue.recall(beside, at=8.0), "it is known"
+    catalogue.keep("f1", why=None, until=None, who="ann", at=9.0)
+    assert not catalogue.recall(replace(beside, decided_at=8.5), at=10.0), "it is older"
+    assert not catalogue.recall(replace(beside, decided_at=99.0), at=10.0), "nobody can have decided that yet"
+    assert not catalogue.recall(replace(beside, backup_id="zz"), at=10.0)
+    assert catalogue.get("f1").keep_why is None
+    kinds = [event.kind for event in filled.events_named("f1")]
+    assert kinds == ["backup.recalled", "backup.release"]
+
+
+def test_an_older_verification_that_is_read_again_takes_nothing_back(filled: Ledger) -> None:
+    catalogue = filled.backups
+    for name, at in (("v1", 5.0), ("v2", 6.0)):
+        catalogue.put(backup(name, at, Kind.VERIFY, made=State.VERIFIED, parent="f1"))
+    catalogue.verified("f1", by="v2", at=6.0, damage=None)
+    catalogue.verified("f1", by="v1", at=5.0, damage="table shop.orders differs")
+    assert (catalogue.get("f1").state, catalogue.get("f1").verified_by) == (State.VERIFIED, "v2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,11 +13,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from collector.errors import VdbmonError
+from orchestrator.backup.decisions import FILE_NAME
 from orchestrator.backup.entries import entry_of
 from orchestrator.backup.runner.record import RECORD_NAME, Kind, Record, State
+from orchestrator.backup.upkeep import keep_up
 from orchestrator.decision.resources import HELD_WHILE_RUNNING
 from orchestrator.host.volumes import SMALLEST_BYTES, LoopVolumes, SizedVolume
-from orchestrator.ledger import LaunchState, Ledger, open_ledger
+from orchestrator.ledger import Hindrance, LaunchState, Ledger, Miss, open_ledger
 from tests.support.backups import DAY, record
 from tests.support.ledger import allocate
 from tests.support.ledger import record as ledger_record
@@ -46,10 +49,24 @@ retention = {{ count = 1 }}
 """
 
 
+SCHEDULE = """
+[[schedules]]
+name = "nightly"
+source = "demo"
+cron = "30 2 * * *"
+verify = "8d"
+"""
+FULL_HOST = Hindrance(
+    why="slots: 1 needed, 0 free, 1 short (db1)",
+    against={"db1": (("capacity.slots", "slots: 1 needed, 0 free, 1 short"),)},
+)
+
+
 class Site:
     """`vdbmon backup` with a configuration, ledger and volumes of the test's own."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.volumes = LoopVolumes(folder / "volumes")
         self.ledger: Ledger = open_ledger(f"sqlite:///{folder}/ledger.db")
         self._config = folder / "vdbmon.toml"
@@ -116,12 +133,13 @@ def chain(site: Site) -> tuple[Record, Record]:
 def test_nothing_is_said_of_nothing(site: Site) -> None:
     assert site.said("list") == "no backups\n"
     assert json.loads(site.said("list", "--json")) == []
-    assert site.said("prune", "--dry-run") == ""
+    assert site.said("prune", "--dry-run") == "no backups\n"
+    assert site.said("schedules") == "no schedules; describe them in [[schedules]]\n"
 
 
 def test_a_scan_finds_what_is_in_the_volumes(site: Site) -> None:
     chain(site)
-    assert site.said("scan").splitlines() == ["full: full of demo, done", "later: incremental of demo, done"]
+    assert site.said("scan").splitlines() == ["db1: full: full of demo, done", "db1: later: incremental of demo, done"]
     listed = site.said("list")
     assert "full" in listed
     assert "2d" in listed
@@ -129,7 +147,7 @@ def test_a_scan_finds_what_is_in_the_volumes(site: Site) -> None:
     assert "builds on full" in shown
     assert "restore   full <- later" in shown
     (document,) = json.loads(site.said("show", "full", "--json"))
-    assert (document["id"], document["made"], document["record"]["format"]) == ("full", "done", 2)
+    assert (document["id"], document["state"], document["record"]["format"]) == ("full", "done", 2)
 
 
 def test_what_is_odd_in_a_volume_is_named_and_not_taken(site: Site, tmp_path: Path) -> None:
@@ -150,7 +168,7 @@ def test_a_backup_whose_volume_is_gone_is_forgotten_on_an_operators_word_alone(s
     site.known(record("gone"))
     assert "gone: its volume isn't there" in site.said("scan", code=1)
     assert site.ledger.backups.get("gone").present
-    assert "forgotten" in site.said("scan", "--forget")
+    assert "it is history now" in site.said("scan", "--forget")
     assert not site.ledger.backups.get("gone").present
     site.stored("gone")
     site.said("scan")
@@ -192,7 +210,7 @@ def test_a_removal_that_stops_is_gone_on_with_the_next_time(site: Site) -> None:
 
 def test_a_keep_holds_a_backup_and_its_parents(site: Site) -> None:
     site.known(*chain(site), site.stored("newest"))
-    assert site.said("keep", "later", "--why", "the audit", "--until", "2h") == "later is kept\n"
+    assert site.said("keep", "later", "--why", "the audit", "--until", "2h").startswith("later is kept until 20")
     assert "kept: the audit" in site.said("list")
     site.said("prune")
     assert site.volumes.list() == ("full", "later", "newest")
@@ -203,10 +221,119 @@ def test_a_keep_holds_a_backup_and_its_parents(site: Site) -> None:
     assert site.volumes.list() == ("newest",)
 
 
+def lose_the_ledger(site: Site) -> None:
+    site.ledger.close()
+    for path in site.folder.glob("ledger.db*"):
+        path.unlink()
+    site.ledger = open_ledger(f"sqlite:///{site.folder}/ledger.db")
+
+
+def test_a_keep_and_a_verification_outlive_the_ledger(site: Site) -> None:
+    site.known(*chain(site))
+    site.said("keep", "full", "--why", "the audit")
+    site.ledger.backups.verified("later", by="v1", at=time.time(), damage=None)
+    assert keep_up(site.ledger, lambda _: site.volumes)
+    lose_the_ledger(site)
+    said = site.said("scan").splitlines()
+    assert said == [
+        "db1: full: full of demo, done; its keep and verification were read from beside it",
+        "db1: later: incremental of demo, done; its keep and verification were read from beside it",
+    ]
+    assert site.ledger.backups.get("full").keep_why == "the audit"
+    assert site.ledger.backups.get("later").state is State.VERIFIED
+
+    site.said("keep", "full", "--release")
+    lose_the_ledger(site)
+    site.said("scan")
+    assert site.ledger.backups.get("full").keep_why is None
+
+
+def test_a_keep_that_can_not_be_written_beside_its_backup_is_kept_all_the_same_and_owed(site: Site) -> None:
+    site.known(site.stored("full"))
+    volume = site.volumes.get("full")
+    assert isinstance(volume, SizedVolume)
+    (volume.mountpoint / f".{FILE_NAME}.new" / "full").mkdir(parents=True)
+    said = site.said("keep", "full", "--why", "the audit")
+    assert "full is kept until it is released" in said
+    assert "not written beside it yet" in said
+    assert site.ledger.backups.get("full").keep_why == "the audit"
+    with pytest.raises(VdbmonError, match="Is a directory"):
+        keep_up(site.ledger, lambda _: site.volumes)
+    shutil.rmtree(volume.mountpoint / f".{FILE_NAME}.new")
+    keep_up(site.ledger, lambda _: site.volumes)
+    assert (volume.mountpoint / FILE_NAME).is_file()
+
+
+def scheduled(site: Site) -> None:
+    config = site.folder / "vdbmon.toml"
+    config.write_text(config.read_text() + SCHEDULE)
+    site.ledger.schedules.progress("nightly", at=100.0)
+
+
+def test_a_run_that_waits_is_told_with_what_each_host_has_against_it(site: Site) -> None:
+    scheduled(site)
+    assert "ok" in site.said("schedules")
+    site.ledger.schedules.begin("nightly", 200.0)
+    site.ledger.schedules.wait("nightly", FULL_HOST, tries=2, retry_at=time.time() + 60)
+    for words in (("list",), ("schedules",), ("schedules", "nightly")):
+        said = site.said(*words)
+        assert "waiting: nightly (backup of demo), due 1970-01-01" in said
+        assert "tried 2 times, again at 20" in said
+        assert "slots: 1 needed, 0 free, 1 short (db1)" in said
+    assert "  db1: capacity.slots: slots: 1 needed, 0 free, 1 short" in site.said("schedules", "nightly")
+    assert "waiting" not in site.said("list", "--source", "demo", "--json")
+    (document,) = json.loads(site.said("schedules", "--json"))
+    assert (document["schedule"], document["state"], document["trying"], document["tries"]) == (
+        "nightly",
+        "waiting",
+        200.0,
+        2,
+    )
+    assert document["hindrance"]["against"]["db1"] == [["capacity.slots", "slots: 1 needed, 0 free, 1 short"]]
+
+
+def test_a_missed_run_is_told_until_a_later_one_is_placed(site: Site) -> None:
+    scheduled(site)
+    site.ledger.schedules.missed("nightly", Miss(due=200.0, at=900.0, runs=2, tries=4, hindrance=FULL_HOST))
+    for words in (("list",), ("schedules",)):
+        said = site.said(*words)
+        assert "missed: nightly (backup of demo), 2 runs, the last one due 1970-01-01" in said
+        assert "tried 4 times: slots" in said
+    site.ledger.schedules.placed("nightly", until=300.0)
+    assert "missed:" not in site.said("list")
+
+
+def test_what_is_said_of_a_backup_tells_of_logs_that_are_missing_and_of_second_copies(site: Site) -> None:
+    full = record("full", binlog_file="binlog.000003", binlog_position=500)
+    logs = record(
+        "logs", Kind.BINLOG, first_binlog_file="binlog.000001", binlog_file="binlog.000003", binlog_position=400
+    )
+    site.known(full, logs, record("copy-1", Kind.COPY, parent="full"))
+    assert "waiting_for_logs" in site.said("list")
+    assert "second copy" in site.said("list")
+    shown = site.said("show", "full")
+    assert "full: full backup of demo, waiting_for_logs" in shown
+    assert "don't reach binlog.000003:500 yet" in shown
+    assert "by copy-1" in shown
+    site.known(replace(logs, binlog_position=501))
+    assert "full: full backup of demo, done" in site.said("show", "full")
+
+
+def test_a_job_under_way_is_in_the_list(site: Site) -> None:
+    launch = replace(ledger_record("b1", "r-b1"), volume="b1-r")
+    allocate(site.ledger, launch)
+    site.ledger.advance("r-b1", LaunchState.RUNNING, at=2.0)
+    (document,) = json.loads(site.said("list", "--json"))
+    assert (document["id"], document["state"], document["kind"]) == ("b1-r", "started", "full")
+
+
 def test_wrong_words_change_nothing(site: Site) -> None:
     site.known(*chain(site))
     assert site.refusal("keep", "full").code == "request.why"
     assert site.refusal("keep", "full", "--why", "x", "--release").code == "request.why"
+    assert site.refusal("keep", "full", "--until", "2h").code == "request.why"
+    assert site.refusal("scan", "--host", "nobody").code == "request.host"
+    assert site.refusal("schedules", "nobody").code == "request.schedule"
     assert site.refusal("prune", "--source", "nobody").code == "request.source"
     assert site.refusal("show", "x").code == "backup.not_found"
     site.known(record("full2"))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -14,11 +15,13 @@ from alerts.thresholds import GATE_FOR
 from collector.schedule_metrics import MAX_AGE, MISSED, NEXT, SINCE
 from orchestrator.backup.due import place_due
 from orchestrator.backup.runner.record import Kind, State
-from orchestrator.backup.schedules import run_id, verification_id
+from orchestrator.backup.schedules import FIRST_RETRY, run_id, verification_id
 from orchestrator.backup.settings import ScheduleSettings
 from orchestrator.decision.snapshot import Cordon
+from orchestrator.engines.engine import Engine, EngineUnreachableError
 from orchestrator.ledger import LaunchState
 from orchestrator.placement.scheduler import Scheduler
+from orchestrator.reconcile import reconciler
 from orchestrator.serve.periodic import new_findings, schedules
 from orchestrator.settings import SourceSettings
 from tests.support.backups import HOUR, record
@@ -97,7 +100,7 @@ def test_a_run_is_placed_when_it_is_due_and_once_whatever_restarts(here: Place) 
     assert launch.request_id == run_id("hourly", due)
     assert ended(here, launch.request_id) is LaunchState.DONE
     (progress,) = here.scheduler.ledger.schedules.all()
-    assert (progress.missed, progress.last_placed, progress.waiting_for) == (0, due, None)
+    assert (progress.missed, progress.last_placed, progress.trying, progress.hindrance) == (0, due, None, None)
     (backup,) = here.scheduler.ledger.backups.all()
     assert (backup.state, backup.request_id) == (State.DONE, launch.request_id)
 
@@ -116,10 +119,10 @@ def test_who_is_killed_after_the_launch_settles_it_later_and_launches_nothing_mo
     def killed(*_: object, **__: object) -> None:
         raise KilledError
 
-    scheduler.ledger.schedules.settle = killed  # type: ignore[method-assign]
+    scheduler.ledger.schedules.placed = killed  # type: ignore[method-assign]
     with pytest.raises(KilledError):
         place_due(scheduler)
-    del scheduler.ledger.schedules.settle
+    del scheduler.ledger.schedules.placed
     place_due(scheduler_at(here, hour + HOUR + 30))
     assert len(here.client.containers.list(all=True)) <= 1
     decisions = [
@@ -136,35 +139,139 @@ def test_a_run_that_no_host_takes_waits_and_is_missed_in_the_end(here: Place) ->
     cordon = Cordon(host=HOST, who="ann", why="new disk", until=None, since=hour)
     here.scheduler.ledger.cordon(cordon, hosts=[HOST])
     place_due(scheduler_at(here, due))
+    place_due(scheduler_at(here, due + FIRST_RETRY - 1))
+    assert here.scheduler.ledger.schedules.all()[0].tries == 1, "it isn't asked again and again"
     place_due(scheduler_at(here, due + 60))
     (progress,) = here.scheduler.ledger.schedules.all()
-    assert progress.waiting_for is not None
-    assert "cordoned by ann" in progress.waiting_for
+    assert (progress.trying, progress.tries, progress.retry_at) == (due, 2, due + 60 + 2 * FIRST_RETRY)
+    assert progress.hindrance is not None
+    assert "cordoned by ann" in progress.hindrance.why
+    assert [code for code, _ in progress.hindrance.against[HOST]] == ["host.cordoned"]
     assert progress.settled_until == hour
     assert here.scheduler.ledger.events(run_id("hourly", due)) == (), "waiting doesn't fill the record"
 
     patient = replace(HOURLY, start_within=600.0)
     place_due(scheduler_at(here, due + 601, patient))
     (progress,) = here.scheduler.ledger.schedules.all()
-    assert (progress.missed, progress.settled_until, progress.waiting_for) == (1, due, None)
+    assert (progress.missed, progress.settled_until, progress.trying) == (1, due, None)
+    assert progress.last_miss is not None
+    assert (progress.last_miss.due, progress.last_miss.runs, progress.last_miss.tries) == (due, 1, 2)
+    assert "cordoned by ann" in progress.last_miss.hindrance.why
     (event,) = [event for event in here.scheduler.ledger.events_named("hourly") if event.kind == "schedule.missed"]
-    assert "cordoned by ann" in event.detail["why"]
+    assert "cordoned by ann" in event.detail["hosts"][HOST][0]
 
     here.scheduler.ledger.uncordon(HOST, who="ann", at=due)
     place_due(scheduler_at(here, due + HOUR, patient))
     assert [launch.request_id for launch in here.scheduler.ledger.launches()] == [run_id("hourly", due + HOUR)]
 
 
-def test_a_launch_that_fails_is_a_missed_run(here: Place) -> None:
-    hour = begun(here)
-    broken = replace(
-        scheduler_at(here, hour + HOUR), jobs=own_jobs(here.image, lambda _: ("sh", "-c", "echo boom >&2; exit 3"))
-    )
-    place_due(broken)
+def failing(here: Place, at: float) -> Scheduler:
+    """As `scheduler_at`, but the container ends at once."""
+    jobs = own_jobs(here.image, lambda _: ("sh", "-c", "echo boom >&2; exit 3"))
+    return replace(scheduler_at(here, at), jobs=jobs)
+
+
+def test_a_launch_that_fails_is_tried_again_under_another_request(here: Place) -> None:
+    due = begun(here) + HOUR
+    place_due(failing(here, due))
     (progress,) = here.scheduler.ledger.schedules.all()
-    assert progress.missed == 1
+    assert (progress.missed, progress.trying, progress.tries) == (0, due, 1)
+    assert progress.hindrance is not None
+    assert "boom" in progress.hindrance.why
+    assert list(progress.hindrance.against) == [HOST]
+    place_due(failing(here, due + FIRST_RETRY - 1))
+    assert here.scheduler.ledger.launch(run_id("hourly", due, 1)) is None, "not before its time"
+
+    place_due(scheduler_at(here, due + FIRST_RETRY))
+    assert ended(here, run_id("hourly", due, 1)) is LaunchState.DONE
+    (progress,) = here.scheduler.ledger.schedules.all()
+    assert (progress.missed, progress.last_placed, progress.trying) == (0, due, None)
+    (backup,) = here.scheduler.ledger.backups.all()
+    assert here.scheduler.volumes.list() == (backup.volume,), "nothing is left of the first one"
+
+
+def test_launches_that_fail_until_the_end_are_a_missed_run(here: Place) -> None:
+    due = begun(here) + HOUR
+    for later in (0, 60, 600):
+        place_due(failing(here, due + later))
+    place_due(failing(here, due + HOURLY.start_within + 1))
+    (progress,) = here.scheduler.ledger.schedules.all()
+    assert (progress.missed, progress.trying, progress.tries) == (1, None, 0)
+    assert progress.last_miss is not None
+    assert progress.last_miss.tries == 3
+    assert "boom" in progress.last_miss.hindrance.why
     (event,) = [event for event in here.scheduler.ledger.events_named("hourly") if event.kind == "schedule.missed"]
-    assert "boom" in event.detail["why"]
+    assert "boom" in event.detail["hosts"][HOST][0]
+    assert here.leftovers() == ([], [], (), {})
+
+
+def hung(here: Place, due: float) -> Scheduler:
+    """A scheduler whose launch stops halfway: the engine doesn't answer after the container is made."""
+
+    class Hung:
+        def __init__(self, engine: object) -> None:
+            self._engine = engine
+
+        def start(self, _: str) -> None:
+            raise EngineUnreachableError("unix:///hung.sock", "no answer in time")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._engine, name)
+
+    scheduler = scheduler_at(here, due)
+    return replace(scheduler, engines={HOST: cast("Engine", Hung(scheduler.engines[HOST]))})
+
+
+def test_while_nobody_knows_what_became_of_a_launch_its_run_is_neither_placed_again_nor_missed(here: Place) -> None:
+    due = begun(here) + HOUR
+    place_due(hung(here, due))
+    for later in (60, HOURLY.start_within + 60):
+        place_due(scheduler_at(here, due + later))
+        (progress,) = here.scheduler.ledger.schedules.all()
+        assert (progress.missed, progress.trying, progress.retry_at) == (0, due, None)
+        assert progress.hindrance is not None
+        assert "stopped at step start" in progress.hindrance.why
+    assert len(here.client.containers.list(all=True)) == 1
+
+    found = scheduler_at(here, due + HOURLY.start_within + 120)
+    assert reconciler(found).run().finished
+    place_due(found)
+    (progress,) = here.scheduler.ledger.schedules.all()
+    assert (progress.missed, progress.last_placed, progress.trying) == (0, due, None)
+    assert here.scheduler.ledger.launch(run_id("hourly", due, 1)) is None
+
+
+def test_a_launch_whose_fate_is_unknown_holds_up_its_own_run_alone(here: Place) -> None:
+    due = begun(here) + HOUR
+    place_due(hung(here, due))
+    place_due(scheduler_at(here, due + HOUR))
+    (progress,) = here.scheduler.ledger.schedules.all()
+    assert (progress.missed, progress.last_placed) == (1, due + HOUR)
+    assert progress.last_miss is not None
+    assert "stopped at step start" in progress.last_miss.hindrance.why
+
+
+def test_schedules_that_are_due_together_are_all_placed(here: Place) -> None:
+    three = tuple(replace(HOURLY, name=f"hourly-{number}") for number in range(3))
+    hour = time.time() // HOUR * HOUR
+    place_due(scheduler_at(here, hour, *three))
+    place_due(scheduler_at(here, hour + HOUR, *three))
+    for schedule in three:
+        assert ended(here, run_id(schedule.name, hour + HOUR)) is LaunchState.DONE
+    assert {progress.last_placed for progress in here.scheduler.ledger.schedules.all()} == {hour + HOUR}
+
+
+def test_a_schedule_says_where(here: Place) -> None:
+    elsewhere = replace(HOURLY, zone="north")
+    hour = time.time() // HOUR * HOUR
+    for at in (hour, hour + HOUR):
+        place_due(scheduler_at(here, at, elsewhere))
+    (progress,) = here.scheduler.ledger.schedules.all()
+    assert progress.hindrance is not None
+    assert [code for code, _ in progress.hindrance.against[HOST]] == ["host.zone"]
+    there = replace(HOURLY, host=HOST)
+    place_due(scheduler_at(here, hour + HOUR + FIRST_RETRY, there))
+    assert here.scheduler.ledger.launch(run_id("hourly", hour + HOUR)) is not None
 
 
 def test_each_new_backup_is_verified_once(here: Place) -> None:

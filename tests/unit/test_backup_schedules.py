@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -5,12 +6,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.schedule_metrics import MAX_AGE, MISSED, NEXT, SINCE
+from collector.schedule_metrics import MAX_AGE, MISSED, NEXT, REFUSING, SINCE, WAITING
 from orchestrator.backup.job_names import JobName
-from orchestrator.backup.schedules import Due, due, due_times, next_due, run_id, run_name, verification_id
+from orchestrator.backup.schedules import (
+    FIRST_RETRY,
+    LONGEST_RETRY,
+    Due,
+    due,
+    due_times,
+    next_due,
+    retry_after,
+    run_id,
+    run_name,
+    verification_id,
+)
 from orchestrator.backup.settings import ScheduleSettings
 from orchestrator.backup.standings import Standing, schedule_samples
-from orchestrator.ledger import ScheduleProgress
+from orchestrator.ledger import Hindrance, Miss, ScheduleProgress
 from tests.support.backups import DAY, HOUR
 
 NIGHTLY = ScheduleSettings(name="orders-nightly", source="orders", cron="30 2 * * *")
@@ -69,7 +81,8 @@ def test_a_run_is_known_by_its_schedule_and_its_time() -> None:
     assert run_name("orders-nightly", moment) == "orders-nightly-20261123-0230"
     assert len(run_name("x" * 30, moment)) + 2 <= 48
     ids = {run_id("a", moment), run_id("b", moment), run_id("a", moment + 60), verification_id("a")}
-    assert len(ids) == 4
+    ids |= {run_id("a", moment, 1), run_id("a", moment, 2), verification_id("a", 1)}
+    assert len(ids) == 7
     assert all(len(item) == 32 for item in ids)
     assert run_id("a", moment) == run_id("a", moment)
     assert next_due(NIGHTLY, after=moment) == moment + DAY
@@ -111,3 +124,35 @@ def test_prometheus_is_told_the_strictest_promise_of_a_source() -> None:
         (MAX_AGE, verifications): 9 * DAY,
         (SINCE, verifications): 100.0,
     }
+
+
+def test_the_pauses_between_tries_grow_up_to_a_limit() -> None:
+    pauses = [retry_after(tries) for tries in range(1, 9)]
+    assert pauses[:4] == [FIRST_RETRY, 2 * FIRST_RETRY, 4 * FIRST_RETRY, 8 * FIRST_RETRY]
+    assert pauses[-1] == LONGEST_RETRY
+    assert retry_after(10**6) == LONGEST_RETRY
+
+
+FULL = Hindrance(
+    why="full",
+    against={
+        "db1": (("capacity.slots", "slots: 1 needed, 0 free"), ("capacity.disk", "disk: 2 needed, 1 free")),
+        "db2": (("capacity.slots", "slots: 1 needed, 0 free"),),
+    },
+)
+
+
+def refused(progress: ScheduleProgress) -> dict[object, float]:
+    found = schedule_samples((Standing(NIGHTLY, progress),), now=at("2026-11-23 12:00"))
+    return {(metric, labels): value for metric, labels, value in found if metric in {WAITING, REFUSING}}
+
+
+def test_prometheus_is_told_what_waits_and_how_many_hosts_refuse_it() -> None:
+    key, begun = ("orders", "backup"), ScheduleProgress(name="orders-nightly", since=1.0, settled_until=2.0)
+    refusals = {(REFUSING, (*key, "capacity.slots")): 2, (REFUSING, (*key, "capacity.disk")): 1}
+    assert refused(begun) == {}
+    waiting = replace(begun, trying=3.0, tries=1, hindrance=FULL)
+    assert refused(waiting) == {(WAITING, key): 3.0, **refusals}
+    missed = replace(begun, last_miss=Miss(due=3.0, at=9.0, runs=1, tries=4, hindrance=FULL))
+    assert refused(missed) == refusals
+    assert refused(replace(missed, last_placed=4.0)) == {}, "a later one was placed"
