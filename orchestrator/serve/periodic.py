@@ -29,7 +29,7 @@ RECONCILE_EVERY = 30.0
 SCHEDULES_EVERY = 15.0
 """A run starts so late at the most, unless a launch hangs."""
 
-BACKUPS_EVERY = 60.0
+BACKUPS_EVERY = 30.0
 PRUNE_EVERY = 60.0
 HISTORY_EVERY = 3600.0
 HISTORY_SECONDS = 20.0
