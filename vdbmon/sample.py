@@ -157,6 +157,11 @@ _EXAMPLES: Mapping[str, object] = {
     "schedules.full_every": "7d",
     "schedules.fresh": "26h",
     "schedules.verify": "8d",
+    "schedules.host": "dr-host-01",
+    "schedules.zone": "fra1-a",
+    "schedules.device_class": "nvme",
+    "schedules.pool": "backup",
+    "schedules.labels": {"rack": "r7"},
 }
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafanalib.formatunits import BYTES_IEC, BYTES_SEC, DURATION_SECONDS, NUMBER_FORMAT, PERCENT_UNIT
 
 from alerts import recording, thresholds
-from collector import catalogue, schedule_metrics
+from collector import catalogue, fleet_metrics, schedule_metrics
 from collector.metrics import Metric
 from dashboards.addresses import CAPACITY_UID, CONTAINER_UID, FLEET_UID, HOST_UID, JOBS_UID, STORAGE_UID, neighbours
 from dashboards.colours import CRITICAL, GOOD, NEUTRAL, NONE_IS_GOOD, PLAIN, Step, above, below
@@ -51,6 +51,7 @@ def dashboard() -> Dashboard:
         rows=(
             Row("now", "Now", (*_at_a_glance(), _sources_table(), _states(), _attempts_table())),
             Row("age", "Age of what can be restored", _ages()),
+            Row("schedules", "Schedules and catalogue", _schedules()),
             Row("history", "Against their history", _history()),
             Row("progress", "Progress", _progress()),
             Row("input", "What the agents could not read", _refused()),
@@ -251,6 +252,35 @@ def _ages() -> tuple[Panel, ...]:
             unit=DURATION_SECONDS,
             steps=above(thresholds.LAG_CRITICAL, warning=thresholds.LAG_WARNING),
             width=12,
+        ),
+    )
+
+
+def _schedules() -> tuple[Panel, ...]:
+    waiting = f"max by (source, backup_job) ({SCHEDULES.gauge(schedule_metrics.WAITING)})"
+    refusing = SCHEDULES.gauge(schedule_metrics.REFUSING)
+    backups = SCHEDULES.gauge(fleet_metrics.BACKUPS)
+    return (
+        lines(
+            "waiting-runs",
+            "Scheduled runs that wait",
+            "How long a run that is due has not found a host. `vdbmon backup schedules NAME` says why, host by host.",
+            Query(f"time() - {waiting}", _LEGEND),
+            unit=DURATION_SECONDS,
+        ),
+        lines(
+            "refusing-hosts",
+            "Hosts that refuse them, by reason",
+            "Capacity: spread the schedules, or add a host. Alerts and cordons: mend or lift them.",
+            Query(f"max by (source, backup_job, code) ({refusing})", f"{_LEGEND} {{{{code}}}}"),
+            unit=NUMBER_FORMAT,
+        ),
+        lines(
+            "catalogue",
+            "Backups by state",
+            "What is there. Waiting for logs: no point in time after it yet; failed: the retention removes it later.",
+            Query(f"sum by (source, state) ({backups})", "{{source}} {{state}}"),
+            unit=NUMBER_FORMAT,
         ),
     )
 

@@ -84,4 +84,5 @@ def _begun(launch: LaunchRecord, kind: Kind, told: Progress | None) -> Backup:
         seconds=0.0,
         bytes_raw=told.done if told is not None else 0,
         bytes_stored=told.stored if told is not None else 0,
+        record={},
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import RowMapping, insert, select, update
 
 from orchestrator.ledger import schema
 from orchestrator.ledger.database import Database
@@ -170,8 +170,8 @@ class ScheduleBook:
                 append(connection, Event(at=miss.at, kind="schedule.missed", name=name, detail=detail))
 
 
-def _progress(row: Mapping[str, Any]) -> ScheduleProgress:
-    values = dict(row)
+def _progress(row: RowMapping) -> ScheduleProgress:
+    values: dict[str, Any] = {str(key): value for key, value in row.items()}
     why, against, miss = (values.pop(key) for key in ("waiting_for", "against", "last_miss"))
     return ScheduleProgress(
         **values,

@@ -39,7 +39,7 @@ SIZE: dict[str, str | float] = {
     "read_bps": "20MB",
     "write_bps": "10MB",
 }
-HOURLY = ScheduleSettings(name="hourly", source="demo", cron="0 * * * *", size=SIZE)
+HOURLY = ScheduleSettings(name="hourly", source="demo", cron="0 * * * *", start_within=1800.0, size=SIZE)
 
 
 @pytest.fixture
@@ -205,14 +205,16 @@ def test_launches_that_fail_until_the_end_are_a_missed_run(here: Place) -> None:
     assert here.leftovers() == ([], [], (), {})
 
 
-def hung(here: Place, due: float) -> Scheduler:
-    """A scheduler whose launch stops halfway: the engine doesn't answer after the container is made."""
+def hung(here: Place, due: float, *, starts: bool) -> Scheduler:
+    """A scheduler whose launch stops halfway: the engine doesn't answer any more when it is to start the container."""
 
     class Hung:
-        def __init__(self, engine: object) -> None:
+        def __init__(self, engine: Engine) -> None:
             self._engine = engine
 
-        def start(self, _: str) -> None:
+        def start(self, container_id: str) -> None:
+            if starts:
+                self._engine.start(container_id)
             raise EngineUnreachableError("unix:///hung.sock", "no answer in time")
 
         def __getattr__(self, name: str) -> Any:
@@ -224,7 +226,7 @@ def hung(here: Place, due: float) -> Scheduler:
 
 def test_while_nobody_knows_what_became_of_a_launch_its_run_is_neither_placed_again_nor_missed(here: Place) -> None:
     due = begun(here) + HOUR
-    place_due(hung(here, due))
+    place_due(hung(here, due, starts=True))
     for later in (60, HOURLY.start_within + 60):
         place_due(scheduler_at(here, due + later))
         (progress,) = here.scheduler.ledger.schedules.all()
@@ -241,9 +243,20 @@ def test_while_nobody_knows_what_became_of_a_launch_its_run_is_neither_placed_ag
     assert here.scheduler.ledger.launch(run_id("hourly", due, 1)) is None
 
 
+def test_when_it_is_known_that_a_launch_is_undone_its_run_is_placed_again(here: Place) -> None:
+    due = begun(here) + HOUR
+    place_due(hung(here, due, starts=False))
+    found = scheduler_at(here, due + 600)
+    assert reconciler(found).run().undone
+    place_due(found)
+    assert ended(here, run_id("hourly", due, 1)) is LaunchState.DONE
+    (progress,) = here.scheduler.ledger.schedules.all()
+    assert (progress.missed, progress.last_placed) == (0, due)
+
+
 def test_a_launch_whose_fate_is_unknown_holds_up_its_own_run_alone(here: Place) -> None:
     due = begun(here) + HOUR
-    place_due(hung(here, due))
+    place_due(hung(here, due, starts=False))
     place_due(scheduler_at(here, due + HOUR))
     (progress,) = here.scheduler.ledger.schedules.all()
     assert (progress.missed, progress.last_placed) == (1, due + HOUR)

@@ -149,7 +149,10 @@ def refused(progress: ScheduleProgress) -> dict[object, float]:
 
 def test_prometheus_is_told_what_waits_and_how_many_hosts_refuse_it() -> None:
     key, begun = ("orders", "backup"), ScheduleProgress(name="orders-nightly", since=1.0, settled_until=2.0)
-    refusals = {(REFUSING, (*key, "capacity.slots")): 2, (REFUSING, (*key, "capacity.disk")): 1}
+    refusals: dict[object, float] = {
+        (REFUSING, (*key, "capacity.slots")): 2,
+        (REFUSING, (*key, "capacity.disk")): 1,
+    }
     assert refused(begun) == {}
     waiting = replace(begun, trying=3.0, tries=1, hindrance=FULL)
     assert refused(waiting) == {(WAITING, key): 3.0, **refusals}
