@@ -160,7 +160,7 @@ _EXAMPLES: Mapping[str, object] = {
     "schedules.host": "dr-host-01",
     "schedules.zone": "fra1-a",
     "schedules.device_class": "nvme",
-    "schedules.pool": "backup",
+    "schedules.pool": "backup-net",
     "schedules.labels": {"rack": "r7"},
 }
 
