@@ -9,10 +9,6 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from collector.errors import ConfigError
 from orchestrator.backup.schedules import next_due
@@ -20,6 +16,7 @@ from orchestrator.backup.standings import Standing, standings
 from orchestrator.ledger import Hindrance, ScheduleProgress
 from orchestrator.placement.scheduler import Scheduler
 from vdbmon.backup_options import JsonOption, opened
+from vdbmon.columns import columns, say
 from vdbmon.options import ConfigOption
 from vdbmon.times import time_text
 
@@ -41,11 +38,8 @@ def schedules(
     elif not found:
         typer.echo("no schedules; describe them in [[schedules]]")
     else:
-        Console().print(_table(found, now))
-        for line in late_lines(found, now=now):
-            typer.echo(line)
-        for line in (line for item in found if name is not None for line in _host_lines(item.hindrance)):
-            typer.echo(line)
+        hosts = (line for item in found if name is not None for line in _host_lines(item.hindrance))
+        say((*_rows(found, now), *late_lines(found, now=now), *hosts))
 
 
 def standings_of(scheduler: Scheduler) -> list[Standing]:
@@ -72,20 +66,20 @@ def late_lines(found: Iterable[Standing], *, now: float, source: str | None = No
             yield f"waiting: verification of what {schedule.name} made, {_tries(checked, now)}: {checked.hindrance.why}"
 
 
-def _table(found: Sequence[Standing], now: float) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("schedule", "source", "job", "next", "last placed", "missed", "now"):
-        table.add_column(column, overflow="fold")
-    for standing in found:
-        schedule, progress = standing.schedule, standing.progress
-        table.add_row(
-            *map(escape, (schedule.name, schedule.source, schedule.job.value)),
-            _moment(next_due(schedule, after=now)),
-            _moment(progress.last_placed),
-            str(progress.missed),
-            _state(progress),
+def _rows(found: Sequence[Standing], now: float) -> Iterator[str]:
+    rows = [
+        (
+            item.schedule.name,
+            item.schedule.source,
+            item.schedule.job.value,
+            _moment(next_due(item.schedule, after=now)),
+            _moment(item.progress.last_placed),
+            str(item.progress.missed),
+            _state(item.progress),
         )
-    return table
+        for item in found
+    ]
+    yield from columns(("schedule", "source", "job", "next", "last placed", "missed", "now"), rows)
 
 
 def _state(progress: ScheduleProgress) -> str:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from pydantic import TypeAdapter
-from rich.console import Console
 
 from collector.errors import ConfigError
 from orchestrator.backup.noting import note_decisions
@@ -19,7 +18,8 @@ from orchestrator.backup.sight import Sight, look_at
 from orchestrator.placement.scheduler import Scheduler
 from orchestrator.settings import SourceSettings
 from vdbmon.backup_options import DryRunOption, IdArgument, JsonOption, SourceOption, chosen_sources, opened
-from vdbmon.backup_tables import verdict_table
+from vdbmon.backup_tables import verdict_lines
+from vdbmon.columns import say
 from vdbmon.options import ConfigOption, UntilOption
 from vdbmon.times import parse_until, time_text
 
@@ -73,7 +73,7 @@ def prune(
         if as_json:
             typer.echo(_VERDICTS.dump_json(verdicts, indent=2).decode())
         elif verdicts:
-            Console().print(verdict_table(verdicts, now=time.time()))
+            say(verdict_lines(verdicts, now=time.time()))
         else:
             typer.echo("no backups")
         codes = {0} if dry_run else {_prune(scheduler, item, sight, quiet=as_json) for item in sources}
@@ -140,7 +140,7 @@ def _known_hosts(scheduler: Scheduler, names: Collection[str]) -> tuple[str, ...
 def _tell(found: Scan) -> None:
     for backup in found.found:
         recalled = "; its keep and verification were read from beside it" if backup.id in found.recalled else ""
-        typer.echo(f"{backup.host}: {backup.id}: {backup.kind} of {backup.source}, {backup.made}{recalled}")
+        say((f"{backup.host}: {backup.id}: {backup.kind} of {backup.source}, {backup.made}{recalled}",))
     for host, sentence in found.odd:
         typer.echo(f"vdbmon: {host}: {sentence}", err=True)
     for item in found.lost:

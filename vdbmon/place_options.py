@@ -22,7 +22,7 @@ Job = Annotated[str, typer.Option(help=f"What to do with it: {', '.join(JobName)
 Backup = Annotated[str | None, typer.Option(help="restore, verify, standby, copy: this one, not the last good one.")]
 Incremental = Annotated[bool, typer.Option("--incremental", help="backup: what changed since the last good one.")]
 Until = Annotated[
-    str | None, typer.Option(help="restore: 'YYYY-MM-DD HH:MM:SS' in UTC, FILE:POSITION, or end (of the logs).")
+    str | None, typer.Option(help="restore: 'YYYY-MM-DD HH:MM:SS' in UTC or with +01:00, FILE:POSITION, or end.")
 ]
 Table = Annotated[str | None, typer.Option(help="restore: DATABASE.TABLE of a logical dump.")]
 Serve = Annotated[bool, typer.Option("--serve", help="restore: keep the restored server up.")]

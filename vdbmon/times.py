@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from collector.errors import ConfigError
 from collector.quantities import parse_seconds
@@ -28,6 +28,11 @@ def parse_until(text: str | None, *, now: float) -> float | None:
 def time_text(at: float) -> str:
     """Local time to the second."""
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def utc_text(at: float) -> str:
+    """UTC to the second, as `restore --until` takes it."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _timestamp(text: str) -> float:

@@ -16,9 +16,14 @@ Chain = tuple[Backup, ...]
 
 
 class ChainError(VdbmonError):
-    """What a restore of a backup needs isn't all there: `backup.chain_broken`."""
+    """What a restore of a backup needs isn't all there: `backup.chain_broken`.
+
+    Attributes:
+        why: the sentence without the backup.
+    """
 
     def __init__(self, backup: Backup, why: str) -> None:
+        self.why = why
         super().__init__("backup.chain_broken", f"{backup.id} can't be restored: {why}", "restore an earlier one")
 
 

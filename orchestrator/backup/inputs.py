@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -31,6 +32,7 @@ TO_THE_END = "end"
 
 _RESTORABLE = PHYSICAL | {Kind.LOGICAL}
 _POSITION = re.compile(r"[^:/]+:\d+")
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}")
 _TABLE = re.compile(r"[^.\s/]+\.[^.\s/]+")
 
 
@@ -87,7 +89,7 @@ class JobOptions:
         incremental: an increment of the last good backup.
         or_full: with `incremental`: a full one where there is none to build on.
         full_every: with `incremental`: a full one again after so many seconds.
-        until: `YYYY-MM-DD HH:MM:SS` in UTC, `FILE:POSITION`, or `end`.
+        until: `YYYY-MM-DD HH:MM:SS` in UTC or with an offset from it, `FILE:POSITION`, or `end`.
         table: `database.table`.
         serve: keep the restored server up.
     """
@@ -157,7 +159,7 @@ def _restore(source: str, options: JobOptions, backups: Sequence[Backup]) -> Job
     return _inputs(
         chain_of(base, by_id(backups)),
         binlogs=binlogs_for(base, backups),
-        until_time=options.until if moment is not None else None,
+        until_time=None if moment is None else f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S}",
         until_position=options.until if moment is None and options.until != TO_THE_END else None,
         serve=options.serve,
     )
@@ -231,15 +233,16 @@ def _stored(backup: Backup) -> StoredBackup:
 
 
 def _moment(until: str) -> float | None:
-    try:
-        return datetime.strptime(until, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        if until == TO_THE_END or _POSITION.fullmatch(until):
-            return None
+    if until == TO_THE_END or _POSITION.fullmatch(until):
+        return None
+    if _TIME.match(until):
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(until.removesuffix(" UTC"))
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() // 1
     raise ConfigError(
         "request.job_option",
         f"--until {until!r} is no point in time",
-        "give '2026-11-23 05:00:00' (UTC), binlog.000003:1192 or end",
+        "give '2026-11-23 05:00:00' (UTC), '2026-11-23 06:00:00+01:00', binlog.000003:1192 or end",
     )
 
 

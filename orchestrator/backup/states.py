@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 from orchestrator.backup.entries import BACKUP_KINDS, PHYSICAL, Backup
 from orchestrator.backup.feeding import KIND_OF_JOB
@@ -35,6 +36,15 @@ def lacks_logs(backup: Backup, logs: Iterable[Backup]) -> bool:
     """Whether it is one that binary logs could lead on from, and none of these do."""
     could = backup.good and backup.kind in PHYSICAL and backup.binlog_file is not None
     return could and not any(_reaches(item, backup) for item in logs)
+
+
+def logs_until(backup: Backup, backups: Iterable[Backup]) -> float | None:
+    """Up to when the binary logs that lead on from it are known to be complete; None if none do."""
+    if not backup.good or backup.kind not in PHYSICAL or backup.binlog_file is None:
+        return None
+    logs = (item for item in backups if item.kind is Kind.BINLOG and item.source == backup.source and item.present)
+    moments = (item.record.get("restored_to") for item in logs if _reaches(item, backup))
+    return max((datetime.fromisoformat(moment).timestamp() for moment in moments if moment), default=None)
 
 
 def _reaches(logs: Backup, backup: Backup) -> bool:

@@ -204,7 +204,7 @@ def test_a_removal_that_stops_is_gone_on_with_the_next_time(site: Site) -> None:
         assert site.volumes.list() == ("full", "later", "newest"), "no parent goes before its child"
         assert "being removed" in site.said("list", "--all")
         assert site.refusal("show", "zz").code == "backup.not_found"
-    assert "restore   no: later can't be restored: later is being removed" in site.said("show", "later")
+    assert "restore   no: it is being removed" in site.said("show", "later")
     assert site.said("prune").splitlines()[-2:] == ["removed later", "removed full"]
 
 
@@ -315,8 +315,18 @@ def test_what_is_said_of_a_backup_tells_of_logs_that_are_missing_and_of_second_c
     assert "full: full backup of demo, waiting_for_logs" in shown
     assert "don't reach binlog.000003:500 yet" in shown
     assert "by copy-1" in shown
-    site.known(replace(logs, binlog_position=501))
-    assert "full: full backup of demo, done" in site.said("show", "full")
+    site.known(replace(logs, binlog_position=501, restored_to="2026-11-23T05:00:00+00:00"))
+    shown = site.said("show", "full")
+    assert "full: full backup of demo, done" in shown
+    assert "later     with binary logs, until 2026-11-23 05:00:00 UTC" in shown
+
+
+def test_what_a_container_wrote_steers_no_terminal(site: Site) -> None:
+    site.known(record("full", state=State.FAILED, reason="\x1b[2Jall is well\r\nreally"))
+    for words in (("list",), ("show", "full")):
+        said = site.said(*words)
+        assert "?[2Jall is well??really" in said
+        assert "\x1b" not in said
 
 
 def test_a_job_under_way_is_in_the_list(site: Site) -> None:

@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 
 import orchestrator.ledger
+from orchestrator.backup.noting import owed
 from orchestrator.decision.resources import HELD_WHILE_RUNNING, ResourceClass
 from orchestrator.ledger import LaunchState, LedgerError, open_ledger, schema
 from tests.support.ledger import allocate, record
@@ -76,6 +77,25 @@ def test_a_ledger_of_the_first_revision_is_brought_up_with_nothing_lost(old_url:
     allocate(ledger, record("b2", "r2"), amounts={ResourceClass.SLOTS: 1})
     ledger.advance("r1", LaunchState.DONE, at=4.0, release=HELD_WHILE_RUNNING)
     assert len(ledger.events_named("b1")) == 4
+    ledger.close()
+
+
+def test_what_was_decided_before_it_was_written_beside_backups_is_owed_to_them(ledger_url: str, tmp_path: Path) -> None:
+    (tmp_path / "ledger").mkdir(exist_ok=True)
+    old = {"source": "demo", "kind": "full", "made": "done", "host": "db1", "volume": "v", "record": {}}
+    old |= {"started_at": 1.0, "finished_at": 2.0, "seconds": 1.0, "bytes_raw": 3, "bytes_stored": 3}
+    decided = ({"keep_why": "the audit"}, {"verified_at": 9.0, "verified_by": "v1"}, {})
+    with connected(ledger_url) as connection:
+        command.upgrade(alembic(connection), "0006")
+        for name, told in zip(("kept", "verified", "plain"), decided, strict=True):
+            connection.execute(schema.backup.insert().values(id=name, **old, **told))
+        connection.execute(text("INSERT INTO schedule VALUES ('nightly', 1.0, 2.0, 3, 2.0, 'full')"))
+    ledger = open_ledger(ledger_url)
+    backups = ledger.backups.all()
+    assert {backup.id: backup.decided_at for backup in backups} == {"kept": 2.0, "verified": 9.0, "plain": None}
+    assert {backup.id for backup in owed(backups)} == {"kept", "verified"}
+    (progress,) = ledger.schedules.all()
+    assert (progress.missed, progress.trying, progress.tries, progress.last_miss) == (3, None, 0, None)
     ledger.close()
 
 

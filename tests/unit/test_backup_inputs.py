@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,11 @@ SECOND = replace(increment("i2", 4 * DAY, FIRST), binlog_file="binlog.000003", b
 DUMP = backup("d1", 3 * DAY, Kind.LOGICAL)
 LOGS = backup("b1", 5 * DAY, Kind.BINLOG, first_binlog_file="binlog.000001", binlog_file="binlog.000009")
 ALL = (FULL, FIRST, DUMP, SECOND, LOGS)
+
+
+def shifted(text: str) -> str:
+    """The same moment on a clock that is an hour before UTC."""
+    return f"{datetime.fromisoformat(text) + timedelta(hours=1)}+01:00"
 
 
 def stored(*names: str) -> tuple[StoredBackup, ...]:
@@ -54,6 +60,14 @@ def test_a_point_in_time_is_reached_from_the_last_backup_before_it() -> None:
     assert set(found.ids) == {"f1", "i1", "b1"}
 
 
+@pytest.mark.parametrize(
+    "until",
+    [f"{TIME} UTC", TIME.replace(" ", "T"), f"{TIME}+00:00", f"{TIME}Z", f"{TIME}.999", shifted(TIME)],
+)
+def test_a_point_in_time_can_be_given_with_its_offset_from_utc(until: str) -> None:
+    assert inputs("restore", until=until).until_time == TIME
+
+
 def test_a_position_is_reached_from_the_last_backup_before_it() -> None:
     found = inputs("restore", until="binlog.000003:299")
     assert (found.backups, found.until_position, found.until_time) == (stored("f1", "i1"), "binlog.000003:299", None)
@@ -84,6 +98,9 @@ def test_a_standby_begins_with_a_physical_backup_and_stays_up() -> None:
         ("verify", {"until": TIME}, "request.job_option"),
         ("backup", {"serve": True}, "request.job_option"),
         ("restore", {"until": "yesterday"}, "request.job_option"),
+        ("restore", {"until": "2026-11-23"}, "request.job_option"),
+        ("restore", {"until": "2026-13-23 05:00:00"}, "request.job_option"),
+        ("restore", {"until": "2026-11-23 05:00:00 CET"}, "request.job_option"),
         ("restore", {"until": "binlog.000001:x"}, "request.job_option"),
         ("restore", {"table": "orders"}, "request.job_option"),
         ("restore", {"table": "shop.orders", "until": TIME}, "request.job_option"),

@@ -9,24 +9,22 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
-from rich.console import Console
 
-from collector.errors import VdbmonError
-from orchestrator.backup.chains import by_id, chain_of
 from orchestrator.backup.commands import SERVED_SOCKET
 from orchestrator.backup.entries import BACKUP_KINDS, Backup
 from orchestrator.backup.inputs import JobOptions
 from orchestrator.backup.job_names import JobName
 from orchestrator.backup.progress import read_progress
-from orchestrator.backup.states import state_of, under_way, waits_for_logs
+from orchestrator.backup.states import state_of, under_way
 from orchestrator.backup.upkeep import take_in_awaited_logs
 from orchestrator.placement.requests import Sizes, Wanted
 from orchestrator.placement.scheduler import Scheduler
 from orchestrator.survey.prometheus import PrometheusClient
 from vdbmon.backup_options import IdArgument, JsonOption, SourceOption, WaitOption, opened
 from vdbmon.backup_schedules import late_lines, schedules, standings_of
-from vdbmon.backup_tables import backup_lines, backup_table, copy_lines
+from vdbmon.backup_tables import backup_lines, list_lines
 from vdbmon.backup_upkeep import keep, prune, scan_
+from vdbmon.columns import say
 from vdbmon.options import ConfigOption
 from vdbmon.placing import place_and_tell
 
@@ -61,12 +59,8 @@ def list_(
     if as_json:
         typer.echo(json.dumps([_document(item, known) for item in (*shown, *running)], indent=2))
         return
-    if shown or running:
-        Console().print(backup_table((*shown, *running), known, now=time.time()))
-    else:
-        typer.echo("no backups")
-    for line in late:
-        typer.echo(line)
+    lines = list_lines((*shown, *running), known, now=time.time()) if shown or running else ("no backups",)
+    say((*lines, *late))
 
 
 @app.command()
@@ -81,18 +75,7 @@ def show(backup_id: IdArgument, *, as_json: JsonOption = False, config: ConfigOp
     if as_json:
         typer.echo(json.dumps([_document(backup, known)], indent=2))
         return
-    for line in (*backup_lines(backup, state_of(backup, known)), *copy_lines(backup, known)):
-        typer.echo(line)
-    if backup.kind in BACKUP_KINDS:
-        try:
-            typer.echo(f"restore   {' <- '.join(item.id for item in chain_of(backup, by_id(known)))}")
-        except VdbmonError as error:
-            typer.echo(f"restore   no: {error.message}")
-        if waits_for_logs(backup, known):
-            at = f"{backup.binlog_file}:{backup.binlog_position}"
-            typer.echo(
-                f"later     no: the binary logs on {backup.host} don't reach {at} yet; see job binlog in `vdbmon ps`"
-            )
+    say(backup_lines(backup, known))
 
 
 @app.command()
@@ -104,7 +87,10 @@ def verify(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Restore a backup in a container that is thrown away, check every table, and record what was found."""
+    """Restore a backup in a container that is thrown away, check every table, and record what was found.
+
+    Exit codes: 0 launched (with --wait: and it is good), 1 failed, 3 refused by every host.
+    """
     with opened(config) as scheduler:
         backup = scheduler.ledger.backups.get(backup_id)
         called = name or f"{backup.id[:_LONGEST_NAME]}-v"
@@ -126,7 +112,8 @@ def restore(
     name: Annotated[str, typer.Argument(help="Name of the container.", show_default=False)],
     *,
     until: Annotated[
-        str | None, typer.Option(help="'YYYY-MM-DD HH:MM:SS' in UTC, FILE:POSITION, or end (of the binary logs).")
+        str | None,
+        typer.Option(help="'YYYY-MM-DD HH:MM:SS' in UTC or with +01:00, FILE:POSITION, or end (of the binary logs)."),
     ] = None,
     table: Annotated[str | None, typer.Option(help="DATABASE.TABLE of a logical dump.")] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Keep the restored server up.")] = False,
@@ -134,7 +121,10 @@ def restore(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Restore a backup into a fresh volume; with --serve a server runs on it."""
+    """Restore a backup into a fresh volume; with --serve a server runs on it.
+
+    Exit codes: 0 launched (with --wait: and done), 1 failed, 3 refused by every host.
+    """
     with opened(config) as scheduler:
         backup = scheduler.ledger.backups.get(backup_id)
         options = JobOptions(backup=backup.id, until=until, table=table, serve=serve)

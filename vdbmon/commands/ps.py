@@ -17,6 +17,7 @@ from orchestrator.placement.outcomes import LaunchStatus
 from orchestrator.placement.scheduler import open_scheduler
 from orchestrator.survey.prometheus import PrometheusClient
 from vdbmon.backup_schedules import late_lines, standings_of
+from vdbmon.columns import say
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption
 from vdbmon.tables import launch_table
@@ -56,8 +57,7 @@ def ps(
         Console().print(launch_table(statuses, progress=progress, now=time.time()))
     else:
         typer.echo("nothing is placed")
-    for line in late if not as_json else ():
-        typer.echo(line)
+    say(late if not as_json else ())
 
 
 def _of(status: LaunchStatus, progress: Mapping[str, Progress]) -> Progress | None:
