@@ -82,9 +82,16 @@ def test_a_ledger_of_the_first_revision_is_brought_up_with_nothing_lost(old_url:
 
 def test_what_was_decided_before_it_was_written_beside_backups_is_owed_to_them(ledger_url: str, tmp_path: Path) -> None:
     (tmp_path / "ledger").mkdir(exist_ok=True)
-    old = {"source": "demo", "kind": "full", "made": "done", "host": "db1", "volume": "v", "record": {}}
+    old: dict[str, object] = {
+        "source": "demo",
+        "kind": "full",
+        "made": "done",
+        "host": "db1",
+        "volume": "v",
+        "record": {},
+    }
     old |= {"started_at": 1.0, "finished_at": 2.0, "seconds": 1.0, "bytes_raw": 3, "bytes_stored": 3}
-    decided = ({"keep_why": "the audit"}, {"verified_at": 9.0, "verified_by": "v1"}, {})
+    decided: tuple[dict[str, object], ...] = ({"keep_why": "the audit"}, {"verified_at": 9.0, "verified_by": "v1"}, {})
     with connected(ledger_url) as connection:
         command.upgrade(alembic(connection), "0006")
         for name, told in zip(("kept", "verified", "plain"), decided, strict=True):
