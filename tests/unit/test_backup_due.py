@@ -2,8 +2,8 @@ from dataclasses import replace
 
 from orchestrator.backup.due import elsewhere, refusal_of
 from orchestrator.decision.decide import decide
+from orchestrator.decision.request import Wishes
 from orchestrator.decision.resources import ResourceClass
-from orchestrator.decision.snapshot import Wishes
 from tests.support.placing import LARGE as ROWS
 from tests.support.placing import host, request, shares, snapshot
 
