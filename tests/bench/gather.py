@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from collector.blockdevices import BlockDevices
@@ -17,6 +16,8 @@ from collector.containers import ContainerIndex, Metadata
 from collector.inputs.cgroup import CgroupInput
 from collector.kernelfile import SkippedLines
 from collector.oom import OomKills
+from tests.bench.cost import microseconds
+from tests.bench.reading import left_open
 
 RECORDED = Path(__file__).parents[1] / "fixtures" / "cgroup2" / "t1"
 ROUNDS = 2000
@@ -28,36 +29,14 @@ def run() -> dict[str, float]:
     index = ContainerIndex(hierarchy, lambda key: Metadata(key[:2], "image:1"))
     containers = len(index.refresh())
     source = CgroupInput(index, BlockDevices(RECORDED / "proc"), OomKills(), SkippedLines(), time.time)
-    before = set(_descriptors())
-    source.gather()
-    descriptors = [number for number in _descriptors() if number not in before and _is_open(number)]
-    ours = _cpu_seconds(source.gather)
-    bare = _cpu_seconds(lambda: [os.pread(descriptor, 16384, 0) for descriptor in descriptors])
+    descriptors = left_open(source.gather)
+    ours = microseconds(source.gather, ROUNDS)
+    bare = microseconds(lambda: [os.pread(descriptor, 16384, 0) for descriptor in descriptors], ROUNDS)
     source.close()
-    per_container = 1e6 / ROUNDS / containers
     return {
         "containers": containers,
         "files_per_container": len(descriptors) / containers,
-        "ours_us_per_container": ours * per_container,
-        "bare_pread_us_per_container": bare * per_container,
+        "ours_us_per_container": ours / containers,
+        "bare_pread_us_per_container": bare / containers,
         "ratio": ours / bare,
     }
-
-
-def _descriptors() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
-
-
-def _is_open(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True
-
-
-def _cpu_seconds(call: Callable[[], object]) -> float:
-    start = time.process_time()
-    for _ in range(ROUNDS):
-        call()
-    return time.process_time() - start

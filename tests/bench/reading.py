@@ -66,9 +66,13 @@ def both_sides(host: Host) -> Iterator[Sides]:
     containers = index.refresh()
     cgroup = CgroupInput(index, BlockDevices(host.procfs), OomKills(), SkippedLines(), time.time)
     network = NetworkInput(index, host.procfs, SkippedLines())
-    before = _descriptors()
-    samples = len(cgroup.gather()) + len(network.gather())
-    kept = [number for number in _descriptors() - before if _is_open(number)]
+    samples = 0
+
+    def gather() -> None:
+        nonlocal samples
+        samples = len(cgroup.gather()) + len(network.gather())
+
+    kept = left_open(gather)
     of_network = [os.open(host.procfs / f"{container.pid}/net/dev", os.O_RDONLY) for container in containers]
     files = (*kept, *of_network)
     try:
@@ -83,6 +87,13 @@ def both_sides(host: Host) -> Iterator[Sides]:
         for number in of_network:
             os.close(number)
         cgroup.close()
+
+
+def left_open(call: Callable[[], object]) -> list[int]:
+    """The descriptors that a call opens and keeps."""
+    before = _descriptors()
+    call()
+    return [number for number in _descriptors() - before if _is_open(number)]
 
 
 def measure(host: Host) -> dict[str, float]:
