@@ -11,11 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from collector.constant_tags import TagValues
 from collector.filters import SelectorSettings
 from collector.quantities import Bytes, Delay, Seconds
+from collector.urls import split_url
 
 
 class DataFormat(StrEnum):
@@ -94,6 +95,20 @@ class ProcessSettings(TimedSettings):
     groups: tuple[ProcessGroup, ...] = DEFAULT_PROCESS_GROUPS
 
 
+def check_engine_address(text: str) -> str:
+    """The address itself.
+
+    Raises:
+        ValueError: no address of a Docker Engine that can be spoken to from here.
+    """
+    try:
+        if not text.startswith("unix:///"):
+            split_url(re.sub("^tcp:", "http:", text))
+    except ValueError as error:
+        raise ValueError("no address of an engine; write unix:///var/run/docker.sock or tcp://host:port") from error
+    return text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DockerSettings(TimedSettings):
     """The local engine.
@@ -106,7 +121,7 @@ class DockerSettings(TimedSettings):
         timeout: for one answer of the engine.
     """
 
-    address: str | None = None
+    address: Annotated[str, AfterValidator(check_engine_address)] | None = None
     root: Path | None = None
     timeout: Seconds = 5.0
     docker_label_include: tuple[str, ...] = ()

@@ -119,6 +119,9 @@ timeout = "2s"
     ("section", "words"),
     [
         ('[inputs.volume]\ndu_interval = "1m"', ["inputs.volume.du_interval", "600"]),
+        ('[inputs.docker]\naddress = "/var/run/docker.sock"', ["inputs.docker.address", "write unix:///var/run"]),
+        ('[inputs.docker]\naddress = "tcp://[::1"', ["inputs.docker.address", "write unix:///var/run"]),
+        ('[inputs.docker]\naddress = ""', ["inputs.docker.address", "write unix:///var/run"]),
         ("[inputs.ovs]\nmax_interfaces = -1", ["inputs.ovs.max_interfaces = -1", "greater than or equal to 1"]),
         ('[[outputs.opentsdb]]\nhost = "http://a"\nport = 99999', ["outputs.opentsdb[0].port = 99999", "65535"]),
         ("[[inputs.exec]]\ncommands = []", ["inputs.exec[0].commands"]),
