@@ -70,8 +70,8 @@ def parse_cpu_max(data: bytes, skipped: SkippedLines) -> tuple[int | None, int |
 def shares_of_weight(weight: int) -> int:
     """Docker's CPU shares (2..262144) out of cpu.weight (1..10000), as cAdvisor does it.
 
-    That reverses runc's old conversion; since opencontainers/runc#4785 it is another one (1,024 shares weigh 100, not 39),
-    and nothing in the cgroup says by which of them a weight was set.
+    That reverses runc's old conversion; since opencontainers/runc#4785 it is another one (1,024 shares weigh 100, not
+    39), and nothing in the cgroup says by which of them a weight was set.
     """
     return 2 + (weight - 1) * 262142 // 9999
 
