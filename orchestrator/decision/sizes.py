@@ -62,7 +62,7 @@ def parse_spec(text: str) -> Amounts:
 def _cores(name: str, value: str | float) -> int:
     try:
         cpus = float(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         cpus = math.nan
     if not (math.isfinite(cpus) and millicores(cpus) > 0):
         raise ConfigError("request.size", f"{name}: {value} is no number of cores", "give for example 0.5 or 2")

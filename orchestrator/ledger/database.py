@@ -128,6 +128,8 @@ def _engine(url: str) -> Engine:
         raise ConfigError("config.invalid", f"[ledger] url: {error}", "install vdbmon[postgresql]") from error
     except ArgumentError as error:
         raise ConfigError("config.invalid", f"[ledger] url: {error}", _EXAMPLE) from error
+    except ValueError as error:
+        raise ConfigError("config.invalid", "[ledger] url is no URL", _EXAMPLE) from error
 
 
 def _sqlite(url: URL) -> Engine:

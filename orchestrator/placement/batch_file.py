@@ -30,7 +30,8 @@ DURATION = "1h"
 
 _WISHES = tuple(item.name for item in fields(Wishes))
 _WINDOW = ("not_before", "deadline", "duration")
-_KNOWN = ("name", "source", "job", *KEYS, *_WISHES, *_WINDOW)
+KNOWN = ("name", "source", "job", *KEYS, *_WISHES, *_WINDOW)
+"""Keys of a container."""
 
 
 def read_batch(path: Path, now: datetime) -> tuple[Wanted, ...]:
@@ -44,7 +45,7 @@ def read_batch(path: Path, now: datetime) -> tuple[Wanted, ...]:
         entries = list(_toml(text) if path.suffix == ".toml" else _json_lines(text))
     except OSError as error:
         raise ConfigError("batch.unreadable", f"{path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
             "batch.syntax", f"{path}: {error}", "write TOML (*.toml) or one JSON object a line"
         ) from error
@@ -62,8 +63,13 @@ def _toml(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     unknown = sorted(document.keys() - {"containers", "defaults"})
     if unknown:
         raise ValueError(f"unknown key {unknown[0]}; known here: containers, defaults")
-    for number, entry in enumerate(document.get("containers", [])):
-        yield f"containers[{number}]", {**document.get("defaults", {}), **entry}
+    containers, defaults = document.get("containers", []), document.get("defaults", {})
+    if not isinstance(containers, list) or not all(isinstance(entry, dict) for entry in containers):
+        raise ValueError("containers are tables: begin each with [[containers]]")
+    if not isinstance(defaults, dict):
+        raise ValueError("defaults is a table: begin it with [defaults]")  # noqa: TRY004
+    for number, entry in enumerate(containers):
+        yield f"containers[{number}]", {**defaults, **entry}
 
 
 def _json_lines(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -77,9 +83,9 @@ def _json_lines(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _wanted(where: str, entry: Mapping[str, Any], now: datetime) -> Wanted:
-    unknown = sorted(entry.keys() - set(_KNOWN))
+    unknown = sorted(entry.keys() - set(KNOWN))
     if unknown:
-        raise ConfigError("batch.key", f"{where}: unknown key {unknown[0]}", f"known here: {', '.join(_KNOWN)}")
+        raise ConfigError("batch.key", f"{where}: unknown key {unknown[0]}", f"known here: {', '.join(KNOWN)}")
     for key in ("name", "source"):
         if not isinstance(entry.get(key), str):
             raise ConfigError("batch.key", f"{where}: {key} is missing")

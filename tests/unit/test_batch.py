@@ -1,15 +1,19 @@
+import contextlib
 import json
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from collector.errors import ConfigError
 from orchestrator.decision.request import Window, Wishes
 from orchestrator.decision.resources import ResourceClass
 from orchestrator.decision.sizes import parse_amounts, parse_spec
-from orchestrator.placement.batch_file import read_batch
+from orchestrator.placement.batch_file import KNOWN, read_batch
 from vdbmon.commands.place import app
 
 AT = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
@@ -80,6 +84,9 @@ def test_json_lines_say_the_same(tmp_path: Path) -> None:
         ("[[containers]]\nname = 'b1'\nsource = 's'\ndeadline = 'soon'", "request.window", "soon"),
         ("[[containers]]\nname = 'b1'\nsource = 's'\n" * 2, "batch.double", "two containers are called 'b1'"),
         ("[[container]]\n", "batch.syntax", "unknown key container"),
+        ("containers = 5", "batch.syntax", "begin each with \\[\\[containers\\]\\]"),
+        ("containers = [1]", "batch.syntax", "begin each with"),
+        ("defaults = 3\n[[containers]]\nname = 'b1'", "batch.syntax", "begin it with \\[defaults\\]"),
         ("name = ", "batch.syntax", "write TOML"),
         ("", "batch.empty", "no containers"),
     ],
@@ -96,6 +103,24 @@ def test_lines_that_are_no_objects_are_refused(tmp_path: Path, text: str) -> Non
     with pytest.raises(ConfigError) as caught:
         read_batch(written(tmp_path, text, "batch.jsonl"), AT)
     assert caught.value.code == "batch.syntax"
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=4,
+)
+entries = st.fixed_dictionaries({}, optional=dict.fromkeys(KNOWN, anything))
+
+
+@settings(max_examples=200, deadline=None)
+@given(entries)
+def test_any_values_make_a_container_or_a_line_that_says_why_not(entry: dict[str, object]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(Path(folder), json.dumps({"name": "b1", "source": "orders", **entry}), "batch.jsonl")
+        with contextlib.suppress(ConfigError):
+            (wanted,) = read_batch(path, AT)
+            assert wanted.amounts
 
 
 def test_missing_file_is_one_line(tmp_path: Path) -> None:

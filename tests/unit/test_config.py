@@ -6,6 +6,7 @@ import pytest
 from collector.catalogue import INPUT_MODULES
 from collector.errors import ConfigError
 from collector.settings import DataFormat, InputSettings
+from orchestrator.ledger import check_url
 from orchestrator.settings import Reach
 from vdbmon.config import find_config, load_config
 
@@ -183,6 +184,12 @@ def test_a_file_that_is_no_toml_is_named_with_its_line(write: Write) -> None:
 def test_what_python_gives_up_on_is_no_toml_either(write: Write, value: str) -> None:
     with pytest.raises(ConfigError, match=r"vdbmon.toml: not TOML: "):
         load_config(write(f"[host]\nname = {value}\n"))
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "mysql://db/x", "sqlite://", "no url"])
+def test_a_ledger_that_is_none_is_refused(write: Write, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[ledger\] url"):
+        check_url(load_config(write(f'[host]\nname = "a"\n[ledger]\nurl = "{url}"\n')).ledger.url)
 
 
 def test_two_hosts_of_one_name_are_refused(write: Write) -> None:
