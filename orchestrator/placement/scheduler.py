@@ -1,4 +1,4 @@
-"""Place a container: snapshot, decision, allocation, launch; and see how what was placed is doing."""
+"""Place a container: snapshot, decision, allocation, launch; with the parts of a configuration."""
 
 from __future__ import annotations
 
@@ -43,20 +43,9 @@ from orchestrator.placement.jobs import JOBS, Job, check_on_host
 from orchestrator.placement.outcomes import LaunchStatus, Placement
 from orchestrator.placement.removal import Remover
 from orchestrator.placement.requests import Sizes, Wanted, amounts_of, intent_of, request_of
-from orchestrator.placement.settle import settle
+from orchestrator.placement.visits import await_end, statuses, visitor
 from orchestrator.settings import FleetSettings
-from orchestrator.survey.deadline import ask_all
-from orchestrator.survey.fleet import SURVEY_SECONDS, engines_behind, take_snapshot
-
-POLL_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Visit:
-    """What an engine said, and its launches as they are now."""
-
-    engine: EngineState
-    settled: tuple[LaunchRecord, ...]
+from orchestrator.survey.fleet import take_snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +129,7 @@ class Scheduler:
 
     def snapshot(self) -> Snapshot:
         """The fleet as it is now."""
-        visit = self._visits()
+        visit = visitor(self.engines, self.ledger, self.clock)
         return take_snapshot(
             self.fleet,
             local_host=self.local_host,
@@ -170,21 +159,7 @@ class Scheduler:
 
     def statuses(self) -> tuple[LaunchStatus, ...]:
         """All launches that hold something, those that ended settled; each host's engine costs its own rows at most."""
-        records = self.ledger.launches()
-        hosts = sorted({record.host for record in records if record.host in self.engines})
-        visit = self._visits()
-        visits: dict[str | None, Callable[[], _Visit]] = {host: partial(visit, host) for host in hosts}
-        answers = ask_all(visits, seconds=SURVEY_SECONDS, stragglers=engines_behind(self.engines))
-        settled = [visit.settled for visit in answers.values() if isinstance(visit, _Visit)]
-        known = {record.request_id: record for some in settled for record in some}
-        return tuple(
-            LaunchStatus(
-                record=known.get(record.request_id, record),
-                known=record.request_id in known or record.state.ended,
-                held=self.ledger.held(record.request_id),
-            )
-            for record in records
-        )
+        return statuses(self.engines, self.ledger, self.clock)
 
     def await_end(self, request_id: str) -> LaunchRecord:
         """Wait until a job that runs has ended; its record.
@@ -192,12 +167,7 @@ class Scheduler:
         Raises:
             EngineUnreachableError: nobody knows any more how it is.
         """
-        while True:
-            record = next(item for item in self.ledger.launches() if item.request_id == request_id)
-            record = settle(record, engine=self.engines[record.host], ledger=self.ledger, clock=self.clock)
-            if record.state.ended:
-                return record
-            self.sleep(POLL_SECONDS)
+        return await_end(request_id, self.engines, self.ledger, clock=self.clock, sleep=self.sleep)
 
     def remover(self) -> Remover:
         """Takes launches back."""
@@ -219,24 +189,6 @@ class Scheduler:
             sampled=self.sampled,
             sleep=self.sleep,
         )
-
-    def _visits(self) -> Callable[[str], _Visit]:
-        """Ask a host's engine; what has ended there gives its room back before the ledger is read for a decision.
-
-        On an engine that isn't the known one nothing is settled: that a container isn't there says nothing then.
-        """
-        known, records = self.ledger.view().fingerprints, self.ledger.launches()
-
-        def visit(host: str) -> _Visit:
-            engine = self.engines[host]
-            state = engine.probe()
-            if known.get(host, state.fingerprint) != state.fingerprint:
-                return _Visit(engine=state, settled=())
-            own = (record for record in records if record.host == host)
-            settled = tuple(settle(record, engine=engine, ledger=self.ledger, clock=self.clock) for record in own)
-            return _Visit(engine=state, settled=settled)
-
-        return visit
 
     def _allocate(self, request: Request) -> tuple[Decision, Launch | None]:
         decision, launch = decide_and_take(
