@@ -10,8 +10,9 @@ from orchestrator.decision.snapshot import Cordon
 from orchestrator.ledger import open_ledger
 from orchestrator.operators import this_operator
 from orchestrator.placement.closing import close
+from orchestrator.placement.requests import require_host
 from vdbmon.config import find_config, load_config
-from vdbmon.times import parse_until, time_text
+from vdbmon.times import moment_text, parse_until
 
 
 def close_until(host: str | None, *, why: str, until: str | None, config: Path | None) -> str:
@@ -20,11 +21,18 @@ def close_until(host: str | None, *, why: str, until: str | None, config: Path |
     end = parse_until(until, now=now)
     with contextlib.closing(open_ledger(fleet.ledger.url)) as ledger:
         close(ledger, fleet, Cordon(host=host, who=this_operator(), why=why, until=end, since=now))
-    return f", until {time_text(end)}" if end else ""
+    return f", until {moment_text(end)}" if end else ""
 
 
 def reopen(host: str | None, *, config: Path | None) -> bool:
-    """Open a host again, or with None the fleet, whose hosts stay cordoned; whether it was closed."""
-    settings = load_config(find_config(config))
-    with contextlib.closing(open_ledger(settings.ledger.url)) as ledger:
-        return ledger.uncordon(host, who=this_operator(), at=time.time())
+    """Open a host again, or with None the fleet, whose hosts stay cordoned; whether it was closed.
+
+    Raises:
+        ConfigError: no such host, and none was closed under that name.
+    """
+    fleet = load_config(find_config(config)).fleet()
+    with contextlib.closing(open_ledger(fleet.ledger.url)) as ledger:
+        lifted = ledger.uncordon(host, who=this_operator(), at=time.time())
+    if host is not None and not lifted:
+        require_host(host, fleet)
+    return lifted

@@ -32,9 +32,12 @@ Size = Annotated[
 Cpus = Annotated[float | None, typer.Option(help="CPU limit in cores.", show_default=DEFAULTS[CPUS])]
 Cpuset = Annotated[str | None, typer.Option(help="Only on these processors, as 0-3,6.")]
 Memory = Annotated[str | None, typer.Option(help="Memory limit, with swap.", show_default=DEFAULTS["memory"])]
-Disk = Annotated[str | None, typer.Option(help="Hard size of the volume.", show_default=DEFAULTS["disk"])]
-ReadBps = Annotated[str | None, typer.Option(help="Disk reads per second.", show_default=DEFAULTS["read_bps"])]
-WriteBps = Annotated[str | None, typer.Option(help="Disk writes per second.", show_default=DEFAULTS["write_bps"])]
+Disk = Annotated[
+    str | None,
+    typer.Option(help="Size of the volume: hard on this host, counted on others.", show_default=DEFAULTS["disk"]),
+]
+ReadBps = Annotated[str | None, typer.Option(help="Bytes read per second.", show_default=DEFAULTS["read_bps"])]
+WriteBps = Annotated[str | None, typer.Option(help="Bytes written per second.", show_default=DEFAULTS["write_bps"])]
 ReadIops = Annotated[int | None, typer.Option(help="Read operations per second.")]
 WriteIops = Annotated[int | None, typer.Option(help="Write operations per second.")]
 NetworkIn = Annotated[str | None, typer.Option(help="Received per second; counted, not limited.")]
@@ -45,7 +48,7 @@ Duration = Annotated[str, typer.Option(help="How long it is expected to run, if 
 Host = Annotated[str | None, typer.Option(help="Only on this host.")]
 Zone = Annotated[str | None, typer.Option(help="Only in this zone.")]
 DeviceClass = Annotated[str | None, typer.Option(help="Only on disks of this class.")]
-Pool = Annotated[str | None, typer.Option(help="Only where this address pool is.")]
+Pool = Annotated[str | None, typer.Option(help="With an address of this pool, where a host has it.")]
 Label = Annotated[list[str] | None, typer.Option(help="Only on hosts with this KEY=VALUE.")]
 Apart = Annotated[bool, typer.Option("--apart", help="Not beside another job of the source.")]
 Packing = Annotated[Strategy, typer.Option(help="Keep jobs apart, or hosts free.")]

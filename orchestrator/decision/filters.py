@@ -21,6 +21,7 @@ from orchestrator.settings import Reach
 
 Filter = Callable[[HostState, "Case"], Reasons]
 
+_NO = "none"
 _NO_TELEMETRY = (Reason(code=Code.TELEMETRY_MISSING, text="Prometheus has no metrics of this host's agent"),)
 _NO_VOLUMES = (
     Reason(
@@ -139,16 +140,17 @@ def wishes_filter(host: HostState, case: Case) -> Reasons:
     if wishes.host not in {None, host.name}:
         found.append(Reason(code=Code.HOST_NAME, text=f"host {wishes.host} is asked for"))
     if wishes.zone not in {None, host.zone}:
-        found.append(Reason(code=Code.HOST_ZONE, text=f"zone {wishes.zone} is asked for, it has {host.zone}"))
+        found.append(Reason(code=Code.HOST_ZONE, text=f"zone {wishes.zone} is asked for, it has {host.zone or _NO}"))
     if wishes.device_class not in {None, host.device_class}:
-        text = f"device class {wishes.device_class} is asked for, it has {host.device_class}"
+        text = f"device class {wishes.device_class} is asked for, it has {host.device_class or _NO}"
         found.append(Reason(code=Code.HOST_DEVICE_CLASS, text=text))
     if wishes.pool is not None and wishes.pool not in host.pools:
-        has = ", ".join(sorted(host.pools)) or "none"
+        has = ", ".join(sorted(host.pools)) or _NO
         found.append(Reason(code=Code.HOST_POOL, text=f"address pool {wishes.pool} is asked for, it has {has}"))
     for key, value in wishes.labels.items():
-        if host.labels.get(key) != value:
-            text = f"label {key}={value} is asked for, it has {key}={host.labels.get(key)}"
+        own = host.labels.get(key)
+        if own != value:
+            text = f"label {key}={value} is asked for, it has {_NO if own is None else f'{key}={own}'}"
             found.append(Reason(code=Code.HOST_LABEL, text=text))
     return tuple(found) or NONE
 

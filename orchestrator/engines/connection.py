@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.client import RemoteDisconnected
 from typing import Any
 
 import docker
@@ -131,6 +132,8 @@ def _cause(error: BaseException) -> str:
         current = current.__cause__ or current.__context__
     if any(isinstance(item, requests.Timeout | TimeoutError) for item in chain):
         return "no answer in time"
+    if any(isinstance(item, RemoteDisconnected) for item in chain):
+        return "it closed the connection without an answer"
     for item in reversed(chain):
         if isinstance(item, OSError) and item.strerror:
             return item.strerror.lower()

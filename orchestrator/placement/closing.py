@@ -5,6 +5,7 @@ from __future__ import annotations
 from collector.errors import ConfigError
 from orchestrator.decision.snapshot import Cordon
 from orchestrator.ledger import Ledger
+from orchestrator.placement.requests import require_host
 from orchestrator.settings import FleetSettings
 
 
@@ -20,6 +21,5 @@ def close(ledger: Ledger, fleet: FleetSettings, cordon: Cordon) -> None:
     if cordon.host is None:
         ledger.cordon(cordon, hosts=names)
         return
-    if cordon.host not in names:
-        raise ConfigError("request.host", f"no host {cordon.host!r}", f"known: {', '.join(sorted(names)) or 'none'}")
+    require_host(cordon.host, fleet)
     ledger.cordon(cordon, hosts=[cordon.host])

@@ -45,7 +45,7 @@ def explain(ledger: Ledger, name: str, *, request_id: str | None = None) -> Expl
         raise VdbmonError(
             "decision.not_found",
             f"the record has no decision on {name}{of_request}",
-            "it was never asked for, or longer ago than [ledger] keep",
+            "it was never asked for, only with --dry-run, or longer ago than [ledger] keep",
         )
     chosen, identity = wanted[-1]
     ids = [found for _, found in decisions if found]

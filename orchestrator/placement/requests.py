@@ -54,12 +54,14 @@ def request_of(
     """A checked request with an id of its own; `backups` are all of its source.
 
     Raises:
-        ConfigError: an unknown source or job, no hosts, or what `check_request` finds.
+        ConfigError: an unknown source, job, host or pool, no hosts, or what `check_request` finds.
         VdbmonError: as `resolve`; `backup.elsewhere`, it wishes for another host than that of its backups.
     """
     source = source_called(wanted.source, fleet)
     if wanted.job not in jobs:
         raise ConfigError("request.job", f"no job {wanted.job!r}", f"known: {', '.join(sorted(jobs))}")
+    if wanted.wishes.host is not None:
+        require_host(wanted.wishes.host, fleet)
     pools = [pool.name for pool in fleet.pools]
     if wanted.wishes.pool is not None and wanted.wishes.pool not in pools:
         known = ", ".join(sorted(pools)) or "none; describe them in [[pools]]"
@@ -134,6 +136,16 @@ def source_called(name: str, fleet: FleetSettings) -> SourceSettings:
     if found is None:
         raise ConfigError("request.source", f"no source {name!r}", f"known: {_names(fleet.sources)}")
     return found
+
+
+def require_host(name: str, fleet: FleetSettings) -> None:
+    """Refuse a name that is no host's.
+
+    Raises:
+        ConfigError: `request.host`.
+    """
+    if name not in {host.name for host in fleet.hosts}:
+        raise ConfigError("request.host", f"no host {name!r}", f"known: {_names(fleet.hosts)}")
 
 
 def _refuse_elsewhere(wishes: Wishes, inputs: JobInputs) -> None:

@@ -9,6 +9,8 @@ import requests
 from collector.errors import VdbmonError
 
 _Point = tuple[float, float]
+_SHOWN = 40
+"""Characters of a question and of an odd answer."""
 
 
 class PrometheusError(VdbmonError):
@@ -61,7 +63,11 @@ class PrometheusClient:
         try:
             return [(dict(series["metric"]), float(series["value"][1])) for series in data["result"]]
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise PrometheusError("prometheus.odd_answer", f"{query} gave {str(data)[:200]}") from error
+            raise self._odd(query, data) from error
+
+    def _odd(self, query: str, data: Any) -> PrometheusError:
+        shown = f"{query[:_SHOWN]!r} gave {str(data)[:_SHOWN]!r}"
+        return PrometheusError("prometheus.odd_answer", f"{self._base} answered something else than series: {shown}")
 
     def range(self, query: str, *, start: float, end: float, step: float) -> list[tuple[dict[str, str], list[_Point]]]:
         """Labels and points (seconds since the epoch, value) of a range query; times and step in seconds."""
@@ -72,7 +78,7 @@ class PrometheusClient:
                 for series in data["result"]
             ]
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise PrometheusError("prometheus.odd_answer", f"{query} gave {str(data)[:200]}") from error
+            raise self._odd(query, data) from error
 
 
 def _cause(error: requests.RequestException) -> str:

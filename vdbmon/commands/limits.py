@@ -12,7 +12,7 @@ import typer
 from collector.blockdevices import BlockDevices
 from collector.errors import ConfigError
 from orchestrator.decision.resources import ResourceClass
-from orchestrator.decision.sizes import parse_amounts
+from orchestrator.decision.sizes import CPUS, parse_amounts
 from orchestrator.engines.engine import LiveLimits
 from orchestrator.placement.live_limits import NOT_LIVE, LimitsChange, LimitsRefusedError, set_limits
 from orchestrator.placement.scheduler import open_scheduler
@@ -47,9 +47,9 @@ def set_(
     Exit codes: 0 changed, 1 failed, 2 bad input, 3 refused.
     """
     _refuse_fixed({"--disk": disk, "--read-bps": read_bps, "--write-bps": write_bps})
-    given: dict[str, str | float] = {"cpus": cpu} if cpu is not None else {}
+    given: dict[str, str | float] = {CPUS: cpu} if cpu is not None else {}
     given |= {"memory": memory} if memory is not None else {}
-    amounts = parse_amounts(given, named={"cpus": "--cpu", "memory": "--memory"}.__getitem__)
+    amounts = parse_amounts(given, named=lambda key: "--cpu" if key == CPUS else f"--{key}")
     wanted = LiveLimits(
         cpu=None if cpu is None else amounts[ResourceClass.CPU],
         memory=None if memory is None else amounts[ResourceClass.MEMORY],

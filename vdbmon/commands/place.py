@@ -128,7 +128,8 @@ def _wanted(
     window: tuple[str | None, str | None, str],
 ) -> Wanted:
     if name is None or source is None:
-        raise ConfigError("request.name", "NAME or --source is missing", "give both, or --batch FILE")
+        missing = " and ".join(what for what, value in (("NAME", name), ("--source", source)) if value is None)
+        raise ConfigError("request.name", f"{missing} missing", "give both, or --batch FILE")
     not_before, deadline, duration = window
     now = datetime.now().astimezone()
     return Wanted(

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from collector.errors import ConfigError
 from orchestrator.decision.documents import plan_document
 from orchestrator.decision.planning import plan_drain
 from orchestrator.decision.scoring import Strategy
+from orchestrator.placement.requests import require_host
 from orchestrator.placement.scheduler import open_scheduler
 from vdbmon.config import find_config, load_config
 from vdbmon.options import ConfigOption
@@ -41,16 +41,18 @@ def drain(
     Exit codes: 0 all can go, 3 some can't.
     """
     settings = load_config(find_config(config))
-    if host not in {item.name for item in settings.hosts}:
-        known = ", ".join(sorted(item.name for item in settings.hosts)) or "none"
-        raise ConfigError("request.host", f"no host {host!r}", f"known: {known}")
+    require_host(host, settings.fleet())
     with open_scheduler(settings.fleet(), settings.host.name) as scheduler:
         snapshot = scheduler.snapshot()
-    plan = plan_drain(snapshot, host, {source.name: source for source in settings.sources}, strategy)
+    sources = {source.name: source for source in settings.sources}
+    strangers = [job for job in snapshot.host(host).jobs if job.source not in sources]
+    plan = plan_drain(snapshot, host, sources, strategy)
     if as_json:
         typer.echo(json.dumps(plan_document(plan), indent=2))
     elif plan.assignments or plan.refused:
         Console().print(plan_view(plan, verb="move"))
-    else:
+    elif not strangers:
         typer.echo(f"nothing of vdbmon's runs on {host}")
-    raise typer.Exit(REFUSED if plan.refused else 0)
+    for job in strangers:
+        typer.echo(f"vdbmon: {job.name} stays: its source {job.source} is not in [[sources]] any more", err=True)
+    raise typer.Exit(REFUSED if plan.refused or strangers else 0)
