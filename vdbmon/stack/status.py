@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import docker.errors
 import psutil
 
 from collector import labels
+from collector.containers import unix_time
 from vdbmon.config import Config
 from vdbmon.stack.demo import LABEL, uses_volumes
 from vdbmon.stack.dockerd import Survey, connect, survey_engine
@@ -112,7 +112,7 @@ def _container_rows(engine: Survey, layout: Layout, volumes: Path) -> Iterable[R
                 state=str(state["Status"]),
                 good=bool(state["Running"]) if server else state["ExitCode"] == 0,
                 pid=int(state["Pid"]),
-                since=datetime.fromisoformat(state["StartedAt"]).astimezone(UTC).timestamp(),
+                since=unix_time(state["StartedAt"]) or 0.0,
                 where="demonstration database" if server else f"backup of {container.labels.get(labels.SOURCE, '?')}",
             )
 
