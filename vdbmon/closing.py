@@ -12,7 +12,7 @@ from orchestrator.operators import this_operator
 from orchestrator.placement.closing import close
 from orchestrator.placement.requests import require_host
 from vdbmon.config import find_config, load_config
-from vdbmon.times import moment_text, parse_until
+from vdbmon.times import parse_until, utc_text
 
 
 def close_until(host: str | None, *, why: str, until: str | None, config: Path | None) -> str:
@@ -21,7 +21,7 @@ def close_until(host: str | None, *, why: str, until: str | None, config: Path |
     end = parse_until(until, now=now)
     with contextlib.closing(open_ledger(fleet.ledger.url)) as ledger:
         close(ledger, fleet, Cordon(host=host, who=this_operator(), why=why, until=end, since=now))
-    return f", until {moment_text(end)}" if end else ""
+    return f", until {utc_text(end)}" if end else ""
 
 
 def reopen(host: str | None, *, config: Path | None) -> bool:

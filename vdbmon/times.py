@@ -35,11 +35,6 @@ def utc_text(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def moment_text(at: float) -> str:
-    """Local time to the minute, with its zone."""
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M %Z")
-
-
 def _timestamp(text: str) -> float:
     try:
         return datetime.fromisoformat(text).astimezone().timestamp()
