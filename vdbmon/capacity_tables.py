@@ -17,10 +17,12 @@ from orchestrator.capacity.forecast import LEAST_DAYS, Forecast, Forecasts
 from orchestrator.decision.resources import ResourceClass
 
 
-def capacity_view(hosts: Sequence[HostCapacity], growth: Forecasts | VdbmonError) -> RenderableType:
-    """A table for every host, and one for the fleet with its forecast."""
+def capacity_view(
+    hosts: Sequence[HostCapacity], growth: Forecasts | VdbmonError, *, alone: str | None = None
+) -> RenderableType:
+    """A table for every host, or for one alone, and one for the fleet with its forecast."""
     parts: list[RenderableType] = []
-    for host in hosts:
+    for host in hosts if alone is None else (host for host in hosts if host.host == alone):
         age = "no metrics" if host.age is None else f"metrics {host.age:.0f} s old"
         parts.append(Text(f"{host.host}: {age}", style="bold"))
         parts.extend(Text(f"  closed: {reason.code}: {reason.sentence}") for reason in host.closed)

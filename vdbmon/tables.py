@@ -22,22 +22,25 @@ from orchestrator.placement.outcomes import LaunchStatus
 
 _NO_PROGRESS: Mapping[str, Progress] = MappingProxyType({})
 _EVERY_HOST = "every host"
+_HOSTS_WIDTH = 32
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def decision_table(decision: Decision) -> RenderableType:
-    """What was decided, and hosts with all reasons; what speaks against every host stands there once."""
+    """What was decided, and all reasons of every host; hosts with the same ones share a row."""
     common = _common_reasons(decision.verdicts)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("host", overflow="fold")
+    table.add_column("host", overflow="fold", max_width=_HOSTS_WIDTH)
     table.add_column("verdict", no_wrap=True)
     table.add_column("reasons", overflow="fold")
     if common:
         table.add_row(_EVERY_HOST, "refused", _reasons(common))
+    alike: dict[tuple[str, tuple[Reason, ...]], list[str]] = {}
     for verdict in decision.verdicts:
-        own = [reason for reason in verdict.reasons if reason not in common]
-        shown = _reasons(own) if own or not common else Text("as every host")
-        table.add_row(escape(verdict.host), _verdict(verdict, decision), shown)
+        own = tuple(reason for reason in verdict.reasons if reason not in common)
+        alike.setdefault((_verdict(verdict, decision), own), []).append(verdict.host)
+    for (shown, own), names in alike.items():
+        table.add_row(escape(", ".join(names)), shown, _reasons(own) if own or not common else Text("as every host"))
     head = f"{decision.name}: {'accepted' if decision.accepted else 'refused'}: {decision.why}"
     if decision.start_at is not None:
         head += f"; start at {start_text(decision.start_at)}"

@@ -189,6 +189,8 @@ def test_document_is_as_its_schema_says(taken: Snapshot, error: VdbmonError | No
     shown = text(capacity_view(hosts, growth))
     assert all(item.host in shown for item in hosts)
     assert ("no forecast: no answer" in shown) == (error is not None)
+    alone = text(capacity_view(hosts, growth, alone="db1"))
+    assert ("db1:" in alone, "db2:" in alone, "fleet:" in alone) == (bool(hosts), False, True)
 
 
 growths = st.one_of(

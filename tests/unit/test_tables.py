@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -45,6 +46,16 @@ def test_every_reason_is_shown_whatever_the_width(width: int) -> None:
 
 def test_reasons_of_an_only_host_are_its_own() -> None:
     assert "every host" not in printed(decision_table(refusal("db1")))
+
+
+def test_hosts_with_the_same_reasons_share_a_row() -> None:
+    apart = Reason(code="source.not_local", text="the data directory is on db1, not here")
+    verdicts = [Verdict(host=f"db{number}", fits=False, reasons=(apart,), free={}) for number in range(2, 5)]
+    chosen = Verdict(host="db1", fits=True, reasons=(), free={})
+    text = printed(decision_table(replace(refusal(), host="db1", verdicts=(chosen, *verdicts))))
+    assert text.count("source.not_local") == 1
+    (line,) = [line for line in text.splitlines() if "source.not_local" in line]
+    assert line.split("refused")[0].strip() == "db2, db3, db4"
 
 
 def test_names_are_no_markup() -> None:

@@ -16,6 +16,7 @@ from orchestrator.capacity.figures import capacity, consolidation, fleet_dimensi
 from orchestrator.capacity.forecast import Forecasts, forecasts, read_history
 from orchestrator.decision.sizes import parse_spec
 from orchestrator.decision.snapshot import Snapshot
+from orchestrator.placement.requests import require_host
 from orchestrator.placement.scheduler import open_scheduler
 from orchestrator.settings import FleetSettings
 from orchestrator.survey.deadline import ask_all
@@ -40,6 +41,7 @@ def show(
     consolidated: Annotated[
         bool, typer.Option("--consolidation", help="Machines saved against one instance per machine.")
     ] = False,
+    host: Annotated[str | None, typer.Option(help="In the table this host alone, and the fleet.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -48,6 +50,8 @@ def show(
         raise ConfigError("request.capacity", "--what-if and --consolidation are two questions", "ask one at a time")
     needed = None if spec is None else parse_spec(spec)
     settings = load_config(find_config(config))
+    if host is not None:
+        require_host(host, settings.fleet())
     with open_scheduler(settings.fleet(), settings.host.name) as scheduler:
         snapshot = scheduler.snapshot()
     if needed is not None:
@@ -58,7 +62,7 @@ def show(
         shown, document = consolidation_view(saving), consolidation_document(saving)
     else:
         hosts, growth = capacity(snapshot), _growth(settings.fleet(), snapshot)
-        shown, document = capacity_view(hosts, growth), capacity_document(snapshot.taken_at, hosts, growth)
+        shown, document = capacity_view(hosts, growth, alone=host), capacity_document(snapshot.taken_at, hosts, growth)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
