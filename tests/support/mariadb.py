@@ -80,8 +80,12 @@ def sql(socket: Path, *statements: str) -> str:
 
 
 def make_data_dir(data: Path) -> None:
-    """An empty server's data directory, where root has no password."""
+    """An empty server's data directory, where root has no password.
+
+    A server that starts removes temporary tables from its tmpdir, whoever's they are: each has one of its own.
+    """
     command = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db", "--user=root"]
+    command.append(f"--tmpdir={data.parent}")
     done = subprocess.run(
         [*command, "--auth-root-authentication-method=normal"], capture_output=True, text=True, check=False
     )
@@ -106,7 +110,7 @@ def running(folder: Path, *options: str, listen: bool = False) -> Iterator[Maria
         command = ["mariadbd", "--no-defaults", "--user=root", f"--datadir={folder / 'data'}", f"--socket={socket}"]
         small = ["--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--innodb-flush-log-at-trx-commit=0"]
         with process(
-            [*command, f"--pid-file={name}/pid", *network, *small, *options], folder / "server.log"
+            [*command, f"--tmpdir={name}", f"--pid-file={name}/pid", *network, *small, *options], folder / "server.log"
         ) as started:
             wait_until(
                 lambda: _answers(socket) or started.poll() is not None, deadline=READY_DEADLINE, what="mariadbd answers"
