@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from collector.errors import VdbmonError
+from collector.quantities import Seconds
 from orchestrator.backup.chains import by_id, restorable
 from orchestrator.backup.entries import VOLUME_KINDS, Backup
 from orchestrator.backup.inputs import JobOptions
@@ -22,7 +23,7 @@ from orchestrator.backup.job_names import JobName
 from orchestrator.backup.runner.record import Kind, State
 from orchestrator.backup.schedules import due, retry_after, run_id, run_name, verification_id
 from orchestrator.backup.settings import ScheduleSettings
-from orchestrator.backup.side_by_side import run_side_by_side
+from orchestrator.backup.side_by_side import SideBySide
 from orchestrator.backup.standings import Standing, standings, verifications_of
 from orchestrator.decision.decide import Decision, choose
 from orchestrator.decision.request import NO_WISHES, Request, Wishes
@@ -63,14 +64,22 @@ class Errand:
         return tuple(found)
 
 
-def place_due(scheduler: Scheduler) -> tuple[Standing, ...]:
+def place_due(
+    scheduler: Scheduler, side_by_side: SideBySide | None = None, *, seconds: Seconds | None = None
+) -> tuple[Standing, ...]:
     """Place all runs that are due and verifications that are owed, and remove containers that are done.
+
+    Args:
+        scheduler: places and removes.
+        side_by_side: has what an earlier round began and this one leaves alone; None for a round of its own.
+        seconds: how long launches are waited for; they go on after that. None for as long as it takes.
 
     Raises:
         LedgerError: the ledger doesn't answer, or the lease is lost.
     """
     schedules = scheduler.fleet.schedules
-    run_side_by_side([partial(_tend, scheduler, schedule) for schedule in schedules], at_once=AT_ONCE)
+    calls = {schedule.name: partial(_tend, scheduler, schedule) for schedule in schedules}
+    (side_by_side or SideBySide(AT_ONCE)).run(calls, seconds=seconds)
     return standings(scheduler.ledger, schedules, now=scheduler.clock())
 
 

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from collector.errors import VdbmonError
 from collector.quantities import Seconds
-from orchestrator.backup.due import place_due
+from orchestrator.backup.due import AT_ONCE, place_due
+from orchestrator.backup.side_by_side import SideBySide
 from orchestrator.backup.standings import schedule_samples, standings
 from orchestrator.backup.upkeep import catalogue_samples, keep_up
 from orchestrator.capacity.figures import capacity
@@ -27,7 +28,7 @@ RECONCILE_EVERY = 30.0
 """Its times are minutes (`SILENT_AFTER`, `GRACE_SECONDS`); what has ended is settled by every survey."""
 
 SCHEDULES_EVERY = 15.0
-"""A run starts so late at the most, unless a launch hangs."""
+"""A run starts so late at the most, with what a round waits for launches."""
 
 BACKUPS_EVERY = 30.0
 PRUNE_EVERY = 60.0
@@ -37,7 +38,8 @@ HISTORY_SECONDS = 20.0
 
 _STALE_BEATS = 3
 _SLACK = 10.0
-_SCHEDULES_DEADLINE = 600.0  # the deadlines of one launch's steps, and of removing the one before
+_LAUNCH_WAIT = 10.0  # they go on after that
+_SCHEDULES_DEADLINE = 60.0
 _BACKUPS_DEADLINE = 120.0
 _RECONCILE_DEADLINE = RECONCILE_SECONDS + _SLACK
 
@@ -58,7 +60,7 @@ def periodic_tasks(findings: Findings) -> tuple[Task, ...]:
     return (
         Task(name="survey", run=partial(survey, findings)),
         Task(name="reconcile", every=RECONCILE_EVERY, deadline=_RECONCILE_DEADLINE, run=partial(reconcile, findings)),
-        Task(name="schedules", every=SCHEDULES_EVERY, deadline=_SCHEDULES_DEADLINE, run=partial(schedules, findings)),
+        Task(name="schedules", every=SCHEDULES_EVERY, deadline=_SCHEDULES_DEADLINE, run=schedules(findings)),
         Task(name="backups", every=BACKUPS_EVERY, deadline=_BACKUPS_DEADLINE, run=partial(backups, findings)),
         Task(name="launches", run=partial(count_launches, findings)),
         Task(name="record", run=count_record(findings)),
@@ -95,17 +97,19 @@ def reconcile(findings: Findings, scheduler: Scheduler) -> None:
         raise VdbmonError("reconcile.incomplete", sentences)
 
 
-def schedules(findings: Findings, scheduler: Scheduler) -> None:
-    """Place what is due, and tell what is promised.
+def schedules(findings: Findings) -> Callable[[Scheduler], None]:
+    """Place what is due, and tell what is promised; a launch that hangs holds up its own schedule alone."""
+    side_by_side = SideBySide(AT_ONCE)
 
-    Raises:
-        LedgerError: the ledger doesn't answer, or the lease is lost.
-    """
-    now = scheduler.clock()
-    # Before as well: while launches are waited for, what is promised must not be missing in /metrics.
-    known = standings(scheduler.ledger, scheduler.fleet.schedules, now=now)
-    findings.tell("schedules", tuple(schedule_samples(known, now=now)))
-    findings.tell("schedules", tuple(schedule_samples(place_due(scheduler), now=scheduler.clock())))
+    def place(scheduler: Scheduler) -> None:
+        now = scheduler.clock()
+        # Before as well: while launches are waited for, what is promised must not be missing in /metrics.
+        known = standings(scheduler.ledger, scheduler.fleet.schedules, now=now)
+        findings.tell("schedules", tuple(schedule_samples(known, now=now)))
+        placed = place_due(scheduler, side_by_side, seconds=_LAUNCH_WAIT)
+        findings.tell("schedules", tuple(schedule_samples(placed, now=scheduler.clock())))
+
+    return place
 
 
 def backups(findings: Findings, scheduler: Scheduler) -> None:

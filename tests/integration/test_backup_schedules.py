@@ -309,7 +309,7 @@ def test_serve_places_what_is_due_and_tells_what_is_promised(here: Place) -> Non
     hour = begun(here)
     promised = replace(HOURLY, fresh=2 * HOUR)
     findings = new_findings(10.0)
-    schedules(findings, scheduler_at(here, hour + HOUR, promised))
+    schedules(findings)(scheduler_at(here, hour + HOUR, promised))
     assert here.scheduler.ledger.launch(run_id("hourly", hour + HOUR)) is not None
     told = {metric: value for metric, labels, value in findings.told() if labels == ("demo", "backup")}
     assert told == {MAX_AGE: 2 * HOUR, SINCE: hour, NEXT: hour + 2 * HOUR, MISSED: 0}
