@@ -134,7 +134,8 @@ def bench() -> Iterator[Bench]:
         daemon = stack.enter_context(own_dockerd_online())
         client = stack.enter_context(contextlib.closing(daemon.client(timeout=600)))
         image = ensure_backup_image(client, CONTEXT, print)
-        options = ("--log-bin=binlog", "--server-id=1")
+        # A log that is flushed once a second would hold up a backup's end, and with it commits, for up to a second.
+        options = ("--log-bin=binlog", "--server-id=1", "--innodb-flush-log-at-trx-commit=1")
         server, *others = (stack.enter_context(running(folder / name, *options)) for name in names)
         yield Bench(server, tuple(others), client, image, LoopVolumes(folder / "volumes"))
 
