@@ -90,3 +90,24 @@ def test_one_flipped_byte_is_found(dump: Path, age_key: Path, tmp_path: Path) ->
     assert record.code == Code.BACKUP_DAMAGED
     assert (record.reason or "").startswith(f"{path} is not what was written: its SHA-256 differs; ")
     assert not (tmp_path / "r1").exists()
+
+
+@pytest.mark.parametrize(
+    ("grants", "reason"),
+    [
+        ("PROCESS", "sees no table to dump; grant it SELECT"),
+        ("SELECT, PROCESS, SHOW VIEW, EVENT, TRIGGER, BINLOG MONITOR", "Couldn't acquire global lock"),
+    ],
+    ids=["nothing", "no-lock"],
+)
+def test_a_user_with_too_few_rights_makes_no_dump(grants: str, reason: str, shop: MariaDB, tmp_path: Path) -> None:
+    """mydumper waits forever for the first, and dumps something inconsistent for the second."""
+    credentials = tmp_path / "poor.cnf"
+    credentials.touch(mode=0o600)
+    credentials.write_text("[client]\nuser=poor\npassword=p\n")
+    shop.sql("CREATE OR REPLACE USER poor@localhost IDENTIFIED BY 'p'", f"GRANT {grants} ON *.* TO poor@localhost")
+    reach = (f"--socket={shop.socket}", f"--defaults-file={credentials}")
+    record = run_job("logical", *common(tmp_path, "d1"), *reach)
+    assert record.code == Code.SOURCE_DENIED, record.reason
+    assert reason in (record.reason or "")
+    assert not (tmp_path / "d1").exists()

@@ -81,7 +81,7 @@ def check_sequence(paths: Iterable[Path]) -> None:
             base = before.name.rpartition(".")[0]
             missing = f"{base}.{sequence_of(before.name) + 1:06d}"
             text = f"binary log {missing} is missing between {before.name} and {after.name}"
-            raise JobFailedError(Code.BINLOG_GAP, text)
+            raise JobFailedError(Code.BINLOG_GAP, text, "give the folder that has it, or stop before it")
 
 
 def check_sums(paths: Iterable[Path], sums: Mapping[str, str]) -> None:

@@ -23,13 +23,17 @@ from .pipeline import feed, produce, run
 from .progress import Progress
 from .record import ENCRYPTED_SUFFIX, SUMS_NAME, Kind, Record, ServerFacts
 from .server import LARGEST_PACKET, RunningServer, private_server
-from .sql import client_options
+from .sql import Session, client_options
 from .volume import check_secret, read_sums, write_sums
 
 METADATA = "metadata"
 _PLAIN = "plain"
 _ROWS = 2  # the order of files with a table's rows; views have none
 _OWN_SCHEMAS = r"^(?!(mysql|sys|performance_schema|information_schema)\.)"
+_ANY_TABLE = (
+    "SELECT 1 FROM information_schema.tables WHERE table_schema NOT IN"
+    " ('mysql', 'sys', 'performance_schema', 'information_schema') LIMIT 1"
+)
 _POSITION = re.compile(r"SHOW MASTER STATUS:\s+Log: (?P<file>\S+)\s+Pos: (?P<position>\d+)\s+GTID:(?P<gtid>[ \S]*)")
 
 
@@ -63,8 +67,9 @@ def classify(name: str) -> DumpFile | None:
 
 def _dump(job: LogicalJob, progress: Progress, folder: Path) -> Result:
     check_secret(job.server.defaults_file, "credentials file")
+    _check_tables(job.server)
     plain = folder / _PLAIN
-    run((*_dump_command(job.server), "--outputdir", str(plain)))
+    _run_mydumper(job.server, plain)
     metadata = plain / METADATA
     if not metadata.exists():  # it is renamed from metadata.partial at a good end
         raise JobFailedError(Code.TOOL_FAILED, "mydumper ended without saying that the dump is whole")
@@ -87,6 +92,30 @@ def _dump(job: LogicalJob, progress: Progress, folder: Path) -> Result:
         tables=len(tables),
         tools=tool_versions("mydumper", "zstd", *(("age",) if job.recipients else ())),
     )
+
+
+def _check_tables(server: Server) -> None:
+    """See that there is something to dump: mydumper 0.10 waits forever where it sees no table."""
+    with Session(server) as session:
+        if session.value(_ANY_TABLE) is None:
+            text = f"the user of {server.defaults_file} sees no table to dump"
+            raise JobFailedError(Code.SOURCE_DENIED, text, "grant it SELECT")
+
+
+def _run_mydumper(server: Server, plain: Path) -> None:
+    """Dump into `plain`. mydumper goes on where it gets no lock: what it calls critical is a failure all the same."""
+    try:
+        run((*_dump_command(server), "--outputdir", str(plain)), fatal="CRITICAL")
+    except JobFailedError as error:
+        text = f"dumping the server at {server.socket or server.host} failed: {error}"
+        raise JobFailedError(_code_of(text), text) from error
+
+
+def _code_of(complaint: str) -> Code:
+    if "denied" in complaint:
+        return Code.SOURCE_DENIED
+    lost = any(words in complaint for words in ("Can't connect", "Lost connection", "gone away"))
+    return Code.SOURCE_LOST if lost else Code.TOOL_FAILED
 
 
 def _dump_command(server: Server) -> tuple[str, ...]:

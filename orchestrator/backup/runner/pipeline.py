@@ -24,7 +24,8 @@ _PROGRESS_SECONDS = 1.0
 _LAST_LINES = 20
 _COMPLAINTS = 2  # the first is the cause
 _COMPLAINT_LENGTH = 500
-_COMPLAINT = re.compile(r"error|fatal|fail|can't|cannot|denied|wrong|refused|not ", re.IGNORECASE)
+_COMPLAINT = re.compile(r"error|fatal|fail|can't|cannot|denied|wrong|refused|missing", re.IGNORECASE)
+_GLIB_PREFIX = re.compile(r"^\*\* \(\w+:\d+\): [A-Z]+ \*\*: [\d:.]+: ")
 _NO_COMPLAINT = ("age: report unexpected", "[Note]")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -159,8 +160,8 @@ def join(commands: Sequence[Argv], *, environment: Mapping[str, str] | None = No
             raise failure
 
 
-def run(command: Argv, *, environment: Mapping[str, str] | None = None) -> str:
-    """Run one program without input; what it printed.
+def run(command: Argv, *, environment: Mapping[str, str] | None = None, fatal: str | None = None) -> str:
+    """Run one program without input; what it printed. A message with the word `fatal` is a failure all the same.
 
     Raises:
         JobFailedError: it could not be started, or failed.
@@ -170,13 +171,16 @@ def run(command: Argv, *, environment: Mapping[str, str] | None = None) -> str:
             program = _start(stack, command, stdin=subprocess.DEVNULL, environment=environment)
             stack.callback(_kill, program)
         output = _pipe(program.popen.stdout).read()
+        program.popen.wait()
+        if fatal is not None and (lines := [line for line in program.messages() if fatal in line]):
+            raise JobFailedError(Code.TOOL_FAILED, f"{program.name} failed: {complaint_of(lines[:_LAST_LINES])}")
         program.check()
         return output.decode(errors="replace")
 
 
 def log_text(line: str) -> str:
-    """A line of a MariaDB program's log without thread and time."""
-    words = line.strip()
+    """A line of a MariaDB program's or mydumper's log without thread and time."""
+    words = _GLIB_PREFIX.sub("", line.strip())
     if words.startswith("[") and "] " in words[:8]:
         words = words.partition("] ")[2]
     parts = words.split(maxsplit=2)
@@ -202,6 +206,13 @@ class Program:
         self.popen = popen
         self._messages = messages
 
+    def messages(self) -> list[str]:
+        """What it wrote to its standard error, where nobody else reads that."""
+        if self._messages is None:
+            return []
+        self._messages.seek(0)
+        return self._messages.read().decode(errors="replace").splitlines()
+
     def check(self, complaint: str = "") -> None:
         """Wait for its end.
 
@@ -216,9 +227,7 @@ class Program:
         status = self.popen.wait()
         if not status:
             return None
-        if self._messages is not None:
-            self._messages.seek(0)
-            complaint = complaint_of(self._messages.read().decode(errors="replace").splitlines())
+        complaint = complaint_of(self.messages()) or complaint
         how = f"was killed by signal {-status}" if status < 0 else f"failed with exit status {status}"
         return JobFailedError(Code.TOOL_FAILED, f"{self.name} {how}: {complaint or 'no message'}")
 

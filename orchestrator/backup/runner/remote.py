@@ -19,6 +19,7 @@ from .pipeline import Sink
 from .volume import check_secret
 
 CONNECT_SECONDS = 30.0
+_REFUSALS = ("Permission denied", "Host key verification failed")  # of ssh
 _PROBES = 4  # of ssh, before it takes the far end for dead
 _CHUNK_BYTES = 1 << 20
 
@@ -65,11 +66,18 @@ def _exactly(connection: Connection, count: int) -> bytes:
 
 
 def _lost(connection: Connection, error: OSError | None) -> JobFailedError:
-    why = "" if error is None else f": {error.strerror or error}"
     said = connection.farewell()
-    return JobFailedError(
-        Code.SOURCE_LOST, f"the source at {connection.peer} broke off{why}{': ' if said else ''}{said}"
-    )
+    # TLS 1.3 tells of a refused certificate only where an answer is due; ssh tells on its own.
+    if isinstance(error, ssl.SSLError) or any(words in said for words in _REFUSALS):
+        why = said or f"TLS: {_ssl_text(error)}"
+        return JobFailedError(Code.SOURCE_DENIED, f"the source at {connection.peer} refused us: {why}")
+    why = ": ".join(text for text in (error and (error.strerror or str(error)), said) if text)
+    return JobFailedError(Code.SOURCE_LOST, f"the source at {connection.peer} broke off{': ' if why else ''}{why}")
+
+
+def _ssl_text(error: OSError | None) -> str:
+    """OpenSSL's words, without the line of Python's source."""
+    return str(error.strerror or error).partition(" (_ssl.c")[0] if error is not None else ""
 
 
 @contextmanager
@@ -139,13 +147,14 @@ def _over_tls(origin: Tls, silence: float) -> Iterator[Connection]:
     try:
         plain = socket.create_connection((origin.host, origin.port), timeout=CONNECT_SECONDS)
     except OSError as error:
-        text = f"{origin.host}:{origin.port} can't be reached: {error.strerror or error}"
+        text = f"the source at {origin.host}:{origin.port} can't be reached: {error.strerror or error}"
         raise JobFailedError(Code.SOURCE_LOST, text) from error
     with plain:
         try:
             connected = context.wrap_socket(plain, server_hostname=origin.host)
         except OSError as error:  # ssl's errors are among them
-            raise JobFailedError(Code.SOURCE_DENIED, f"TLS with {origin.host}:{origin.port}: {error}") from error
+            text = f"TLS with the source at {origin.host}:{origin.port} failed: {_ssl_text(error)}"
+            raise JobFailedError(Code.SOURCE_DENIED, text) from error
         with connected:
             connected.settimeout(silence)
 

@@ -15,6 +15,7 @@ from typing import IO, Self
 
 from .errors import Code, JobFailedError
 from .jobs import Server
+from .pipeline import complaint_of
 
 Row = tuple[str, ...]
 _DELIMITER = "$$$"  # so that a statement may be a block of several
@@ -142,7 +143,7 @@ class Session:
     def _failure(self) -> JobFailedError:
         self._process.wait()
         self._messages.seek(0)
-        text = self._messages.read().decode(errors="replace").strip() or "the client ended without a message"
+        text = complaint_of(self._messages.read().decode(errors="replace").splitlines()) or "the client said nothing"
         denied = self._lost is Code.SOURCE_LOST and "denied" in text
         return JobFailedError(Code.SOURCE_DENIED if denied else self._lost, f"{self._where}: {text}")
 
