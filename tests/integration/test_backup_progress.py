@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.backup.progress import Progress, read_progress
+from orchestrator.backup.runner.record import State
 from orchestrator.survey.prometheus import PrometheusClient
 from tests.support.fleet import exporter, gate_prometheus
 from tests.support.wait import wait_until
@@ -30,6 +31,22 @@ def test_prometheus_tells_bytes_rate_and_what_is_expected(tmp_path: Path) -> Non
         assert found.done > 100 * MIB
         assert found.rate is not None
         assert found.rate > 0
+        assert (found.stored, found.state) == (0, None), "an older runner says neither"
+
+        metrics.extra |= {
+            f'vdbmon_backup_progress_bytes{{{LABELS},kind="stored"}}': 30 * MIB,
+            f'vdbmon_backup_state{{{LABELS},state="started"}}': 0,
+            f'vdbmon_backup_state{{{LABELS},state="copied"}}': 1,
+            f'vdbmon_backup_state{{{LABELS.replace("b1", "b2")},state="of a newer one"}}': 1,
+        }
+
+        def told() -> Progress | None:
+            found = read_progress(client).get("b1")
+            return found if found is not None and found.state is not None else None
+
+        copied = wait_until(told, deadline=30, what="a state", every=1.0)
+        assert copied is not None
+        assert (copied.stored, copied.state) == (30 * MIB, State.COPIED)
     assert read_progress(client) == {}, "nobody answers any more"
 
 
