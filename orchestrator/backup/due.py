@@ -78,16 +78,17 @@ def place_due(
         LedgerError: the ledger doesn't answer, or the lease is lost.
     """
     schedules = scheduler.fleet.schedules
-    calls = {schedule.name: partial(_tend, scheduler, schedule) for schedule in schedules}
+    launches = scheduler.ledger.launches()
+    calls = {schedule.name: partial(_tend, scheduler, schedule, launches) for schedule in schedules}
     (side_by_side or SideBySide(AT_ONCE)).run(calls, seconds=seconds)
     return standings(scheduler.ledger, schedules, now=scheduler.clock())
 
 
-def _tend(scheduler: Scheduler, schedule: ScheduleSettings) -> None:
+def _tend(scheduler: Scheduler, schedule: ScheduleSettings, launches: tuple[LaunchRecord, ...]) -> None:
     _run(scheduler, schedule)
     if schedule.verify is not None:
         _verify_newest(scheduler, schedule)
-    _clear(scheduler, schedule)
+    _clear(scheduler, schedule, launches)
 
 
 def _run(scheduler: Scheduler, schedule: ScheduleSettings) -> None:
@@ -249,12 +250,15 @@ def _some(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= _NAMED else f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
 
 
-def _clear(scheduler: Scheduler, schedule: ScheduleSettings) -> None:
-    """Remove containers that are done, and those that failed once a later run has ended; good backups stay."""
+def _clear(scheduler: Scheduler, schedule: ScheduleSettings, launches: tuple[LaunchRecord, ...]) -> None:
+    """Remove containers that are done, and those that failed once a later run has ended; good backups stay.
+
+    `launches` are those of the beginning of the round: what has ended since then goes the next time.
+    """
     pattern = re.compile(rf"{re.escape(schedule.name)}-\d{{8}}-\d{{4}}({_VERIFICATION_SUFFIX})?")
     ended = [
         record
-        for record in scheduler.ledger.launches()
+        for record in launches
         if record.state in {LaunchState.DONE, LaunchState.FAILED} and pattern.fullmatch(record.name)
     ]
     for job in {record.job for record in ended}:
@@ -277,8 +281,9 @@ def _ran(ledger: Ledger, record: LaunchRecord) -> bool:
     """Whether it runs, or ran and was removed since."""
     if record.state is not LaunchState.REMOVED:
         return not _under_way(record)
-    ran = f"state.{LaunchState.RUNNING}"
-    return record.outcome is not None or any(event.kind == ran for event in ledger.events(record.request_id))
+    if record.outcome is not None or record.volume is not None:  # one that keeps its volume has a good backup in it
+        return True
+    return any(event.kind == f"state.{LaunchState.RUNNING}" for event in ledger.events(record.request_id))
 
 
 def _undone(ledger: Ledger, record: LaunchRecord) -> bool:
