@@ -1,11 +1,12 @@
 """`make bench-paging`: seconds from an event to its page, with rules and routes as they are delivered.
 
-Prometheus scrapes as `make up` does, and again as rarely as vdbmon allows. The daemon, the agent, Prometheus and
-Alertmanager are real, the one who is paged is a stand-in. What is longer than a minute ends it with 1.
+Prometheus scrapes as `make up` does, and again as rarely as vdbmon allows. All is real, from the backup of a MariaDB
+server to Alertmanager; the one who is paged is a stand-in. What is longer than a minute ends it with 1.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import tempfile
@@ -18,11 +19,15 @@ from rich.table import Table
 
 from alerts.render import rule_file
 from alerts.rules import rule_groups
-from tests.support.dockerd import own_dockerd
-from tests.support.paging import FAILED, HANG, OOM, Paging, paging
+from orchestrator.engines.images import ensure_backup_image
+from tests.support.dockerd import OwnDockerd, own_dockerd_online
+from tests.support.mariadb import make_data_dir
+from tests.support.paging import Paging, paging
+from tests.support.paging_troubles import FAILED, HANG, OOM, SILENT, feed, orders, starve
 from tests.support.wait import wait_until
 from vdbmon.stack.render import SCRAPE_INTERVAL
 
+CONTEXT = Path(__file__).parents[2] / "deploy" / "images" / "backup"
 RESULTS = Path("build/bench-paging.json")
 LIMIT = 60.0
 RAREST_SCRAPE = "15s"
@@ -38,21 +43,35 @@ def seconds_to_page(site: Paging, words: str, go_wrong: Callable[[], None]) -> f
     return found[0].at - begun
 
 
-def run(scrape: str) -> dict[str, float]:
-    """All three events, at this scrape interval."""
-    with own_dockerd() as daemon, tempfile.TemporaryDirectory() as folder:
-        rules = rule_file(rule_groups())
-        with paging(daemon, Path(folder), rules, scrape=scrape, change=lambda _document: None) as site:
-            return {
-                "OOM kill": seconds_to_page(site, OOM, site.starve),
-                "failed backup": seconds_to_page(site, FAILED, site.fail_backup),
-                "daemon hangs": seconds_to_page(site, HANG, site.daemon.freeze),
-            }
+def run(scrape: str, daemon: OwnDockerd, folder: Path, empty_data: Path) -> dict[str, float]:
+    """All events, at this scrape interval."""
+    folder.mkdir()
+    rules = rule_file(rule_groups())
+    with (
+        paging(daemon, folder, rules, scrape=scrape, change=lambda _document: None) as site,
+        orders(site, folder / "orders", empty_data) as source,
+    ):
+        feed(site)
+        source.begin_backup()
+        took = {
+            "OOM kill": seconds_to_page(site, OOM, lambda: starve(site)),
+            "failed backup": seconds_to_page(site, FAILED, source.die),
+            "daemon does not answer": seconds_to_page(site, SILENT, daemon.freeze),
+        }
+        daemon.thaw()
+        wait_until(site.is_answered, deadline=2 * LIMIT, what="the daemon answers again")
+        return took | {"daemon hangs on containers": seconds_to_page(site, HANG, daemon.freeze_containerd)}
 
 
 def main() -> None:
     """Measure, print, write down."""
-    results = {scrape: run(scrape) for scrape in (SCRAPE_INTERVAL, RAREST_SCRAPE)}
+    with own_dockerd_online() as daemon, tempfile.TemporaryDirectory(prefix="paging-") as name:
+        folder = Path(name)
+        with contextlib.closing(daemon.client(timeout=120)) as client:
+            ensure_backup_image(client, CONTEXT, print)
+        make_data_dir(folder / "empty")
+        scrapes = (SCRAPE_INTERVAL, RAREST_SCRAPE)
+        results = {scrape: run(scrape, daemon, folder / scrape, folder / "empty") for scrape in scrapes}
     table = Table("event", *(f"scraped every {scrape}" for scrape in results))
     for event in next(iter(results.values())):
         table.add_row(event, *(f"{found[event]:.1f} s" for found in results.values()))

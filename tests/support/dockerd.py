@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
+import psutil
 
 from tests.support.servers import STOP_DEADLINE, freeze, process
 from tests.support.wait import wait_until
@@ -38,9 +39,24 @@ class OwnDockerd:
         """Make it hang, as the real ones did: it accepts connections and answers nothing."""
         freeze(self.process.pid)
 
+    def freeze_containerd(self) -> None:
+        """Make it hang on its containers alone: what needs containerd waits, all else is answered."""
+        for child in self._containerd():
+            child.suspend()
+
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let them go on."""
         self.process.send_signal(signal.SIGCONT)
+        for child in self._containerd():
+            child.resume()
+
+    def _containerd(self) -> list[psutil.Process]:
+        """The one that it started; none once it is gone."""
+        try:
+            children = psutil.Process(self.process.pid).children()
+        except psutil.NoSuchProcess:
+            return []
+        return [child for child in children if child.name() == "containerd"]
 
 
 @contextlib.contextmanager
