@@ -246,6 +246,9 @@ HOST_CLOSED_LONG = Threshold(
 FLEET_FULL_HORIZON = Threshold(
     14 * 24 * 3600, LimitUnit.SECONDS, "Time until the fleet is full; a host is bought in less."
 )
+ADDRESS_POOL_TAKEN = Threshold(
+    0.90, LimitUnit.RATIO, "Held and resting to all addresses of a pool; a full one refuses every launch that asks it."
+)
 LAUNCH_STUCK = Threshold(900, LimitUnit.SECONDS, "Age of a launch that has not ended; the slowest takes a few minutes.")
 LEAK_AGE = Threshold(3600, LimitUnit.SECONDS, "Age of a leak; reconciling removes what is safe to remove before.")
 

@@ -33,6 +33,12 @@ FULL_AT = gauge(
     "class",
     unit=Unit.TIMESTAMP,
 )
+ADDRESSES = gauge(
+    "vdbmon_capacity_addresses",
+    "Addresses of an address pool by state: free, held by launches, resting after they were given back.",
+    "pool",
+    "state",
+)
 HOST_OPEN = gauge("vdbmon_placement_host_open", "1 if nothing closes the host, whatever is left there.", "host")
 HOST_CLOSED = gauge("vdbmon_placement_host_closed", "1 for each code of a reason that closes the host.", "host", "code")
 ENGINE_UP = gauge("vdbmon_placement_engine_up", "1 if the host's engine answered the last survey.", "host")

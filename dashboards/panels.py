@@ -1,8 +1,10 @@
-"""Short forms of the two panels that the dashboards are mostly made of."""
+"""Short forms of the panels that the dashboards are mostly made of."""
 
 from __future__ import annotations
 
-from dashboards.colours import PLAIN, Step
+from grafanalib.formatunits import NUMBER_FORMAT
+
+from dashboards.colours import NONE_IS_GOOD, PLAIN, Step
 from dashboards.spec import Mapping, Query, Stat, TimeSeries
 
 
@@ -28,6 +30,11 @@ def glance(
         mappings=mappings,
         width=width,
     )
+
+
+def faults(slug: str, title: str, description: str, expr: str, *, width: int = 4) -> Stat:
+    """How many there are of what ought not to be."""
+    return glance(slug, title, description, expr, unit=NUMBER_FORMAT, steps=NONE_IS_GOOD, width=width)
 
 
 def lines(

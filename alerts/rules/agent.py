@@ -108,7 +108,7 @@ INPUT_RULES = (
     ),
     AlertRule(
         name="AgentInputFailing",
-        expr=f"max by (host, input) (max_over_time({selector(internal.INPUT_UP)}[1m])) == 0",
+        expr=f"max by (host, input) ({highest(internal.INPUT_UP, '1m')}) == 0",
         for_=5 * 60,
         severity=Severity.WARNING,
         summary=f"Input {_INPUT} of {HOST} fails",

@@ -20,16 +20,12 @@ _NAME = label("name")
 _CONTAINER = f"{_NAME} on {HOST}"
 
 _OOM_EVENTS = selector(cgroup.OOM_EVENTS)
-_MEMORY_USED = (
-    f"min_over_time({selector(cgroup.MEMORY_WORKING_SET)}[5m]) / "
-    f"(max_over_time({selector(cgroup.SPEC_MEMORY_LIMIT)}[5m]) > 0)"
-)
+_MEMORY_USED = f"{lowest(cgroup.MEMORY_WORKING_SET, '5m')} / ({highest(cgroup.SPEC_MEMORY_LIMIT, '5m')} > 0)"
 
 
 def _at_limit(moved: Metric, limit: Metric, direction: str) -> str:
     by = "by (host, name, device)"
-    rate = f"max {by} (rate({selector(moved)}[5m]))"
-    share = f"{rate} / max {by} (max_over_time({selector(limit)}[5m]) > 0)"
+    share = f"max {by} ({rate(moved, '5m')}) / max {by} ({highest(limit, '5m')} > 0)"
     return f'label_replace({share} > {BLKIO_AT_LIMIT_RATIO.value:g}, "direction", "{direction}", "", "")'
 
 
@@ -90,7 +86,7 @@ RULES = (
     ),
     AlertRule(
         name="ContainerLxcfsGone",
-        expr=f"max {_BY} (max_over_time({selector(lxcfs.HEALTHY)}[2m])) == 0",
+        expr=f"max {_BY} ({highest(lxcfs.HEALTHY, '2m')}) == 0",
         for_=60,
         severity=Severity.WARNING,
         summary=f"lxcfs does not answer in {_CONTAINER}",

@@ -18,7 +18,7 @@ from alerts.foreign import (
     SAMPLES_APPENDED,
     UP,
 )
-from alerts.rule import PERCENT, AlertRule, Closes, Severity, highest, increase, label, rate, selector
+from alerts.rule import PERCENT, AlertRule, Closes, Severity, highest, increase, label, rate
 from alerts.thresholds import (
     GATE_FOR,
     GATE_GROUP,
@@ -28,13 +28,13 @@ from alerts.thresholds import (
 )
 from alerts.thresholds import WATCHDOG as WATCHDOG_NAME
 
-_GATE_RULE_FAILURES = selector(RULE_FAILURES, PROMETHEUS_JOB, f'rule_group=~".*;{GATE_GROUP}"')
+_OF_GATES = f'rule_group=~".*;{GATE_GROUP}"'
 _INSTANCE = label("instance")
 _INTEGRATION = label("integration")
 
 
 def _notifications(metric: str) -> str:
-    return f"sum by (instance, integration) (rate({selector(metric, ALERTMANAGER_JOB)}[5m]))"
+    return f"sum by (instance, integration) ({rate(metric, '5m', ALERTMANAGER_JOB)})"
 
 
 WATCHDOG = AlertRule(
@@ -54,7 +54,7 @@ PROMETHEUS_RULES = (
     WATCHDOG,
     AlertRule(
         name="GateRulesFailing",
-        expr=f"sum by (instance) (increase({_GATE_RULE_FAILURES}[1m])) > 0",
+        expr=f"sum by (instance) ({increase(RULE_FAILURES, '1m', PROMETHEUS_JOB, _OF_GATES)}) > 0",
         for_=GATE_FOR,
         keep_firing_for=KEEP_FIRING_FOR,
         severity=Severity.CRITICAL,
@@ -67,7 +67,7 @@ PROMETHEUS_RULES = (
     ),
     AlertRule(
         name="PrometheusRuleFailures",
-        expr=f"sum by (instance, rule_group) (increase({selector(RULE_FAILURES, PROMETHEUS_JOB)}[5m])) > 0",
+        expr=f"sum by (instance, rule_group) ({increase(RULE_FAILURES, '5m', PROMETHEUS_JOB)}) > 0",
         for_=15 * 60,
         severity=Severity.CRITICAL,
         summary=f"Prometheus {_INSTANCE} fails to evaluate rules",
@@ -78,7 +78,7 @@ PROMETHEUS_RULES = (
     ),
     AlertRule(
         name="PrometheusConfigReloadFailed",
-        expr=f"max by (instance) (max_over_time({selector(CONFIG_RELOAD_SUCCESSFUL, PROMETHEUS_JOB)}[5m])) == 0",
+        expr=f"max by (instance) ({highest(CONFIG_RELOAD_SUCCESSFUL, '5m', PROMETHEUS_JOB)}) == 0",
         for_=10 * 60,
         severity=Severity.CRITICAL,
         summary=f"Prometheus {_INSTANCE} runs on an old configuration",
@@ -89,7 +89,7 @@ PROMETHEUS_RULES = (
     ),
     AlertRule(
         name="PrometheusNotConnectedToAlertmanager",
-        expr=f"max by (instance) (max_over_time({selector(ALERTMANAGERS_DISCOVERED, PROMETHEUS_JOB)}[5m])) < 1",
+        expr=f"max by (instance) ({highest(ALERTMANAGERS_DISCOVERED, '5m', PROMETHEUS_JOB)}) < 1",
         for_=10 * 60,
         severity=Severity.WARNING,
         summary=f"Prometheus {_INSTANCE} knows no Alertmanager",

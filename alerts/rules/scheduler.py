@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from alerts.rule import DURATION, HOST, AlertRule, Severity, highest, increase, label, lowest
+from alerts.rule import DURATION, HOST, PERCENT, AlertRule, Severity, highest, increase, label, lowest
 from alerts.thresholds import (
+    ADDRESS_POOL_TAKEN,
     FLEET_FULL_HORIZON,
     HOST_CLOSED_LONG,
     LAUNCH_STUCK,
@@ -16,6 +17,8 @@ _SERVE = f'job="{fleet.SERVE_JOB}"'
 _BEGUN = 'state=~"intent|created"'
 _CLASS = label("class")
 _TASK = label("task")
+_ADDRESSES = f"sum by (pool) ({highest(fleet.ADDRESSES, '5m')})"
+_FREE_ADDRESSES = f"""max by (pool) ({highest(fleet.ADDRESSES, "5m", 'state="free"')}) / {_ADDRESSES}"""
 
 SERVE_RULES = (
     AlertRule(
@@ -133,6 +136,18 @@ FLEET_RULES = (
         description=(
             f"Backups will be refused for want of {_CLASS}. Order hosts now, or shorten retention. `vdbmon capacity` "
             "shows what fits in until then."
+        ),
+    ),
+    AlertRule(
+        name="AddressPoolLow",
+        expr=f"1 - {_FREE_ADDRESSES} > {ADDRESS_POOL_TAKEN.value:g}",
+        for_=10 * 60,
+        severity=Severity.WARNING,
+        limits=(ADDRESS_POOL_TAKEN,),
+        summary=f"Address pool {label('pool')} is {PERCENT} taken",
+        description=(
+            f"Every launch that asks the pool {label('pool')} is refused once it is full. `vdbmon audit` lists leaked "
+            "addresses; else widen its range, or shorten its quarantine."
         ),
     ),
     AlertRule(

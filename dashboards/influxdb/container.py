@@ -28,6 +28,7 @@ from dashboards.colours import above
 from dashboards.influxdb import values as v
 from dashboards.influxdb.influxql import computed, stored
 from dashboards.influxdb.marks import marks
+from dashboards.influxdb.per_tag import PerTag
 from dashboards.panels import glance, lines
 from dashboards.spec import Dashboard, Panel, Query, Row, Source
 
@@ -162,6 +163,8 @@ def _memory() -> tuple[Panel, ...]:
 
 
 def _disk() -> tuple[Panel, ...]:
+    devices = PerTag(_SCOPE, ("device",), where=v.ONE_DEVICE)
+
     def limit(metric: Metric) -> Query:
         return Query(_OURS.gauge(stored(metric), "device"), "$tag_device limit", is_limit=True)
 
@@ -170,7 +173,7 @@ def _disk() -> tuple[Panel, ...]:
             "read-against-limit",
             "Read against limit",
             "Bytes read by device. Steady on the limit is what a limit is for; raise it only if the job is late.",
-            Query(_SCOPE.rate(v.CONTAINER_READ, "device", where=v.ONE_DEVICE), "$tag_device"),
+            devices.rate(v.CONTAINER_READ),
             limit(_cgroup.IO_LIMIT_READ_BPS),
             unit=BYTES_SEC,
         ),
@@ -178,7 +181,7 @@ def _disk() -> tuple[Panel, ...]:
             "write-against-limit",
             "Written against limit",
             "Bytes written by device. On cgroup v1 buffered writes pass the limit and count for the host instead.",
-            Query(_SCOPE.rate(v.CONTAINER_WRITTEN, "device", where=v.ONE_DEVICE), "$tag_device"),
+            devices.rate(v.CONTAINER_WRITTEN),
             limit(_cgroup.IO_LIMIT_WRITE_BPS),
             unit=BYTES_SEC,
         ),
@@ -186,24 +189,22 @@ def _disk() -> tuple[Panel, ...]:
             "io-operations",
             "Disk operations",
             "Many with little throughput: small random I/O, as in a prepare or a logical dump.",
-            Query(_SCOPE.rate(stored(_cgroup.FS_READS), "device", where=v.ONE_DEVICE), "$tag_device reads"),
-            Query(_SCOPE.rate(stored(_cgroup.FS_WRITES), "device", where=v.ONE_DEVICE), "$tag_device writes"),
+            devices.rate(_cgroup.FS_READS, "reads"),
+            devices.rate(_cgroup.FS_WRITES, "writes"),
             unit=IO_OPS_PER_SEC,
         ),
     )
 
 
 def _network() -> tuple[Panel, ...]:
-    def rate(metric: Metric, word: str) -> Query:
-        return Query(_SCOPE.rate(stored(metric), "network", where=v.ONE_NETWORK), f"$tag_network {word}")
-
+    networks = PerTag(_SCOPE, ("network",), where=v.ONE_NETWORK)
     return (
         lines(
             "network-bytes",
             "Network throughput",
             "Seen from the container. Empty for one that shares the host's network: then see the host.",
-            rate(_net.RECEIVE_BYTES, "received"),
-            rate(_net.TRANSMIT_BYTES, "sent"),
+            networks.rate(_net.RECEIVE_BYTES, "received"),
+            networks.rate(_net.TRANSMIT_BYTES, "sent"),
             unit=BYTES_SEC,
             width=12,
         ),
@@ -211,10 +212,10 @@ def _network() -> tuple[Panel, ...]:
             "network-drops",
             "Dropped packets and errors",
             "Drops under load: a rate limit polices this container. Errors: look at the host's network.",
-            rate(_net.RECEIVE_DROPPED, "dropped on receive"),
-            rate(_net.TRANSMIT_DROPPED, "dropped on send"),
-            rate(_net.RECEIVE_ERRORS, "receive errors"),
-            rate(_net.TRANSMIT_ERRORS, "send errors"),
+            networks.rate(_net.RECEIVE_DROPPED, "dropped on receive"),
+            networks.rate(_net.TRANSMIT_DROPPED, "dropped on send"),
+            networks.rate(_net.RECEIVE_ERRORS, "receive errors"),
+            networks.rate(_net.TRANSMIT_ERRORS, "send errors"),
             unit=PACKETS_SEC,
             width=12,
         ),
@@ -222,14 +223,13 @@ def _network() -> tuple[Panel, ...]:
 
 
 def _processes() -> tuple[Panel, ...]:
-    group = "process_name"
-    legend = f"$tag_{group}"
+    groups = PerTag(_SCOPE, ("process_name",))
     return (
         lines(
             "process-cpu",
             "CPU by group, cores",
             "What uses the CPU: the server, the backup tool, the compressor or the transport.",
-            Query(_SCOPE.gauge(computed(_process.RESIDENT, "cpu_usage"), group, divide=v.PERCENT), legend),
+            groups.gauge(computed(_process.RESIDENT, "cpu_usage"), divide=v.PERCENT),
             unit=SHORT,
             stacked=True,
         ),
@@ -237,22 +237,22 @@ def _processes() -> tuple[Panel, ...]:
             "process-memory",
             "Resident memory by group",
             "Shared pages are counted in each. The group that grows is the one an OOM kill will take.",
-            Query(_SCOPE.gauge(stored(_process.RESIDENT), group), legend),
+            groups.gauge(stored(_process.RESIDENT)),
             unit=BYTES_IEC,
         ),
         lines(
             "process-io",
             "Disk I/O by group",
             "Bytes fetched from and sent to storage. No write from the compressor: the stream is stuck before it.",
-            Query(_SCOPE.rate(stored(_process.READ_BYTES), group), f"{legend} read"),
-            Query(_SCOPE.rate(stored(_process.WRITE_BYTES), group), f"{legend} written"),
+            groups.rate(_process.READ_BYTES, "read"),
+            groups.rate(_process.WRITE_BYTES, "written"),
             unit=BYTES_SEC,
         ),
         lines(
             "process-count",
             "Processes by group",
             "A group that is missing has ended or died: compare with the job's state in `vdbmon ps`.",
-            Query(_SCOPE.gauge(stored(_process.COUNT), group, function="last"), legend),
+            groups.gauge(stored(_process.COUNT), function="last"),
             unit=NUMBER_FORMAT,
             width=12,
         ),
@@ -260,7 +260,7 @@ def _processes() -> tuple[Panel, ...]:
             "process-descriptors",
             "Open descriptors by group",
             "Steady growth is a leak; at the limit of the process, files and connections fail to open.",
-            Query(_SCOPE.gauge(stored(_process.OPEN_FDS), group), legend),
+            groups.gauge(stored(_process.OPEN_FDS)),
             unit=SHORT,
             width=12,
         ),

@@ -14,12 +14,12 @@ from dashboards.addresses import (
     INFLUX_NETWORK_UID,
     neighbours,
 )
-from dashboards.colours import NONE_IS_GOOD, above, below
+from dashboards.colours import above, below
 from dashboards.influxdb import values as v
 from dashboards.influxdb.influxql import Stored, stored
 from dashboards.influxdb.marks import marks
 from dashboards.influxdb.usage import busiest_disk, least_disk_space, memory_used, pressure
-from dashboards.panels import glance, lines
+from dashboards.panels import faults, glance, lines
 from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Source, Table
 
 _SCOPE = v.HOSTS_SCOPE
@@ -73,13 +73,11 @@ def _at_a_glance() -> tuple[Panel, ...]:
             steps=above(thresholds.DISK_BUSY_RATIO),
             width=6,
         ),
-        glance(
+        faults(
             "oom-kills",
             "OOM kills per second",
             "In all containers. Each one is a failed job: find it in the table and give it more memory.",
             _SCOPE.sum_of_rates(oom_kills, ("host", "name")),
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
             width=6,
         ),
     )

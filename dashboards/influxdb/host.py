@@ -17,7 +17,6 @@ from grafanalib.formatunits import (
 
 from alerts import thresholds
 from collector import catalogue
-from collector.metrics import Metric
 from dashboards.addresses import (
     INFLUX_CONTAINER_UID,
     INFLUX_FLEET_UID,
@@ -29,6 +28,7 @@ from dashboards.colours import above, below
 from dashboards.influxdb import values as v
 from dashboards.influxdb.influxql import computed, stored
 from dashboards.influxdb.marks import marks
+from dashboards.influxdb.per_tag import PerTag
 from dashboards.influxdb.usage import busiest_disk, least_disk_space, memory_used, pressure
 from dashboards.panels import glance, lines
 from dashboards.spec import Column, Dashboard, Panel, Query, Row, Source, Table
@@ -36,7 +36,6 @@ from dashboards.spec import Column, Dashboard, Panel, Query, Row, Source, Table
 _SCOPE = v.HOSTS_SCOPE
 _host = catalogue.host
 _MODES = ("user", "system", "iowait", "steal", "nice", "softirq", "irq")
-_DISK, _INTERFACE = "$tag_name", "$tag_interface"
 
 
 def dashboard() -> Dashboard:
@@ -209,15 +208,13 @@ def _memory_parts() -> tuple[Panel, ...]:
 
 
 def _disk() -> tuple[Panel, ...]:
-    def rate(metric: Metric, word: str) -> Query:
-        return Query(_SCOPE.rate(stored(metric), "name"), f"{_DISK} {word}")
-
+    disks = PerTag(_SCOPE, ("name",))
     return (
         lines(
             "disk-busy",
             "Disk busy",
             "Use: share of time with I/O in flight. Above the line the disk is the bottleneck.",
-            Query(_SCOPE.gauge(v.DISK_UTIL, "name", divide=v.PERCENT), _DISK),
+            disks.gauge(v.DISK_UTIL, divide=v.PERCENT),
             unit=PERCENT_UNIT,
             steps=above(thresholds.DISK_BUSY_RATIO),
             width=12,
@@ -236,23 +233,23 @@ def _disk() -> tuple[Panel, ...]:
             "disk-bytes",
             "Disk throughput",
             "Bytes by device. At the device's known maximum, backups slow each other down: lower their limits.",
-            rate(_host.DISK_READ_BYTES, "read"),
-            rate(_host.DISK_WRITTEN_BYTES, "written"),
+            disks.rate(_host.DISK_READ_BYTES, "read"),
+            disks.rate(_host.DISK_WRITTEN_BYTES, "written"),
             unit=BYTES_SEC,
         ),
         lines(
             "disk-operations",
             "Disk operations",
             "Reads and writes completed. Many with little throughput: small random I/O, as in a prepare.",
-            rate(_host.DISK_READS, "reads"),
-            rate(_host.DISK_WRITES, "writes"),
+            disks.rate(_host.DISK_READS, "reads"),
+            disks.rate(_host.DISK_WRITES, "writes"),
             unit=IO_OPS_PER_SEC,
         ),
         lines(
             "disk-latency",
             "Time per operation",
             "Mean of reads and writes. Rising at equal throughput: saturated or failing; check SMART.",
-            Query(_SCOPE.gauge(v.DISK_AWAIT, "name"), _DISK),
+            disks.gauge(v.DISK_AWAIT),
             unit=MILLI_SECONDS,
         ),
     )
@@ -288,16 +285,14 @@ def _filesystems() -> tuple[Panel, ...]:
 
 
 def _network() -> tuple[Panel, ...]:
-    def rate(metric: Metric, word: str) -> Query:
-        return Query(_SCOPE.rate(stored(metric), "interface", where=v.NO_LOOPBACK), f"{_INTERFACE} {word}")
-
+    links = PerTag(_SCOPE, ("interface",), where=v.NO_LOOPBACK)
     return (
         lines(
             "network-bytes",
             "Network throughput",
             "Use. Near the link's speed backups slow each other down: start them apart.",
-            rate(_host.NET_RECEIVE_BYTES, "received"),
-            rate(_host.NET_TRANSMIT_BYTES, "sent"),
+            links.rate(_host.NET_RECEIVE_BYTES, "received"),
+            links.rate(_host.NET_TRANSMIT_BYTES, "sent"),
             unit=BYTES_SEC,
             width=12,
         ),
@@ -305,8 +300,8 @@ def _network() -> tuple[Panel, ...]:
             "network-drops",
             "Dropped packets",
             "Saturation. Above zero for long: a queue overflows or a rate limit drops.",
-            rate(_host.NET_RECEIVE_DROP, "received"),
-            rate(_host.NET_TRANSMIT_DROP, "sent"),
+            links.rate(_host.NET_RECEIVE_DROP, "received"),
+            links.rate(_host.NET_TRANSMIT_DROP, "sent"),
             unit=PACKETS_SEC,
             width=12,
         ),
@@ -314,6 +309,7 @@ def _network() -> tuple[Panel, ...]:
 
 
 def _docker() -> tuple[Panel, ...]:
+    endpoints = PerTag(_SCOPE, ("endpoint",))
     return (
         lines(
             "docker-duration",
@@ -322,7 +318,7 @@ def _docker() -> tuple[Panel, ...]:
                 "A call that hangs counts up. Compare endpoints: if only `containers` and `info` climb, one "
                 "container hangs."
             ),
-            Query(_SCOPE.gauge(v.PROBE_DURATION, "endpoint", function="max"), "$tag_endpoint"),
+            endpoints.gauge(v.PROBE_DURATION, function="max"),
             unit=SECONDS,
             steps=above(thresholds.DOCKER_SLOW_SECONDS),
         ),
@@ -330,14 +326,14 @@ def _docker() -> tuple[Panel, ...]:
             "docker-answers",
             "Docker endpoints that answer",
             "1 answers, 0 misses its deadline. Containers run on; nothing is placed here until all answer.",
-            Query(_SCOPE.gauge(v.PROBE_SUCCESS, "endpoint", function="min"), "$tag_endpoint"),
+            endpoints.gauge(v.PROBE_SUCCESS, function="min"),
             unit=NUMBER_FORMAT,
         ),
         lines(
             "input-duration",
             "Time of a collection",
             "By input. One that climbs is stuck in the kernel or in a command; only its own figures age.",
-            Query(_SCOPE.gauge(stored(catalogue.internal.INPUT_DURATION), "input", function="max"), "$tag_input"),
+            PerTag(_SCOPE, ("input",)).gauge(stored(catalogue.internal.INPUT_DURATION), function="max"),
             unit=SECONDS,
         ),
     )

@@ -32,7 +32,7 @@ def closing_alerts_table(width: int = 24) -> Table:
         columns=(
             Column(
                 _AGE_TITLE,
-                f"time() - min by (alertname, severity, host) {closing_alerts(HOST_OR_FLEET)}",
+                f"time() - min by (alertname, severity, host) ({closing_alerts(HOST_OR_FLEET)})",
                 DURATION_SECONDS,
             ),
         ),

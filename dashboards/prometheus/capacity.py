@@ -8,13 +8,14 @@ from alerts import thresholds
 from collector import fleet_metrics as fleet
 from collector.metrics import Metric
 from dashboards.addresses import CAPACITY_UID, FLEET_UID, HOST_UID, ITSELF_UID, JOBS_UID, neighbours
-from dashboards.colours import NONE_IS_GOOD, above, below
-from dashboards.panels import glance, lines
+from dashboards.colours import above, below
+from dashboards.panels import faults, glance, lines
 from dashboards.prometheus import usage
 from dashboards.prometheus.alerts_table import OPEN, closed_hosts_table, closing_alerts_table
 from dashboards.prometheus.marks import FLEET_MARKS
+from dashboards.prometheus.promql import how_many
 from dashboards.prometheus.variables import HOSTS, JOB, SERVE, SERVE_HOSTS
-from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Stat, Table, Text
+from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Table, Text
 
 _HOST = (KeyLink("host", HOST_UID, carried=("host",)),)
 _BY_CLASS = "sum by (class)"
@@ -67,10 +68,6 @@ def _closed() -> tuple[Panel, ...]:
     return (closed_hosts_table(), text)
 
 
-def _count(slug: str, title: str, description: str, expr: str) -> Stat:
-    return glance(slug, title, description, expr, unit=NUMBER_FORMAT, steps=NONE_IS_GOOD)
-
-
 def _at_a_glance() -> tuple[Panel, ...]:
     is_open = f"max by (host) ({SERVE_HOSTS.gauge(fleet.HOST_OPEN)})"
     return (
@@ -78,14 +75,14 @@ def _at_a_glance() -> tuple[Panel, ...]:
             "hosts-open",
             "Hosts open",
             "That nothing closes, whatever is left there. None: every request is refused; see the tables below.",
-            f"count({is_open} == 1) or vector(0)",
+            how_many(f"{is_open} == 1"),
             unit=NUMBER_FORMAT,
         ),
-        _count(
+        faults(
             "hosts-closed",
             "Hosts closed",
             "By an alert, a cordon, old telemetry or an engine that doesn't answer. The tables below say which.",
-            f"count({is_open} == 0) or vector(0)",
+            how_many(f"{is_open} == 0"),
         ),
         glance(
             "slots-free",
@@ -101,7 +98,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             f"min({_BY_CLASS} (clamp_min({SERVE_HOSTS.gauge(fleet.FREE)}, 0)) / ({_sellable(_BY_CLASS)} > 0))",
             unit=PERCENT_UNIT,
         ),
-        _count(
+        faults(
             "refused",
             "Refused",
             (
@@ -110,7 +107,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             ),
             f"""round(sum({SERVE.increase(fleet.DECISIONS, 'outcome="refused"')}))""",
         ),
-        _count(
+        faults(
             "leaks",
             "Leaks",
             "Things on hosts that belong to no live launch. `vdbmon audit` lists them, `vdbmon reconcile` mends ours.",

@@ -8,7 +8,6 @@ from grafanalib.formatunits import (
     COUNTS_PER_SEC,
     DURATION_SECONDS,
     IO_OPS_PER_SEC,
-    NUMBER_FORMAT,
     PACKETS_SEC,
     PERCENT_UNIT,
     SHORT,
@@ -18,9 +17,10 @@ from alerts import thresholds
 from collector import catalogue
 from collector.metrics import Metric
 from dashboards.addresses import CONTAINER_UID, HOST_UID, JOBS_UID, NETWORK_UID, STORAGE_UID, neighbours
-from dashboards.colours import NONE_IS_GOOD, PLAIN, above
-from dashboards.panels import glance, lines
+from dashboards.colours import PLAIN, above
+from dashboards.panels import faults, glance, lines
 from dashboards.prometheus.marks import CONTAINER_MARKS
+from dashboards.prometheus.per_label import PerLabel
 from dashboards.prometheus.variables import HOST, JOB, NAME, ONE_CONTAINER
 from dashboards.prometheus.volume_panels import volume_and_job_panels
 from dashboards.spec import Dashboard, Panel, Query, Row
@@ -84,13 +84,11 @@ def _at_a_glance() -> tuple[Panel, ...]:
             unit=PERCENT_UNIT,
             steps=above(thresholds.CONTAINER_MEMORY_RATIO),
         ),
-        glance(
+        faults(
             "oom-kills-now",
             "OOM kills",
             "Processes killed at the memory limit in the time shown. The job has failed: start it with more memory.",
             f"round(max by (name) ({_SCOPE.increase(_cgroup.OOM_EVENTS)}))",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
         ),
         glance(
             "tasks-now",
@@ -177,36 +175,31 @@ def _memory() -> tuple[Panel, ...]:
     )
 
 
-def _of_limit(rate: str, limit: str) -> str:
-    return f"max by (device) ({rate} / ({limit} > 0))"
-
-
 def _disk() -> tuple[Panel, ...]:
-    read, written = _SCOPE.rate(_cgroup.FS_READ_BYTES), _SCOPE.rate(_cgroup.FS_WRITE_BYTES)
-    read_limit, write_limit = _SCOPE.gauge(_cgroup.IO_LIMIT_READ_BPS), _SCOPE.gauge(_cgroup.IO_LIMIT_WRITE_BPS)
+    devices = PerLabel(_SCOPE, ("device",))
     return (
         lines(
             "read-against-limit",
             "Read against limit",
             "Bytes read by device. Steady on the limit is what a limit is for; raise it only if the job is late.",
-            Query(f"max by (device) ({read})", "{{device}}"),
-            Query(f"max by (device) ({read_limit} > 0)", "{{device}} limit", is_limit=True),
+            devices.rate(_cgroup.FS_READ_BYTES),
+            devices.limit(_cgroup.IO_LIMIT_READ_BPS),
             unit=BYTES_SEC,
         ),
         lines(
             "write-against-limit",
             "Written against limit",
             "Bytes written by device. On cgroup v1 buffered writes pass the limit and count for the host instead.",
-            Query(f"max by (device) ({written})", "{{device}}"),
-            Query(f"max by (device) ({write_limit} > 0)", "{{device}} limit", is_limit=True),
+            devices.rate(_cgroup.FS_WRITE_BYTES),
+            devices.limit(_cgroup.IO_LIMIT_WRITE_BPS),
             unit=BYTES_SEC,
         ),
         lines(
             "io-of-limit",
             "Throughput of limit",
             "Above the line the limit sets the pace. If the host's disk is idle, raise it while the container runs.",
-            Query(_of_limit(read, read_limit), "{{device}} read"),
-            Query(_of_limit(written, write_limit), "{{device}} written"),
+            devices.of_limit(_cgroup.FS_READ_BYTES, _cgroup.IO_LIMIT_READ_BPS, "read"),
+            devices.of_limit(_cgroup.FS_WRITE_BYTES, _cgroup.IO_LIMIT_WRITE_BPS, "written"),
             unit=PERCENT_UNIT,
             steps=above(thresholds.BLKIO_AT_LIMIT_RATIO),
         ),
@@ -214,42 +207,40 @@ def _disk() -> tuple[Panel, ...]:
             "io-operations",
             "Disk operations",
             "Many with little throughput: small random I/O, as in a prepare or a logical dump.",
-            Query(f"max by (device) ({_SCOPE.rate(_cgroup.FS_READS)})", "{{device}} reads"),
-            Query(f"max by (device) ({_SCOPE.rate(_cgroup.FS_WRITES)})", "{{device}} writes"),
+            devices.rate(_cgroup.FS_READS, "reads"),
+            devices.rate(_cgroup.FS_WRITES, "writes"),
             unit=IO_OPS_PER_SEC,
         ),
     )
 
 
 def _network() -> tuple[Panel, ...]:
-    def by_interface(metric: Metric, word: str) -> Query:
-        return Query(f"max by (interface) ({_SCOPE.rate(metric)})", f"{{{{interface}}}} {word}")
-
+    interfaces = PerLabel(_SCOPE, ("interface",))
     return (
         lines(
             "network-bytes",
             "Network throughput",
             "Seen from the container. Empty for one that shares the host's network: then see the host.",
-            by_interface(_network_metrics.RECEIVE_BYTES, "received"),
-            by_interface(_network_metrics.TRANSMIT_BYTES, "sent"),
+            interfaces.rate(_network_metrics.RECEIVE_BYTES, "received"),
+            interfaces.rate(_network_metrics.TRANSMIT_BYTES, "sent"),
             unit=BYTES_SEC,
         ),
         lines(
             "network-packets",
             "Packets",
             "Many small packets cost CPU: a logical dump over TCP has more than a compressed stream.",
-            by_interface(_network_metrics.RECEIVE_PACKETS, "received"),
-            by_interface(_network_metrics.TRANSMIT_PACKETS, "sent"),
+            interfaces.rate(_network_metrics.RECEIVE_PACKETS, "received"),
+            interfaces.rate(_network_metrics.TRANSMIT_PACKETS, "sent"),
             unit=PACKETS_SEC,
         ),
         lines(
             "network-drops",
             "Dropped packets and errors",
             "Drops under load: a rate limit polices this container. Errors: look at the host's network.",
-            by_interface(_network_metrics.RECEIVE_DROPPED, "dropped on receive"),
-            by_interface(_network_metrics.TRANSMIT_DROPPED, "dropped on send"),
-            by_interface(_network_metrics.RECEIVE_ERRORS, "receive errors"),
-            by_interface(_network_metrics.TRANSMIT_ERRORS, "send errors"),
+            interfaces.rate(_network_metrics.RECEIVE_DROPPED, "dropped on receive"),
+            interfaces.rate(_network_metrics.TRANSMIT_DROPPED, "dropped on send"),
+            interfaces.rate(_network_metrics.RECEIVE_ERRORS, "receive errors"),
+            interfaces.rate(_network_metrics.TRANSMIT_ERRORS, "send errors"),
             unit=PACKETS_SEC,
         ),
     )
@@ -276,15 +267,13 @@ def _pressure() -> tuple[Panel, ...]:
 
 
 def _processes() -> tuple[Panel, ...]:
-    def by_group(expr: str, word: str = "") -> Query:
-        return Query(f"max by (group) ({expr})", f"{{{{group}}}} {word}".strip())
-
+    groups = PerLabel(_SCOPE, ("group",))
     return (
         lines(
             "process-cpu",
             "CPU by group, cores",
             "What uses the CPU: the server, the backup tool, the compressor or the transport.",
-            by_group(_SCOPE.rate(_process.CPU)),
+            groups.rate(_process.CPU),
             unit=SHORT,
             stacked=True,
         ),
@@ -292,29 +281,29 @@ def _processes() -> tuple[Panel, ...]:
             "process-memory",
             "Resident memory by group",
             "Shared pages are counted in each. The group that grows is the one an OOM kill will take.",
-            by_group(_SCOPE.gauge(_process.RESIDENT)),
+            groups.gauge(_process.RESIDENT),
             unit=BYTES_IEC,
         ),
         lines(
             "process-io",
             "Disk I/O by group",
             "Bytes fetched from and sent to storage. No write from the compressor: the stream is stuck before it.",
-            by_group(_SCOPE.rate(_process.READ_BYTES), "read"),
-            by_group(_SCOPE.rate(_process.WRITE_BYTES), "written"),
+            groups.rate(_process.READ_BYTES, "read"),
+            groups.rate(_process.WRITE_BYTES, "written"),
             unit=BYTES_SEC,
         ),
         lines(
             "process-count",
             "Processes by group",
             "A group that is missing has ended or died: compare with the job's state in `vdbmon ps`.",
-            by_group(_SCOPE.gauge(_process.COUNT)),
+            groups.gauge(_process.COUNT),
             unit=SHORT,
         ),
         lines(
             "process-descriptors",
             "Open descriptors by group",
             "Steady growth is a leak; at the limit of the process, files and connections fail to open.",
-            by_group(_SCOPE.gauge(_process.OPEN_FDS)),
+            groups.gauge(_process.OPEN_FDS),
             unit=SHORT,
         ),
     )

@@ -6,18 +6,20 @@ from grafanalib.formatunits import COUNTS_PER_SEC, DURATION_SECONDS, NUMBER_FORM
 
 from alerts import thresholds
 from collector import catalogue
-from collector.metrics import Metric
 from dashboards.addresses import CONTAINER_UID, DOCKER_UID, FLEET_UID, HOST_UID, ITSELF_UID, neighbours
-from dashboards.colours import CRITICAL, GOOD, NEUTRAL, NONE_IS_GOOD, above
-from dashboards.panels import glance, lines
+from dashboards.colours import CRITICAL, GOOD, NEUTRAL, above
+from dashboards.panels import faults, glance, lines
 from dashboards.prometheus import usage
 from dashboards.prometheus.docker_panels import how_to_read, probe_ladder
 from dashboards.prometheus.marks import FLEET_MARKS
+from dashboards.prometheus.per_label import PerLabel
+from dashboards.prometheus.promql import how_many
 from dashboards.prometheus.variables import EVERY_HOST, HOSTS, JOB
 from dashboards.spec import Column, Dashboard, KeyLink, Mapping, Panel, Query, Row, Table
 
 _SCOPE = EVERY_HOST
 _docker = catalogue.docker
+_PROCESSES = PerLabel(_SCOPE, ("host", "process"))
 _HOST = (KeyLink("host", HOST_UID, carried=("host",)),)
 _CONTAINER = (*_HOST, KeyLink("name", CONTAINER_UID, carried=("host", "name")))
 _HEALTH = (Mapping(-1, "none", NEUTRAL), Mapping(0, "unhealthy", CRITICAL), Mapping(1, "healthy", GOOD))
@@ -45,27 +47,23 @@ def dashboard() -> Dashboard:
 def _at_a_glance() -> tuple[Panel, ...]:
     answers = usage.docker_answers(_SCOPE)
     return (
-        glance(
+        faults(
             "hang-pattern",
             "Hang on a container",
             "Daemons that answer ping and images but not containers or info. Save their stacks, then restart them.",
-            f"count(max by (host) ({_SCOPE.gauge(_docker.HANG_PATTERN)}) == 1) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
+            how_many(f"max by (host) ({_SCOPE.gauge(_docker.HANG_PATTERN)}) == 1"),
         ),
-        glance(
+        faults(
             "not-answering",
             "Don't answer",
             "Daemons of which an endpoint misses its deadline. They are closed to placement until all answer.",
-            f"count({answers} == 0) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
+            how_many(f"{answers} == 0"),
         ),
         glance(
             "answering",
             "Answer",
             "Daemons of which every endpoint answers. Fewer than hosts: see the band below for the one that doesn't.",
-            f"count({answers} == 1) or vector(0)",
+            how_many(f"{answers} == 1"),
             unit=NUMBER_FORMAT,
         ),
         *_latency_and_leaks(),
@@ -90,21 +88,18 @@ def _latency_and_leaks() -> tuple[Panel, ...]:
             unit=PERCENT_UNIT,
             steps=above(thresholds.DESCRIPTORS_CRITICAL, warning=thresholds.DESCRIPTORS_WARNING),
         ),
-        glance(
+        faults(
             "unnamed",
             "Containers without a name",
             "Born while their daemon hung: measured, but under their id. They get names when it answers again.",
             f"sum({_SCOPE.gauge(catalogue.containers.UNNAMED)})",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
         ),
         how_to_read(8),
     )
 
 
 def _of_limit() -> str:
-    by = "max by (host, process)"
-    return f"{by} ({_SCOPE.gauge(_docker.OPEN_FDS)}) / {by} ({_SCOPE.gauge(_docker.MAX_FDS)} > 0)"
+    return f"{_PROCESSES.gauge(_docker.OPEN_FDS).expr} / {_PROCESSES.limit(_docker.MAX_FDS).expr}"
 
 
 def _endpoints_table() -> Table:
@@ -151,15 +146,13 @@ def _latency() -> tuple[Panel, ...]:
 
 
 def _leaks() -> tuple[Panel, ...]:
-    def by_process(metric: Metric) -> str:
-        return f"max by (host, process) ({_SCOPE.gauge(metric)})"
-
+    hosts = PerLabel(_SCOPE, ("host",))
     return (
         lines(
             "open-descriptors",
             "Open descriptors",
             "Of dockerd and containerd. A steady climb at an equal number of containers is a leak of sockets or logs.",
-            Query(by_process(_docker.OPEN_FDS), "{{host}} {{process}}"),
+            _PROCESSES.gauge(_docker.OPEN_FDS),
             unit=SHORT,
             width=6,
         ),
@@ -176,7 +169,7 @@ def _leaks() -> tuple[Panel, ...]:
             "goroutines",
             "Goroutines",
             "Calls that hang add to them and never leave. A climb that survives the load: save the stacks, restart.",
-            Query(f"max by (host) ({_SCOPE.gauge(_docker.GOROUTINES)})", "{{host}}"),
+            hosts.gauge(_docker.GOROUTINES),
             unit=SHORT,
             width=6,
         ),
@@ -184,7 +177,7 @@ def _leaks() -> tuple[Panel, ...]:
             "event-listeners",
             "Event listeners",
             "Clients that follow the daemon's events, the agent among them. A climb: a client reconnects and leaks.",
-            Query(f"max by (host) ({_SCOPE.gauge(_docker.EVENT_LISTENERS)})", "{{host}}"),
+            hosts.gauge(_docker.EVENT_LISTENERS),
             unit=SHORT,
             width=6,
         ),

@@ -18,15 +18,15 @@ from dashboards.addresses import (
     STORAGE_UID,
     neighbours,
 )
-from dashboards.colours import NONE_IS_GOOD, PLAIN, Step, above, below
-from dashboards.panels import glance, lines
+from dashboards.colours import PLAIN, Step, above, below
+from dashboards.panels import faults, glance, lines
 from dashboards.prometheus import usage
 from dashboards.prometheus.alerts_table import OPEN, closed_hosts_table, closing_alerts_table
 from dashboards.prometheus.container_table import busiest_containers
 from dashboards.prometheus.marks import FLEET_MARKS
-from dashboards.prometheus.promql import closing_alerts
+from dashboards.prometheus.promql import closing_alerts, how_many
 from dashboards.prometheus.variables import EVERY_HOST, HOST_OR_FLEET, HOSTS, JOB, SERVE_HOSTS
-from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Stat, Table, TimeSeries
+from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Table, TimeSeries
 
 _SCOPE = EVERY_HOST
 _IS_CONTAINER = 'image!=""'
@@ -50,54 +50,46 @@ def dashboard() -> Dashboard:
     )
 
 
-def _count(slug: str, title: str, description: str, expr: str, steps: tuple[Step, ...]) -> Stat:
-    return glance(slug, title, description, expr, unit=NUMBER_FORMAT, steps=steps)
-
-
 def _counts() -> tuple[Panel, ...]:
     oom_kills = _SCOPE.increase(catalogue.cgroup.OOM_EVENTS)
     return (
-        _count(
+        glance(
             "agents-up",
             "Agents that answer",
             "Hosts whose agent Prometheus can scrape.",
-            f"count({usage.agent_up(_SCOPE)} == 1) or vector(0)",
-            PLAIN,
+            how_many(f"{usage.agent_up(_SCOPE)} == 1"),
+            unit=NUMBER_FORMAT,
         ),
-        _count(
+        faults(
             "agents-down",
             "Agents that don't",
             "Hosts nobody sees: not placed upon, and their alerts can't fire. Check the host, then its agent's log.",
-            f"count({usage.agent_up(_SCOPE)} == 0) or vector(0)",
-            NONE_IS_GOOD,
+            how_many(f"{usage.agent_up(_SCOPE)} == 0"),
         ),
-        _count(
+        faults(
             "docker-hung",
             "Docker daemons that hang",
             "Hosts where an endpoint of the daemon misses its deadline. Containers run on; open the host to see which.",
-            f"count({usage.docker_answers(_SCOPE)} == 0) or vector(0)",
-            NONE_IS_GOOD,
+            how_many(f"{usage.docker_answers(_SCOPE)} == 0"),
         ),
-        _count(
+        faults(
             "closing-alert-count",
             "Alerts that close placement",
             "Firing alerts with gate=place. The table below names them and their hosts.",
-            f"count{closing_alerts(HOST_OR_FLEET)} or vector(0)",
-            NONE_IS_GOOD,
+            how_many(closing_alerts(HOST_OR_FLEET)),
         ),
-        _count(
+        glance(
             "containers-running",
             "Containers running",
             "As the kernel shows them, whatever the Docker daemons say.",
             f"sum({_SCOPE.gauge(catalogue.containers.RUNNING)})",
-            PLAIN,
+            unit=NUMBER_FORMAT,
         ),
-        _count(
+        faults(
             "oom-kills",
             "OOM kills in containers",
             "Processes killed at a memory limit in the time shown. The job in it has failed: give it more.",
             f"round(sum({oom_kills}))",
-            NONE_IS_GOOD,
         ),
     )
 

@@ -15,16 +15,15 @@ from grafanalib.formatunits import (
 
 from alerts import thresholds
 from collector import catalogue
-from collector.metrics import Metric
 from dashboards.colours import above
 from dashboards.panels import lines
+from dashboards.prometheus import device_queries as devices
 from dashboards.prometheus import usage
+from dashboards.prometheus.per_label import PerLabel
 from dashboards.prometheus.promql import Scope
 from dashboards.spec import Panel, Query
 
 _host = catalogue.host
-_DISK = "max by (device)"
-_NOT_LOOPBACK = 'device!="lo"'
 
 
 def cpu_panels(scope: Scope) -> tuple[Panel, ...]:
@@ -143,14 +142,13 @@ def _memory_trouble(scope: Scope) -> tuple[Panel, ...]:
 
 def disk_panels(scope: Scope) -> tuple[Panel, ...]:
     """How busy the disks are, and who waits."""
-    read_latency = f"{scope.rate(_host.DISK_READ_TIME)} / ({scope.rate(_host.DISK_READS)} > 0)"
-    write_latency = f"{scope.rate(_host.DISK_WRITE_TIME)} / ({scope.rate(_host.DISK_WRITES)} > 0)"
+    disks = devices.disks(scope, "device")
     return (
         lines(
             "disk-busy",
             "Disk busy",
             "Share of time with I/O in flight. Above the line the disk is the bottleneck; an SSD may still have room.",
-            Query(f"{_DISK} ({scope.rate(_host.DISK_IO_TIME)})", "{{device}}"),
+            devices.disk_busy(disks),
             unit=PERCENT_UNIT,
             steps=above(thresholds.DISK_BUSY_RATIO),
             width=12,
@@ -169,7 +167,7 @@ def disk_panels(scope: Scope) -> tuple[Panel, ...]:
             "disk-queue",
             "Queue of disks",
             "Saturation: requests in flight on average. Long at full throughput: more jobs than the disk serves.",
-            Query(f"{_DISK} ({scope.rate(_host.DISK_IO_TIME_WEIGHTED)})", "{{device}}"),
+            devices.disk_queue(disks),
             unit=SHORT,
             steps=above(thresholds.DISK_QUEUE_LENGTH),
         ),
@@ -177,32 +175,29 @@ def disk_panels(scope: Scope) -> tuple[Panel, ...]:
             "disk-latency",
             "Time per operation",
             "Mean time of a read and a write. Rising at equal throughput: saturated or failing; check SMART.",
-            Query(f"{_DISK} ({read_latency})", "{{device}} read"),
-            Query(f"{_DISK} ({write_latency})", "{{device}} write"),
+            *devices.disk_latency(disks),
             unit=SECONDS,
             steps=above(thresholds.DISK_WAIT_SECONDS),
         ),
-        *_disk_work(scope),
+        *_disk_work(disks),
     )
 
 
-def _disk_work(scope: Scope) -> tuple[Panel, ...]:
+def _disk_work(disks: PerLabel) -> tuple[Panel, ...]:
     """What the disks do."""
     return (
         lines(
             "disk-bytes",
             "Disk throughput",
             "Bytes by device. At the device's known maximum, backups slow each other down: lower their limits.",
-            Query(f"{_DISK} ({scope.rate(_host.DISK_READ_BYTES)})", "{{device}} read"),
-            Query(f"{_DISK} ({scope.rate(_host.DISK_WRITTEN_BYTES)})", "{{device}} written"),
+            *devices.disk_bytes(disks),
             unit=BYTES_SEC,
         ),
         lines(
             "disk-operations",
             "Disk operations",
             "Reads and writes completed. Many with little throughput: small random I/O, as in a prepare.",
-            Query(f"{_DISK} ({scope.rate(_host.DISK_READS)})", "{{device}} reads"),
-            Query(f"{_DISK} ({scope.rate(_host.DISK_WRITES)})", "{{device}} writes"),
+            *devices.disk_operations(disks),
             unit=IO_OPS_PER_SEC,
             width=24,
         ),
@@ -211,21 +206,13 @@ def _disk_work(scope: Scope) -> tuple[Panel, ...]:
 
 def network_panels(scope: Scope) -> tuple[Panel, ...]:
     """How full the links are, and what is lost on them."""
-
-    def by_device(metric: Metric) -> str:
-        return f"max by (device) ({scope.rate(metric, _NOT_LOOPBACK)})"
-
-    def of_speed(metric: Metric) -> str:
-        speed = f"max by (device) ({scope.gauge(_host.NET_SPEED)} > 0)"
-        return f"{by_device(metric)} / {speed}"
-
+    links = devices.links(scope, "device")
     return (
         lines(
             "network-of-speed",
             "Use of links",
             "Throughput of the link's speed; interfaces without a speed are left out. Near 100 %: start backups apart.",
-            Query(of_speed(_host.NET_RECEIVE_BYTES), "{{device}} received"),
-            Query(of_speed(_host.NET_TRANSMIT_BYTES), "{{device}} sent"),
+            *devices.link_use(links),
             unit=PERCENT_UNIT,
             steps=above(thresholds.NIC_BUSY_RATIO),
             width=12,
@@ -234,8 +221,7 @@ def network_panels(scope: Scope) -> tuple[Panel, ...]:
             "network-drops",
             "Dropped packets",
             "Above zero for long: a queue overflows or a rate limit drops. Compare with the containers on the host.",
-            Query(by_device(_host.NET_RECEIVE_DROP), "{{device}} received"),
-            Query(by_device(_host.NET_TRANSMIT_DROP), "{{device}} sent"),
+            *devices.link_drops(links),
             unit=PACKETS_SEC,
             width=12,
         ),
@@ -243,8 +229,7 @@ def network_panels(scope: Scope) -> tuple[Panel, ...]:
             "network-bytes",
             "Network throughput",
             "Bytes by interface. Near the link's speed backups slow each other down: start them apart.",
-            Query(by_device(_host.NET_RECEIVE_BYTES), "{{device}} received"),
-            Query(by_device(_host.NET_TRANSMIT_BYTES), "{{device}} sent"),
+            *devices.link_bytes(links),
             unit=BYTES_SEC,
             width=12,
         ),
@@ -252,8 +237,7 @@ def network_panels(scope: Scope) -> tuple[Panel, ...]:
             "network-errors",
             "Network errors",
             "Anything above zero is a cable, a port or a driver: move the host's jobs and have it looked at.",
-            Query(by_device(_host.NET_RECEIVE_ERRS), "{{device}} received"),
-            Query(by_device(_host.NET_TRANSMIT_ERRS), "{{device}} sent"),
+            *devices.link_errors(links),
             unit=PACKETS_SEC,
             width=12,
         ),

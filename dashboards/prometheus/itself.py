@@ -17,7 +17,7 @@ from collector import catalogue
 from collector import fleet_metrics as fleet
 from dashboards.addresses import CAPACITY_UID, DOCKER_UID, FLEET_UID, HOST_UID, ITSELF_UID, neighbours
 from dashboards.colours import CRITICAL, GOOD, NONE_IS_GOOD, above
-from dashboards.panels import glance, lines
+from dashboards.panels import faults, glance, lines
 from dashboards.prometheus import usage
 from dashboards.prometheus.foreign import (
     ALERTS_SENT,
@@ -29,6 +29,7 @@ from dashboards.prometheus.foreign import (
     SCRAPE_SAMPLES,
 )
 from dashboards.prometheus.marks import FLEET_MARKS
+from dashboards.prometheus.promql import how_many
 from dashboards.prometheus.variables import EVERY_HOST, HOSTS, JOB, SERVE
 from dashboards.spec import Column, Dashboard, KeyLink, Mapping, Panel, Query, Row, Table
 
@@ -62,37 +63,29 @@ def dashboard() -> Dashboard:
 
 def _at_a_glance() -> tuple[Panel, ...]:
     return (
-        glance(
+        faults(
             "agents-down",
             "Agents that don't answer",
             "Hosts nobody sees. Check the host, then its agent's log; placement there is closed meanwhile.",
-            f"count({usage.agent_up(_SCOPE)} == 0) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
+            how_many(f"{usage.agent_up(_SCOPE)} == 0"),
         ),
-        glance(
+        faults(
             "inputs-failing",
             "Inputs that fail",
             "Over all agents. The table below and the agent's log name them; only their own metrics are missing.",
-            f"count(max by (host, input) ({_SCOPE.gauge(_internal.INPUT_UP)}) == 0) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
+            how_many(f"max by (host, input) ({_SCOPE.gauge(_internal.INPUT_UP)}) == 0"),
         ),
-        glance(
+        faults(
             "points-lost",
             "Points lost",
             "Given up by outputs in the time shown. The far end was away longer than the spool lasts: enlarge it.",
             f"round(sum({_SCOPE.increase(_internal.OUTPUT_DROPPED)})) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
         ),
-        glance(
+        faults(
             "bad-configurations",
             "Agents on an old configuration",
             "Their file was bad when last read. `vdbmon agent check-config` on the host says where.",
-            f"count(max by (host) ({_SCOPE.gauge(_internal.CONFIG_LOADED)}) == 0) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
+            how_many(f"max by (host) ({_SCOPE.gauge(_internal.CONFIG_LOADED)}) == 0"),
         ),
         *_rounds(),
     )

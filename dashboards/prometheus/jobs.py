@@ -8,10 +8,10 @@ from alerts import recording, thresholds
 from collector import catalogue, fleet_metrics, schedule_metrics
 from collector.metrics import Metric
 from dashboards.addresses import CAPACITY_UID, CONTAINER_UID, FLEET_UID, HOST_UID, JOBS_UID, STORAGE_UID, neighbours
-from dashboards.colours import CRITICAL, GOOD, NEUTRAL, NONE_IS_GOOD, PLAIN, Step, above, below
-from dashboards.panels import glance, lines
+from dashboards.colours import CRITICAL, GOOD, NEUTRAL, PLAIN, Step, above, below
+from dashboards.panels import faults, glance, lines
 from dashboards.prometheus.marks import FLEET_MARKS
-from dashboards.prometheus.promql import recorded
+from dashboards.prometheus.promql import how_many, recorded
 from dashboards.prometheus.variables import (
     EVERY_HOST,
     EVERY_SOURCE,
@@ -80,7 +80,7 @@ def _of_promised_age() -> str:
 
 def _at_a_glance() -> tuple[Panel, ...]:
     def number_of(state: str) -> str:
-        return f"count(max by (source, backup_job, name) ({_SCOPE.gauge(_job.STATE, state)}) == 1) or vector(0)"
+        return how_many(f"max by (source, backup_job, name) ({_SCOPE.gauge(_job.STATE, state)}) == 1")
 
     return (
         glance(
@@ -90,21 +90,17 @@ def _at_a_glance() -> tuple[Panel, ...]:
             number_of(f'state=~"{UNFINISHED}"'),
             unit=NUMBER_FORMAT,
         ),
-        glance(
+        faults(
             "failed",
             "Failed",
             "Jobs whose last attempt failed. `vdbmon ps` names the reason, `vdbmon backup show` has the record.",
             number_of('state="failed"'),
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
         ),
-        glance(
+        faults(
             "late",
             "Late",
             "Jobs whose last good run is older than their schedule allows. The table below shows which: start them.",
-            f"count({_of_promised_age()} > 1) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
+            how_many(f"{_of_promised_age()} > 1"),
         ),
         *_oldest(),
     )

@@ -6,20 +6,23 @@ from grafanalib.formatunits import BITS_SEC, BYTES_SEC, NUMBER_FORMAT, PACKETS_S
 
 from alerts import thresholds
 from collector import catalogue, fleet_metrics
-from collector.metrics import Metric
 from dashboards.addresses import CAPACITY_UID, CONTAINER_UID, HOST_UID, NETWORK_UID, neighbours
-from dashboards.colours import CRITICAL, GOOD, NEUTRAL, NONE_IS_GOOD, PLAIN, above
-from dashboards.panels import glance, lines
+from dashboards.colours import CRITICAL, GOOD, NEUTRAL, PLAIN, above
+from dashboards.panels import faults, glance, lines
+from dashboards.prometheus import device_queries as devices
 from dashboards.prometheus import usage
 from dashboards.prometheus.marks import FLEET_MARKS
-from dashboards.prometheus.variables import EVERY_HOST, HOSTS, JOB, SERVE_HOSTS
-from dashboards.spec import Column, Dashboard, KeyLink, Mapping, Panel, Query, Row, Table
+from dashboards.prometheus.per_label import PerLabel
+from dashboards.prometheus.promql import how_many
+from dashboards.prometheus.variables import EVERY_HOST, HOSTS, JOB, SERVE, SERVE_HOSTS
+from dashboards.spec import Column, Dashboard, KeyLink, Mapping, Panel, Query, Row, Table, TimeSeries
 
 _SCOPE = EVERY_HOST
 _host, _ovs, _tables, _network = catalogue.host, catalogue.ovs, catalogue.tables, catalogue.network
-_NOT_LOOPBACK = 'device!="lo"'
 _IS_CONTAINER = 'image!=""'
-_DEVICE, _PORT = "{{host}} {{device}}", "{{host}} {{port}}"
+_LINKS = devices.links(_SCOPE, "host", "device")
+_PORTS = PerLabel(_SCOPE, ("host", "bridge", "port"), named=("host", "port"))
+_NEIGHBOURS = PerLabel(_SCOPE, ("host", "family"))
 _LINK = (Mapping(-1, "unknown", NEUTRAL), Mapping(0, "down", CRITICAL), Mapping(1, "up", GOOD))
 _FAULTY = (Mapping(0, "well", GOOD), Mapping(1, "faulty", CRITICAL))
 _OF_NETWORK = 'kind=~"address|network"'
@@ -47,64 +50,47 @@ def dashboard() -> Dashboard:
     )
 
 
-def _by_port(expr: str) -> str:
-    return f"max by (host, bridge, port) ({expr})"
-
-
-def _by_device(expr: str) -> str:
-    return f"max by (host, device) ({expr})"
-
-
 def _at_a_glance() -> tuple[Panel, ...]:
     return (
-        glance(
+        faults(
             "switches-down",
             "Switches that don't answer",
             (
                 "Hosts whose ovs-vswitchd is silent. The kernel forwards what it knows; new flows and ports fail: "
                 "restart it."
             ),
-            f"count(max by (host) ({_SCOPE.gauge(_ovs.VSWITCHD_UP)}) == 0) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
+            how_many(f"max by (host) ({_SCOPE.gauge(_ovs.VSWITCHD_UP)}) == 0"),
         ),
-        glance(
+        faults(
             "faulty-ports",
             "Faulty interfaces",
             "Open vSwitch could not set them up, usually as their device is gone. The table below names them.",
             f"sum({_SCOPE.gauge(_ovs.FAULTY)}) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
         ),
-        glance(
+        faults(
             "ports-left-behind",
             "Ports left behind",
             "Their container is gone: it died badly, and its address is taken until the port goes. `vdbmon audit`.",
             f"sum({_SCOPE.gauge(_ovs.WITHOUT_CONTAINER)}) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
         ),
-        glance(
+        faults(
             "config-pending",
             "Changes not made",
             "Configured, and not done by ovs-vswitchd yet. Above zero for long: it hangs; read its log.",
             f"sum({_SCOPE.gauge(_ovs.CONFIG_PENDING)}) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
         ),
         *_links_at_a_glance(),
     )
 
 
 def _links_at_a_glance() -> tuple[Panel, ...]:
+    received, sent = devices.link_use(_LINKS)
     return (
-        glance(
+        faults(
             "links-down",
             "Links without carrier",
             "Configured up and no signal. Of a bond: half the bandwidth is gone; look at cable and switch.",
-            f"count({_SCOPE.gauge(_host.NET_CARRIER, _NOT_LOOPBACK)} == 0) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
+            how_many(f"{_SCOPE.gauge(_host.NET_CARRIER, devices.NOT_LOOPBACK)} == 0"),
         ),
         glance(
             "fullest-link",
@@ -113,30 +99,20 @@ def _links_at_a_glance() -> tuple[Panel, ...]:
                 "Throughput of its speed, the busier direction. Near 100 %: backups slow each other down; start them "
                 "apart."
             ),
-            f"max({_of_speed(_host.NET_RECEIVE_BYTES)} or {_of_speed(_host.NET_TRANSMIT_BYTES)}) or vector(0)",
+            f"max({received.expr} or {sent.expr}) or vector(0)",
             unit=PERCENT_UNIT,
             steps=above(thresholds.NIC_BUSY_RATIO),
         ),
     )
 
 
-def _of_speed(metric: Metric) -> str:
-    """Share of the link's speed; virtual interfaces have none."""
-    rate = _SCOPE.rate(metric, _NOT_LOOPBACK)
-    return f"{_by_device(rate)} / {_by_device(f'{_SCOPE.gauge(_host.NET_SPEED)} > 0')}"
-
-
 def _links() -> tuple[Panel, ...]:
-    def rate(metric: Metric, word: str) -> Query:
-        return Query(_by_device(_SCOPE.rate(metric, _NOT_LOOPBACK)), f"{_DEVICE} {word}")
-
     return (
         lines(
             "link-of-speed",
             "Use of links",
             "Throughput of the link's speed. Near 100 % transfers queue: lower a limit or start backups apart.",
-            Query(_of_speed(_host.NET_RECEIVE_BYTES), f"{_DEVICE} received"),
-            Query(_of_speed(_host.NET_TRANSMIT_BYTES), f"{_DEVICE} sent"),
+            *devices.link_use(_LINKS),
             unit=PERCENT_UNIT,
             steps=above(thresholds.NIC_BUSY_RATIO),
             width=12,
@@ -145,8 +121,7 @@ def _links() -> tuple[Panel, ...]:
             "link-drops",
             "Dropped on links",
             "For long: a queue overflows or a rate limit drops. Compare with the policed ports below.",
-            rate(_host.NET_RECEIVE_DROP, "received"),
-            rate(_host.NET_TRANSMIT_DROP, "sent"),
+            *devices.link_drops(_LINKS),
             unit=PACKETS_SEC,
             width=12,
         ),
@@ -154,8 +129,7 @@ def _links() -> tuple[Panel, ...]:
             "link-bytes",
             "Throughput of links",
             "Bytes by interface. Compare hosts: one that stays low under load has a slow port.",
-            rate(_host.NET_RECEIVE_BYTES, "received"),
-            rate(_host.NET_TRANSMIT_BYTES, "sent"),
+            *devices.link_bytes(_LINKS),
             unit=BYTES_SEC,
             width=12,
         ),
@@ -163,8 +137,7 @@ def _links() -> tuple[Panel, ...]:
             "link-errors",
             "Errors on links",
             "Anything above zero is a cable, a port or a driver: move the host's jobs and have it looked at.",
-            rate(_host.NET_RECEIVE_ERRS, "received"),
-            rate(_host.NET_TRANSMIT_ERRS, "sent"),
+            *devices.link_errors(_LINKS),
             unit=PACKETS_SEC,
             width=12,
         ),
@@ -186,47 +159,44 @@ def _ports_table() -> Table:
         sort_by="Received",
         links=(KeyLink("host", HOST_UID, carried=("host",)),),
         columns=(
-            Column("Link", _by_port(_SCOPE.gauge(_ovs.LINK_STATE)), NUMBER_FORMAT, PLAIN, _LINK),
-            Column("State", _by_port(_SCOPE.gauge(_ovs.FAULTY)), NUMBER_FORMAT, PLAIN, _FAULTY),
-            Column("VLAN", _by_port(_SCOPE.gauge(_ovs.VLAN_TAG)), NUMBER_FORMAT),
-            Column("Received", _by_port(_SCOPE.rate(_ovs.RX_BYTES)), BYTES_SEC),
-            Column("Sent", _by_port(_SCOPE.rate(_ovs.TX_BYTES)), BYTES_SEC),
-            Column("Policed at", _by_port(f"{_SCOPE.gauge(_ovs.POLICING_RATE)} * {_BITS_OF_KBIT}"), BITS_SEC),
-            Column("Shaped at", _by_port(_SCOPE.gauge(_ovs.QOS_MAX_RATE)), BITS_SEC),
-            Column("Dropped", _by_port(dropped), PACKETS_SEC),
-            Column("Errors", _by_port(errors), PACKETS_SEC),
+            Column("Link", _PORTS.expr(_SCOPE.gauge(_ovs.LINK_STATE)), NUMBER_FORMAT, PLAIN, _LINK),
+            Column("State", _PORTS.expr(_SCOPE.gauge(_ovs.FAULTY)), NUMBER_FORMAT, PLAIN, _FAULTY),
+            Column("VLAN", _PORTS.expr(_SCOPE.gauge(_ovs.VLAN_TAG)), NUMBER_FORMAT),
+            Column("Received", _PORTS.expr(_SCOPE.rate(_ovs.RX_BYTES)), BYTES_SEC),
+            Column("Sent", _PORTS.expr(_SCOPE.rate(_ovs.TX_BYTES)), BYTES_SEC),
+            Column("Policed at", _PORTS.expr(f"{_SCOPE.gauge(_ovs.POLICING_RATE)} * {_BITS_OF_KBIT}"), BITS_SEC),
+            Column("Shaped at", _PORTS.expr(_SCOPE.gauge(_ovs.QOS_MAX_RATE)), BITS_SEC),
+            Column("Dropped", _PORTS.expr(dropped), PACKETS_SEC),
+            Column("Errors", _PORTS.expr(errors), PACKETS_SEC),
         ),
     )
 
 
 def _ports() -> tuple[Panel, ...]:
-    def rate(metric: Metric, word: str) -> Query:
-        return Query(_by_port(_SCOPE.rate(metric)), f"{_PORT} {word}")
-
     return (
         lines(
             "port-bytes",
             "Throughput of ports",
             "Received is what the container sends. A flat top below its policing rate: the far end sets the pace.",
-            rate(_ovs.RX_BYTES, "received"),
-            rate(_ovs.TX_BYTES, "sent"),
+            _PORTS.rate(_ovs.RX_BYTES, "received"),
+            _PORTS.rate(_ovs.TX_BYTES, "sent"),
             unit=BYTES_SEC,
         ),
         lines(
             "port-drops",
             "Dropped on ports",
             "Under a policing limit some drops are its way to slow the sender. Without one: the switch is overrun.",
-            rate(_ovs.RX_DROPPED, "received"),
-            rate(_ovs.TX_DROPPED, "sent"),
+            _PORTS.rate(_ovs.RX_DROPPED, "received"),
+            _PORTS.rate(_ovs.TX_DROPPED, "sent"),
             unit=PACKETS_SEC,
         ),
         lines(
             "port-errors",
             "Errors and link resets",
             "Errors point at the driver, resets at a flapping link. Both ought to stay at zero.",
-            rate(_ovs.RX_ERRORS, "receive errors"),
-            rate(_ovs.TX_ERRORS, "send errors"),
-            rate(_ovs.LINK_RESETS, "resets"),
+            _PORTS.rate(_ovs.RX_ERRORS, "receive errors"),
+            _PORTS.rate(_ovs.TX_ERRORS, "send errors"),
+            _PORTS.rate(_ovs.LINK_RESETS, "resets"),
             unit=PACKETS_SEC,
         ),
     )
@@ -234,8 +204,8 @@ def _ports() -> tuple[Panel, ...]:
 
 def _limits() -> tuple[Panel, ...]:
     policed = f"{_SCOPE.rate(_ovs.RX_BYTES)} * {_BITS} / ({_SCOPE.gauge(_ovs.POLICING_RATE)} * {_BITS_OF_KBIT} > 0)"
-    shaped = f"{_by_port(_SCOPE.rate(_ovs.TX_BYTES))} * {_BITS} / {_by_port(_SCOPE.gauge(_ovs.QOS_MAX_RATE))}"
-    queue = "max by (host, port, queue)"
+    shaped = f"{_PORTS.rate(_ovs.TX_BYTES).expr} * {_BITS} / {_PORTS.gauge(_ovs.QOS_MAX_RATE).expr}"
+    queues = PerLabel(_SCOPE, ("host", "port", "queue"))
     return (
         lines(
             "policed",
@@ -244,7 +214,7 @@ def _limits() -> tuple[Panel, ...]:
                 "At 100 % the limit sets the pace of what the container sends. Raise it if the job is late and the "
                 "link idle."
             ),
-            Query(_by_port(policed), _PORT),
+            _PORTS.line(policed),
             unit=PERCENT_UNIT,
             steps=above(thresholds.POLICING_RATIO),
         ),
@@ -252,7 +222,7 @@ def _limits() -> tuple[Panel, ...]:
             "shaped",
             "Receiving of the shaped rate",
             "At 100 % the QoS of the port sets the pace of what the container receives, as in a restore.",
-            Query(shaped, _PORT),
+            Query(shaped, "{{host}} {{port}}"),
             unit=PERCENT_UNIT,
             steps=above(thresholds.POLICING_RATIO),
         ),
@@ -260,8 +230,8 @@ def _limits() -> tuple[Panel, ...]:
             "queues",
             "Queues",
             "What each queue is promised and may take. Promises above the port's rate can't be kept: lower one.",
-            Query(f"{queue} ({_SCOPE.gauge(_ovs.QUEUE_MIN_RATE)})", f"{_PORT} {{{{queue}}}} at least"),
-            Query(f"{queue} ({_SCOPE.gauge(_ovs.QUEUE_MAX_RATE)})", f"{_PORT} {{{{queue}}}} at most"),
+            queues.gauge(_ovs.QUEUE_MIN_RATE, "at least"),
+            queues.gauge(_ovs.QUEUE_MAX_RATE, "at most"),
             unit=BITS_SEC,
         ),
     )
@@ -299,7 +269,7 @@ def _containers() -> tuple[Panel, ...]:
 
 def _address_tables() -> tuple[Panel, ...]:
     threshold = 'threshold="gc_thresh3"'
-    limit = f"max by (host, family) ({_SCOPE.gauge(_tables.NEIGHBOUR_LIMIT, threshold)} > 0)"
+    limit = _NEIGHBOURS.expr(f"{_SCOPE.gauge(_tables.NEIGHBOUR_LIMIT, threshold)} > 0")
     of_connections = (
         f"max by (host) ({_SCOPE.gauge(_tables.CONNTRACK)} / ({_SCOPE.gauge(_tables.CONNTRACK_LIMIT)} > 0))"
     )
@@ -308,7 +278,7 @@ def _address_tables() -> tuple[Panel, ...]:
             "neighbours",
             "Neighbour table of limit",
             "Beyond 100 % no new address can be reached: raise net.ipv4.neigh.default.gc_thresh3.",
-            Query(f"max by (host, family) ({_SCOPE.gauge(_tables.NEIGHBOURS)}) / {limit}", "{{host}} {{family}}"),
+            Query(f"{_NEIGHBOURS.gauge(_tables.NEIGHBOURS).expr} / {limit}", "{{host}} {{family}}"),
             unit=PERCENT_UNIT,
             steps=above(thresholds.NEIGHBOURS_CRITICAL, warning=thresholds.NEIGHBOURS_WARNING),
         ),
@@ -316,14 +286,14 @@ def _address_tables() -> tuple[Panel, ...]:
             "neighbours-refused",
             "Neighbours refused",
             "The table was full when an address was needed; containers lose their peers now. Raise gc_thresh3.",
-            Query(f"max by (host, family) ({_SCOPE.rate(_tables.NEIGHBOUR_FULL)})", "{{host}} {{family}}"),
+            _NEIGHBOURS.rate(_tables.NEIGHBOUR_FULL),
             unit=PACKETS_SEC,
         ),
         lines(
             "arp",
             "IPv4 neighbours by device",
             "Addresses that a host talks to. A climb on one bridge: leaked addresses, or a scan.",
-            Query(_by_device(_SCOPE.gauge(_tables.ARP_ENTRIES)), _DEVICE),
+            PerLabel(_SCOPE, ("host", "device")).gauge(_tables.ARP_ENTRIES),
             unit=SHORT,
         ),
         lines(
@@ -339,14 +309,13 @@ def _address_tables() -> tuple[Panel, ...]:
 
 
 def _flow_tables() -> tuple[Panel, ...]:
-    flows = "max by (host, datapath)"
     cached, most = _SCOPE.gauge(_tables.DATAPATH_FLOWS), _SCOPE.gauge(_tables.DATAPATH_FLOWS_LIMIT)
     return (
         lines(
             "datapath-flows",
             "Cached flows of limit",
             "Near 100 % Open vSwitch throws flows away and asks user space for each packet: CPU up, throughput down.",
-            Query(f"{flows} ({cached} / ({most} > 0))", "{{host}} {{datapath}}"),
+            PerLabel(_SCOPE, ("host", "datapath")).line(f"{cached} / ({most} > 0)"),
             unit=PERCENT_UNIT,
             steps=above(thresholds.OVS_FLOWS_RATIO),
         ),
@@ -354,16 +323,16 @@ def _flow_tables() -> tuple[Panel, ...]:
             "bridge-flows",
             "OpenFlow rules",
             "Rules per bridge. A climb: something adds and never removes; look with ovs-ofctl dump-flows.",
-            Query(f"max by (host, bridge) ({_SCOPE.gauge(_tables.BRIDGE_FLOWS)})", "{{host}} {{bridge}}"),
+            PerLabel(_SCOPE, ("host", "bridge")).gauge(_tables.BRIDGE_FLOWS),
             unit=SHORT,
         ),
+        _address_pools(),
         lines(
             "leaked",
             "Leaked addresses and networks",
             "Taken in the ledger, used by no launch: a container died badly. `vdbmon audit` lists them with their age.",
             Query(f"sum by (host, kind) ({SERVE_HOSTS.gauge(fleet_metrics.LEAKS, _OF_NETWORK)})", "{{host}} {{kind}}"),
             unit=SHORT,
-            width=12,
         ),
         lines(
             "host-network",
@@ -372,6 +341,17 @@ def _flow_tables() -> tuple[Panel, ...]:
             Query(usage.network_received(_SCOPE), "{{host}} received"),
             Query(usage.network_sent(_SCOPE), "{{host}} sent"),
             unit=BYTES_SEC,
-            width=12,
         ),
+    )
+
+
+def _address_pools() -> TimeSeries:
+    taken = f"""sum by (pool) ({SERVE.gauge(fleet_metrics.ADDRESSES, 'state!="free"')})"""
+    return lines(
+        "address-pools",
+        "Address pools",
+        "Taken of all addresses, those that rest after their use too. At 100 % what asks for the pool is refused.",
+        Query(f"{taken} / sum by (pool) ({SERVE.gauge(fleet_metrics.ADDRESSES)})", "{{pool}}"),
+        unit=PERCENT_UNIT,
+        steps=above(thresholds.ADDRESS_POOL_TAKEN),
     )

@@ -80,6 +80,11 @@ class Scope:
         return f"{metric.name}{{{', '.join(part for part in (self.target, self.narrower, matchers) if part)}}}"
 
 
+def how_many(condition: str) -> str:
+    """Series that the condition leaves; 0 where it leaves none."""
+    return f"count({condition}) or vector(0)"
+
+
 def recorded(rule: RecordingRule, *matchers: str) -> str:
     """What a recording rule has stored; it has lost the labels of the scrape, such as `job`."""
     return f"{rule.name}{{{', '.join(matchers)}}}"
@@ -92,7 +97,7 @@ def closing_alerts(host_matcher: str) -> str:
     `job`, so they are matched by host alone.
     """
     gate = f'{GATE_LABEL}="{GATE_PLACE}", {host_matcher}'
-    return f'(ALERTS_FOR_STATE{{{gate}}} * ignoring(alertstate) ALERTS{{alertstate="firing", {gate}}})'
+    return f'ALERTS_FOR_STATE{{{gate}}} * ignoring(alertstate) ALERTS{{alertstate="firing", {gate}}}'
 
 
 def firing_alerts(host_matcher: str) -> str:

@@ -17,18 +17,19 @@ from alerts import thresholds
 from collector import catalogue
 from collector.metrics import Metric
 from dashboards.addresses import CAPACITY_UID, CONTAINER_UID, HOST_UID, JOBS_UID, STORAGE_UID, neighbours
-from dashboards.colours import CRITICAL, GOOD, NONE_IS_GOOD, above, below
-from dashboards.panels import glance, lines
+from dashboards.colours import CRITICAL, GOOD, above, below
+from dashboards.panels import faults, glance, lines
+from dashboards.prometheus import device_queries as devices
 from dashboards.prometheus.filesystem_panels import fleet_filesystems
 from dashboards.prometheus.marks import FLEET_MARKS
+from dashboards.prometheus.per_label import PerLabel
+from dashboards.prometheus.promql import how_many
 from dashboards.prometheus.variables import EVERY_HOST, HOSTS, JOB
 from dashboards.spec import Column, Dashboard, KeyLink, Mapping, Panel, Query, Row, Table
 
 _SCOPE = EVERY_HOST
 _host, _volume, _cgroup, _tables = catalogue.host, catalogue.volume, catalogue.cgroup, catalogue.tables
-_BY_VOLUME = "max by (host, name, destination)"
-_BY_DEVICE = "max by (host, device)"
-_DEVICE = "{{host}} {{device}}"
+_VOLUMES = PerLabel(_SCOPE, ("host", "name", "destination"), named=("name", "destination"))
 _WELL = (Mapping(0, "no", CRITICAL), Mapping(1, "yes", GOOD))
 _READONLY = (Mapping(0, "yes", GOOD), Mapping(1, "read-only", CRITICAL))
 _TREND = "6h"
@@ -55,11 +56,11 @@ def dashboard() -> Dashboard:
 
 
 def _used_share() -> str:
-    return f"{_BY_VOLUME} ({_SCOPE.gauge(_volume.USED)} / ({_SCOPE.gauge(_volume.SIZE)} > 0))"
+    return _VOLUMES.expr(f"{_SCOPE.gauge(_volume.USED)} / ({_SCOPE.gauge(_volume.SIZE)} > 0)")
 
 
 def _by_volume(metric: Metric) -> str:
-    return f"{_BY_VOLUME} ({_SCOPE.gauge(metric)})"
+    return _VOLUMES.gauge(metric).expr
 
 
 def _at_a_glance() -> tuple[Panel, ...]:
@@ -91,29 +92,23 @@ def _at_a_glance() -> tuple[Panel, ...]:
 
 def _faults() -> tuple[Panel, ...]:
     return (
-        glance(
+        faults(
             "unhealthy-volumes",
             "Volumes that don't answer",
             "Or that are not what the container has there. Its next read hangs or fails: see the kernel log.",
-            f"count({_by_volume(_volume.HEALTHY)} == 0) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
+            how_many(f"{_by_volume(_volume.HEALTHY)} == 0"),
         ),
-        glance(
+        faults(
             "readonly-volumes",
             "Volumes turned read-only",
             "As ext4 makes itself after an I/O error. The job in it fails: look at the disk under it.",
-            f"count({_by_volume(_volume.READONLY)} == 1) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
+            how_many(f"{_by_volume(_volume.READONLY)} == 1"),
         ),
-        glance(
+        faults(
             "hung-filesystems",
             "Filesystems that hang",
             "statvfs doesn't end: a network mount whose server is gone, or a dying disk. All that touches it hangs.",
-            f"count({_SCOPE.gauge(_host.FS_DEVICE_ERROR)} == 1) or vector(0)",
-            unit=NUMBER_FORMAT,
-            steps=NONE_IS_GOOD,
+            how_many(f"{_SCOPE.gauge(_host.FS_DEVICE_ERROR)} == 1"),
         ),
         glance(
             "busiest-disk",
@@ -127,7 +122,7 @@ def _faults() -> tuple[Panel, ...]:
 
 
 def _volumes_table() -> Table:
-    inodes = f"{_BY_VOLUME} ({_SCOPE.gauge(_volume.FILES_FREE)} / ({_SCOPE.gauge(_volume.FILES)} > 0))"
+    inodes = _VOLUMES.expr(f"{_SCOPE.gauge(_volume.FILES_FREE)} / ({_SCOPE.gauge(_volume.FILES)} > 0)")
     return Table(
         slug="volumes",
         title="Volumes",
@@ -162,7 +157,7 @@ def _volumes_table() -> Table:
 
 def _volumes() -> tuple[Panel, ...]:
     legend = "{{name}} {{destination}}"
-    growth = f"{_BY_VOLUME} ({_SCOPE.over_time('deriv', _volume.USED, '$__rate_interval')})"
+    growth = _VOLUMES.expr(_SCOPE.over_time("deriv", _volume.USED, "$__rate_interval"))
     ahead = _SCOPE.trend(_volume.AVAIL, _TREND, thresholds.DISK_TREND_HORIZON.value)
     return (
         lines(
@@ -183,21 +178,20 @@ def _volumes() -> tuple[Panel, ...]:
             "volume-tomorrow",
             "Available in a day",
             "Drawn on from the last six hours. At zero the volume fills within a day: prune or grow it today.",
-            Query(f"clamp_min({_BY_VOLUME} ({ahead}), 0)", legend),
+            Query(f"clamp_min({_VOLUMES.expr(ahead)}, 0)", legend),
             unit=BYTES_IEC,
         ),
     )
 
 
 def _devices() -> tuple[Panel, ...]:
-    read_latency = f"{_SCOPE.rate(_host.DISK_READ_TIME)} / ({_SCOPE.rate(_host.DISK_READS)} > 0)"
-    write_latency = f"{_SCOPE.rate(_host.DISK_WRITE_TIME)} / ({_SCOPE.rate(_host.DISK_WRITES)} > 0)"
+    disks = devices.disks(_SCOPE, "host", "device")
     return (
         lines(
             "device-busy",
             "Busy",
             "Share of time with I/O in flight. Above the line the disk is the bottleneck; an SSD may have room left.",
-            Query(f"{_BY_DEVICE} ({_SCOPE.rate(_host.DISK_IO_TIME)})", _DEVICE),
+            devices.disk_busy(disks),
             unit=PERCENT_UNIT,
             steps=above(thresholds.DISK_BUSY_RATIO),
             width=12,
@@ -206,7 +200,7 @@ def _devices() -> tuple[Panel, ...]:
             "device-queue",
             "Queue",
             "Requests in flight on average. Long at full throughput: more jobs than the disk serves; start them apart.",
-            Query(f"{_BY_DEVICE} ({_SCOPE.rate(_host.DISK_IO_TIME_WEIGHTED)})", _DEVICE),
+            devices.disk_queue(disks),
             unit=SHORT,
             steps=above(thresholds.DISK_QUEUE_LENGTH),
             width=12,
@@ -215,24 +209,21 @@ def _devices() -> tuple[Panel, ...]:
             "device-bytes",
             "Throughput",
             "Bytes by device. At the figure that the inventory names, the host has none left to place.",
-            Query(f"{_BY_DEVICE} ({_SCOPE.rate(_host.DISK_READ_BYTES)})", f"{_DEVICE} read"),
-            Query(f"{_BY_DEVICE} ({_SCOPE.rate(_host.DISK_WRITTEN_BYTES)})", f"{_DEVICE} written"),
+            *devices.disk_bytes(disks),
             unit=BYTES_SEC,
         ),
         lines(
             "device-operations",
             "Operations",
             "Reads and writes completed. Many with little throughput: small random I/O, as in a prepare.",
-            Query(f"{_BY_DEVICE} ({_SCOPE.rate(_host.DISK_READS)})", f"{_DEVICE} reads"),
-            Query(f"{_BY_DEVICE} ({_SCOPE.rate(_host.DISK_WRITES)})", f"{_DEVICE} writes"),
+            *devices.disk_operations(disks),
             unit=IO_OPS_PER_SEC,
         ),
         lines(
             "device-latency",
             "Time per operation",
             "Mean of reads and of writes. Rising at equal throughput: saturated or failing; check SMART.",
-            Query(f"{_BY_DEVICE} ({read_latency})", f"{_DEVICE} read"),
-            Query(f"{_BY_DEVICE} ({write_latency})", f"{_DEVICE} write"),
+            *devices.disk_latency(disks),
             unit=SECONDS,
             steps=above(thresholds.DISK_WAIT_SECONDS),
         ),
@@ -240,16 +231,14 @@ def _devices() -> tuple[Panel, ...]:
 
 
 def _throttles() -> tuple[Panel, ...]:
-    by = "max by (host, name, device)"
-    legend = "{{name}} {{device}}"
-    read, written = _SCOPE.rate(_cgroup.FS_READ_BYTES), _SCOPE.rate(_cgroup.FS_WRITE_BYTES)
+    throttled = PerLabel(_SCOPE, ("host", "name", "device"), named=("name", "device"))
     read_limit, write_limit = _SCOPE.gauge(_cgroup.IO_LIMIT_READ_BPS), _SCOPE.gauge(_cgroup.IO_LIMIT_WRITE_BPS)
     return (
         lines(
             "read-of-limit",
             "Read of limit",
             "On the line the limit sets the pace. If the disk below is idle, raise it while the container runs.",
-            Query(f"{by} ({read} / ({read_limit} > 0))", legend),
+            throttled.of_limit(_cgroup.FS_READ_BYTES, _cgroup.IO_LIMIT_READ_BPS),
             unit=PERCENT_UNIT,
             steps=above(thresholds.BLKIO_AT_LIMIT_RATIO),
         ),
@@ -257,7 +246,7 @@ def _throttles() -> tuple[Panel, ...]:
             "written-of-limit",
             "Written of limit",
             "Above 100 %: buffered writes of cgroup v1 pass the limit. Jobs of vdbmon write directly, so they don't.",
-            Query(f"{by} ({written} / ({write_limit} > 0))", legend),
+            throttled.of_limit(_cgroup.FS_WRITE_BYTES, _cgroup.IO_LIMIT_WRITE_BPS),
             unit=PERCENT_UNIT,
             steps=above(thresholds.BLKIO_AT_LIMIT_RATIO),
         ),
@@ -288,14 +277,14 @@ def _thin_pools() -> tuple[Panel, ...]:
             "volume-du",
             "Disk space by du",
             "Of the volumes that the configuration names for du. Far below the used space: deleted files held open.",
-            Query(f"{_BY_VOLUME} ({_SCOPE.gauge(_volume.DU_BYTES)})", "{{name}} {{destination}}"),
+            _VOLUMES.gauge(_volume.DU_BYTES),
             unit=BYTES_IEC,
         ),
         lines(
             "volume-du-age",
             "Age of du",
             "How old these figures are. A climb: du overruns its budget; name fewer folders.",
-            Query(f"time() - {_BY_VOLUME} ({_SCOPE.gauge(_volume.DU_LAST)})", "{{name}} {{destination}}"),
+            Query(f"time() - {_by_volume(_volume.DU_LAST)}", "{{name}} {{destination}}"),
             unit=DURATION_SECONDS,
         ),
     )

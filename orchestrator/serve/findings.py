@@ -12,6 +12,7 @@ from collector.metrics import Sample
 from collector.quantities import Seconds
 from orchestrator.capacity.figures import HostCapacity
 from orchestrator.capacity.forecast import History
+from orchestrator.decision.addresses import PoolUse
 from orchestrator.ledger import LaunchState
 
 Found = TypeVar("Found")
@@ -24,11 +25,13 @@ class FleetCapacity:
     Attributes:
         taken_at: seconds since the epoch.
         engines: whether each host's engine answered.
+        pools: how full each address pool is.
     """
 
     taken_at: float
     hosts: tuple[HostCapacity, ...]
     engines: Mapping[str, bool]
+    pools: Mapping[str, PoolUse]
 
 
 @dataclass(frozen=True, slots=True)

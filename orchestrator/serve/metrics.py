@@ -52,7 +52,7 @@ def fleet_samples(findings: Findings, hosts: Sequence[str], now: float) -> Itera
 
 
 def capacity_samples(found: FleetCapacity) -> Iterator[Sample]:
-    """What every host has, gave away, uses and has left, and what closes it."""
+    """What every host has, gave away, uses and has left, what closes it, and how full the address pools are."""
     for host in found.hosts:
         for key, dimension in host.dimensions.items():
             yield from _dimension_samples(host, key, dimension)
@@ -63,6 +63,9 @@ def capacity_samples(found: FleetCapacity) -> Iterator[Sample]:
             yield fleet.HOST_CLOSED.sample(1.0, host.host, code)
     for name, answered in found.engines.items():
         yield fleet.ENGINE_UP.sample(float(answered), name)
+    for name, use in found.pools.items():
+        for state, number in (("free", use.free), ("held", use.held), ("resting", use.resting)):
+            yield fleet.ADDRESSES.sample(number, name, state)
 
 
 def _dimension_samples(host: HostCapacity, key: ResourceClass, dimension: Dimension) -> Iterator[Sample]:

@@ -34,7 +34,8 @@ from tests.drawings.panels import (
 )
 from tests.support.servers import http_json
 from tests.support.wait import wait_until
-from tests.support.watched_host import CONTAINER, HOST, WatchedHost, watched_host
+from tests.support.watched_fleet import HOST
+from tests.support.watched_host import CONTAINER, WatchedHost, watched_host
 
 FOLDER = Path("docs/images")
 MINUTES = 5.0

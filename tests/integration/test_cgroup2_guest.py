@@ -1,15 +1,23 @@
 """The container inputs on a real kernel with pure cgroup v2: one boot, whose job is tests/support/cgroup2_job.py."""
 
 import json
+import re
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
+from collector.catalogue import METRICS
+from dashboards.spec import Source
 from tests.support import guest, guest_image
 from tests.support.cgroup2_files import is_known, read_beside
+from tests.support.panel_expressions import CGROUP2_ONLY, expressions, substituted, without_values
+from tests.support.servers import http_json, prometheus
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -187,6 +195,43 @@ def test_every_container_has_its_pressure(under_load: tuple[Gathering, Gathering
             assert gathering.metrics(name) >= PRESSURES, name
     first, second = (gathering.of("web")["container_pressure_cpu_waiting_seconds_total",] for gathering in under_load)
     assert second > first
+
+
+def test_panels_that_need_cgroup2_have_values(under_load: tuple[Gathering, Gathering], tmp_path: Path) -> None:
+    """The others are asked in test_dashboards_live, of whatever kernel the tests run on."""
+    asked = [item for item in expressions(Source.PROMETHEUS) if re.match(f"{CGROUP2_ONLY}(/|$)", item[0])]
+    begin = time.time() - 300
+    end = begin + under_load[1].started - under_load[0].started
+    text = tmp_path / "samples.txt"
+    moments = zip((begin, end), under_load, strict=True)
+    text.write_text("".join(line for moment, one in moments for line in exposition(one, moment)) + "# EOF\n")
+    blocks = ("promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(tmp_path / "prometheus"))
+    subprocess.run(blocks, check=True, capture_output=True, timeout=60)
+    values = {"$__rate_interval": f"{end - begin + 5:.0f}s", "$job": "vdbmon", "$host": "guest", "$name": "web"}
+    with prometheus(tmp_path, "scrape_configs: []") as server:
+
+        def ask(expr: str) -> list[float]:
+            words = urlencode({"query": substituted(expr, values), "time": end + 1})
+            answer = http_json(f"{server.url}/api/v1/query?{words}")
+            return [float(series["value"][1]) for series in answer["data"]["result"]]
+
+        assert without_values(asked, ask) == {}
+    assert len(asked) == 7
+
+
+def exposition(gathering: Gathering, moment: float) -> Iterator[str]:
+    """Its samples of containers, as a scrape at that time would have found them."""
+    for name, container, values, value in gathering.samples:
+        metric = METRICS[name]
+        if metric.labels[:2] == ("name", "image"):
+            labels = {
+                "job": "vdbmon",
+                "host": "guest",
+                "name": container,
+                **dict(zip(metric.labels[2:], values, strict=True)),
+            }
+            inside = ",".join(f'{key}="{value}"' for key, value in labels.items())
+            yield f"{name}{{{inside}}} {value} {moment:.3f}\n"
 
 
 def test_an_oom_kill_is_counted_once_where_it_was(under_load: tuple[Gathering, Gathering]) -> None:

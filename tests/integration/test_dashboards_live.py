@@ -1,7 +1,6 @@
 """Every expression of every panel, variable and mark, asked of servers that hold what a live agent saw of containers
 under load: Prometheus with the delivered rules, and InfluxDB 1.6 with the same points."""
 
-import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,14 +9,21 @@ from urllib.parse import urlencode
 import pytest
 
 from collector import catalogue
-from dashboards.generated import all_dashboards
-from dashboards.spec import Dashboard, Source
+from dashboards.spec import Source
+from tests.support.panel_expressions import (
+    CGROUP2_ONLY,
+    Values,
+    dashboards,
+    expressions,
+    substituted,
+    without_values,
+)
 from tests.support.servers import Server, http_json, influx_query, prometheus, query
 from tests.support.wait import wait_until
+from tests.support.watched_fleet import HOST
 from tests.support.watched_host import (
     CONTAINER,
     DATABASE,
-    HOST,
     WatchedHost,
     prometheus_config,
     watched_host,
@@ -42,17 +48,9 @@ INFLUXQL = {"$timeFilter": "time > now() - 60s", "$__interval": "5s", "$host": H
 # What can't be shown here, by dashboard and panel, with the reason. A panel that is not here must have values; these
 # have them in test_dashboards_prometheus, where every declared metric has one.
 EMPTY = {
-    r"vdbmon-container/(cpu|memory|io)-pressure": "cgroup v1 has no pressure of containers",
-    r"vdbmon-container/memory-parts/3": "cgroup v1 doesn't count slab by container",
+    CGROUP2_ONLY: "this machine may have cgroup v1; test_cgroup2_guest asks them about a kernel with cgroup v2",
     r"vdbmon-storage/thin-pool-used": "needs a thin pool of device-mapper",
-    r"vdbmon-jobs/(sources/1|success-age/1)": "no schedule is configured",
-    r"vdbmon-(network/leaked|capacity/leaks-by-kind)": "nothing was leaked",
-    r"vdbmon-capacity/oldest-launch": "nothing was placed",
-    r"vdbmon-capacity/forecast": "needs weeks of history",
 }
-
-Values = list[float]
-Expression = tuple[str, str]  # where it stands, and what it is
 
 
 @pytest.fixture(scope="module")
@@ -77,25 +75,6 @@ def world() -> Iterator[WatchedHost]:
         yield watched
 
 
-def dashboards(source: Source) -> list[Dashboard]:
-    return [dashboard for dashboard in all_dashboards() if dashboard.source is source]
-
-
-def expressions(source: Source) -> Iterator[Expression]:
-    for dashboard in dashboards(source):
-        for panel in dashboard.panels():
-            for number, each in enumerate(panel.expressions()):
-                yield f"{dashboard.uid}/{panel.slug}/{number}", each.expr
-        for mark in dashboard.annotations:
-            yield f"{dashboard.uid}/{mark.name}", mark.expr
-
-
-def substituted(text: str, substitutes: dict[str, str]) -> str:
-    for variable, value in substitutes.items():
-        text = text.replace(variable, value)
-    return text
-
-
 def of_prometheus(server: Server) -> Callable[[str], Values]:
     def ask(expr: str) -> Values:
         return [float(series["value"][1]) for series in query(server, substituted(expr, PROMQL))]
@@ -111,16 +90,6 @@ def of_influxdb(server: Server) -> Callable[[str], Values]:
         return [float(value) for row in rows for value in row[1:2] if value is not None]
 
     return ask
-
-
-def without_values(found: Iterator[Expression], ask: Callable[[str], Values]) -> dict[str, str]:
-    """Expressions that have none, or one that is no number, by where they stand."""
-    wrong = {}
-    for where, expr in found:
-        values = ask(expr)
-        if not values or not all(map(math.isfinite, values)):
-            wrong[where] = f"{expr} -> {values}"
-    return wrong
 
 
 def excused(where: str) -> bool:

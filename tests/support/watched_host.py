@@ -1,6 +1,6 @@
 """A host at work and all that watches it: containers under limits that read, write, compute and send through Open
 vSwitch, one live agent, `vdbmon serve`, Prometheus with the delivered rules, Alertmanager, and InfluxDB with the same
-points. A second host of the fleet doesn't answer.
+points. A second host of the fleet doesn't answer. What the fleet is told is in `tests.support.watched_fleet`.
 """
 
 from __future__ import annotations
@@ -28,16 +28,11 @@ from tests.support.dockerd import TINY_IMAGE, OwnDockerd, own_dockerd
 from tests.support.openvswitch import OwnOpenVswitch, own_openvswitch, run
 from tests.support.servers import Server, alertmanager, free_port, influx_query, influxdb, process, prometheus
 from tests.support.wait import wait_until
+from tests.support.watched_fleet import DOWN_HOST, HOST, fleet_config, leave_network, place, write_growth
 
-HOST, DOWN_HOST = "dr-host-01", "dr-host-02"
 CONTAINER = "orders-backup"
 DATABASE = "telegraf"
 _PATIENCE = 60.0
-_NOBODY = "http://127.0.0.1:9"
-_INVENTORY = (
-    'inventory = { cpus = 8, memory = "64GiB", disk = "1TiB", read_bps = "200MB", write_bps = "200MB", '
-    'read_iops = 20000, write_iops = 20000, network_in = "100MB", network_out = "100MB" }'
-)
 _FASTER = {
     b"interval: 1m": b"interval: 2s",
     b"interval: 5m": b"interval: 2s",
@@ -199,22 +194,6 @@ def _hook() -> Iterator[int]:
         thread.join()
 
 
-def _serve_config(folder: Path, port: int, prometheus_port: int, agent: Agent, daemon: OwnDockerd) -> Path:
-    """Of a fleet of two hosts; nobody is at the second one's addresses."""
-    hosts = {HOST: (f"http://127.0.0.1:{agent.port}", daemon.address), DOWN_HOST: (_NOBODY, "tcp://127.0.0.1:9")}
-    fleet = (
-        f'[[hosts]]\nname = "{name}"\nagent = "{address}"\ndocker = "{docker}"\n{_INVENTORY}\n'
-        for name, (address, docker) in hosts.items()
-    )
-    config = folder / "serve.toml"
-    config.write_text(
-        f'[host]\nname = "{HOST}"\n[serve]\nlisten = "127.0.0.1:{port}"\ninterval = "1s"\n'
-        f'[prometheus]\nurl = "http://127.0.0.1:{prometheus_port}"\n[volumes]\ndir = "{folder}/volumes"\n'
-        f'[ledger]\nurl = "sqlite:///{folder}/ledger.db"\n{"".join(fleet)}'
-    )
-    return config
-
-
 def prometheus_config(port: int, agent: Agent, *, serve: int, alertmanager_port: int, relabel: object = ()) -> str:
     """Scrapes agent, a host that is down, serve, and the servers themselves, every second."""
 
@@ -307,9 +286,12 @@ def _start(stack: contextlib.ExitStack, folder: Path) -> WatchedHost:
     route = {"receiver": "hook", "group_wait": "1s", "group_interval": "1s", "repeat_interval": "1s"}
     alerts = stack.enter_context(alertmanager(folder, json.dumps({"receivers": [receiver], "route": route})))
     write_rules(folder)
+    write_growth(folder / "prometheus")
     port, serve = free_port(), free_port()
     config = prometheus_config(port, agent, serve=serve, alertmanager_port=alerts.port)
     server = stack.enter_context(prometheus(folder, config, port))
-    command = [VDBMON, "serve", "--config", str(_serve_config(folder, serve, port, agent, daemon))]
-    stack.enter_context(process(command, folder / "serve.log"))
+    fleet = fleet_config(folder, serve, port, agent, daemon)
+    stack.enter_context(process([VDBMON, "serve", "--config", str(fleet)], folder / "serve.log"))
+    leave_network(daemon)
+    place(daemon, fleet)
     return WatchedHost(daemon, agent, server, influx, serve, alerts.port)

@@ -13,6 +13,7 @@ from collector.metrics import Metric, Sample
 from collector.projections.prometheus import Exposition
 from collector.web.server import Request
 from orchestrator.capacity.figures import capacity
+from orchestrator.decision.addresses import PoolUse
 from orchestrator.decision.decide import decide
 from orchestrator.decision.documents import decision_document
 from orchestrator.decision.resources import MILLI, ResourceClass
@@ -45,7 +46,12 @@ def findings(*, fresh: bool = True) -> Findings:
     closed = Cordon(host="b", who="ann", why="disk", until=None, since=NOW)
     fleet_now = snapshot(host("a", jobs=(job(1, NEEDED),)), host("b", engine=Unknown("gone")), cordons=(closed,))
     found.capacity.put(
-        FleetCapacity(taken_at=NOW, hosts=capacity(fleet_now), engines={"a": True, "b": False}),
+        FleetCapacity(
+            taken_at=NOW,
+            hosts=capacity(fleet_now),
+            engines={"a": True, "b": False},
+            pools={"backup": PoolUse(total=10, held=6, resting=1)},
+        ),
     )
     found.launches.put({("a", LaunchState.RUNNING): Group(1, NOW - 5), ("gone", LaunchState.DONE): Group(2, NOW - 9)})
     found.leaks.put({("a", "container"): Group(3, NOW - 100)})
@@ -72,6 +78,8 @@ def test_capacity_is_told_per_host_and_class_in_base_units() -> None:
     assert set(values(samples, fleet.HOST_CLOSED)) == {("b", "host.cordoned"), ("b", "engine.unreachable")}
     assert values(samples, fleet.ENGINE_UP) == {("a",): 1.0, ("b",): 0.0}
     assert values(samples, fleet.FULL_AT)["memory",] > NOW
+    addresses = {("backup", "free"): 3, ("backup", "held"): 6, ("backup", "resting"): 1}
+    assert values(samples, fleet.ADDRESSES) == addresses
 
 
 def test_launches_leaks_and_counts_are_told() -> None:
