@@ -87,7 +87,7 @@ _DOCKER = (
     *emitted("docker ", "n_cpus", "memory_total", "n_containers"),
     *emitted("docker ", "n_containers_running", "n_containers_stopped", "n_containers_paused"),
     Name("docker n_used_file_descriptors", note="of dockerd, counted in /proc"),
-    *emitted("docker ", "n_images", "n_goroutines", "n_listener_events", note="while `info` answers; every 30 s"),
+    *emitted("docker ", "n_images", "n_goroutines", "n_listener_events", note="while `info` answers; every 15 s"),
     Name("docker,engine_host", note="the name of this host"),
     *missing("docker,", "server_version", why=_UPGRADE),
     *_container_tags(),

@@ -29,11 +29,12 @@ class Endpoint:
     figures: tuple[str, ...] = ()
 
 
-# `containers` takes the lock of every container, `info` and `images` walk the storage: what hangs says what is stuck.
+# `containers` takes the lock of every container, `info` asks containerd, `images` walks the storage: what hangs says what
+# is stuck. The first three page: with scrapes 15 s apart a hang must be told within a minute.
 ENDPOINTS = (
     Endpoint("ping", 10, lambda client: client.ping()),
-    Endpoint("containers", 20, lambda client: client.containers(limit=1)),
-    Endpoint("info", 30, lambda client: client.info(), ("Images", "NGoroutines", "NEventsListener")),
+    Endpoint("containers", 15, lambda client: client.containers(limit=1)),
+    Endpoint("info", 15, lambda client: client.info(), ("Images", "NGoroutines", "NEventsListener")),
     Endpoint("volumes", 60, lambda client: client.volumes()),
     Endpoint("networks", 60, lambda client: client.networks()),
     Endpoint("images", 60, lambda client: client.images()),

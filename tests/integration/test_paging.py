@@ -117,7 +117,7 @@ def test_a_daemon_that_hangs_on_its_containers_pages_once_by_the_name_of_that(
     follows = 'ALERTS{alertname="DockerDaemonNotAnswering",alertstate="firing"}'
     with paging(own_dockerd, tmp_path, scaled_rules(), scrape="1s", change=scale_routes) as site:
         took = {"daemon hangs on its containers": page(site, HANG, own_dockerd.freeze_containerd)}
-        assert answering(site) == {"ping", "containers", "volumes", "images"}
+        assert answering(site) == {"ping", "containers", "volumes", "networks", "images"}
         assert query(site.store, follows)
         own_dockerd.thaw()
         resolved(site, HANG)

@@ -36,11 +36,13 @@ def schema_errors(dashboard: Json) -> list[str]:
     ]
     outer = {**dashboard, "panels": [], "annotations": {"list": marks}}
     errors = [error.message for error in Draft7Validator(_DASHBOARD).iter_errors(outer)]
-    for panel in panels_and_rows(dashboard):
-        if panel["type"] not in _PANELS:
-            errors.append(f"{panel['title']}: panel type {panel['type']}")
-            continue
-        validator = Draft7Validator(_PANELS[panel["type"]])
-        found = validator.iter_errors({**panel, "panels": []} if panel["type"] == "row" else panel)
-        errors += [f"{panel['title']}: {'.'.join(map(str, error.path))}: {error.message}" for error in found]
-    return errors
+    return errors + [error for panel in panels_and_rows(dashboard) for error in panel_errors(panel)]
+
+
+def panel_errors(panel: Json) -> list[str]:
+    """Of one panel, or of a row without its panels."""
+    if panel["type"] not in _PANELS:
+        return [f"{panel['title']}: panel type {panel['type']}"]
+    validator = Draft7Validator(_PANELS[panel["type"]])
+    found = validator.iter_errors({**panel, "panels": []} if panel["type"] == "row" else panel)
+    return [f"{panel['title']}: {'.'.join(map(str, error.path))}: {error.message}" for error in found]
