@@ -328,4 +328,13 @@ def _ledger() -> tuple[Panel, ...]:
             unit=COUNTS_PER_SEC,
             width=6,
         ),
+        lines(
+            "record",
+            "Entries of the record",
+            "Written by kind, and deleted after `keep`. Written far above deleted for weeks: the ledger only grows.",
+            Query(f"sum by (kind) ({SERVE.rate(fleet.ENTRIES)})", "{{kind}}"),
+            Query(f"sum({SERVE.rate(fleet.PRUNED)})", "deleted"),
+            unit=COUNTS_PER_SEC,
+            width=24,
+        ),
     )

@@ -135,7 +135,16 @@ def _memory_trouble(scope: Scope) -> tuple[Panel, ...]:
             "Processes killed for want of memory, on the host or in a container. Each one is a failed job: find it.",
             Query(f"max by (host) ({scope.rate(_host.OOM_KILL)})", "kills"),
             unit=COUNTS_PER_SEC,
-            width=24,
+            width=12,
+        ),
+        lines(
+            "swap-traffic",
+            "Pages swapped per second",
+            "Steady both ways: what runs doesn't fit into memory, and all wait for the disk. End or move a job.",
+            Query(f"max by (host) ({scope.rate(_host.VMSTAT['pswpin'])})", "in"),
+            Query(f"max by (host) ({scope.rate(_host.VMSTAT['pswpout'])})", "out"),
+            unit=COUNTS_PER_SEC,
+            width=12,
         ),
     )
 

@@ -15,26 +15,24 @@ from grafanalib.formatunits import (
 from alerts import foreign, thresholds
 from collector import catalogue
 from collector import fleet_metrics as fleet
+from collector.metrics import Metric
 from dashboards.addresses import CAPACITY_UID, DOCKER_UID, FLEET_UID, HOST_UID, ITSELF_UID, neighbours
 from dashboards.colours import CRITICAL, GOOD, NONE_IS_GOOD, above
 from dashboards.panels import faults, glance, lines
 from dashboards.prometheus import usage
-from dashboards.prometheus.foreign import (
-    ALERTS_SENT,
-    HEAD_SERIES,
-    NOTIFICATION_LATENCY,
-    RULE_GROUP_DURATION,
-    RULE_GROUP_LAST,
-    SCRAPE_DURATION,
-    SCRAPE_SAMPLES,
-)
+from dashboards.prometheus.alerting_panels import alerting_panels
+from dashboards.prometheus.foreign import RULE_GROUP_LAST, SCRAPE_DURATION, SCRAPE_SAMPLES
 from dashboards.prometheus.marks import FLEET_MARKS
+from dashboards.prometheus.per_label import PerLabel
 from dashboards.prometheus.promql import how_many
+from dashboards.prometheus.serve_panels import serve_panels
 from dashboards.prometheus.variables import EVERY_HOST, HOSTS, JOB, SERVE
 from dashboards.spec import Column, Dashboard, KeyLink, Mapping, Panel, Query, Row, Table
 
 _SCOPE = EVERY_HOST
-_internal, _tables = catalogue.internal, catalogue.tables
+_internal, _tables, _exec = catalogue.internal, catalogue.tables, catalogue.exec
+_docker, _volume = catalogue.docker, catalogue.volume
+_OUTPUTS = PerLabel(_SCOPE, ("host", "output"))
 _HOST = (KeyLink("host", HOST_UID, carried=("host",)),)
 _WELL = (Mapping(0, "fails", CRITICAL), Mapping(1, "well", GOOD))
 _GATES = f'rule_group=~".*;{thresholds.GATE_GROUP}"'
@@ -53,8 +51,8 @@ def dashboard() -> Dashboard:
             Row("now", "Now", (*_at_a_glance(), _agents_table())),
             Row("agents", "Agents", _agents()),
             Row("outputs", "Outputs", _outputs()),
-            Row("serve", "vdbmon serve", _serve()),
-            Row("alerting", "Prometheus and Alertmanager", _alerting()),
+            Row("serve", "vdbmon serve", serve_panels()),
+            Row("alerting", "Prometheus and Alertmanager", alerting_panels()),
         ),
         neighbours=neighbours(FLEET_UID, HOST_UID, DOCKER_UID, CAPACITY_UID),
         annotations=FLEET_MARKS,
@@ -198,26 +196,54 @@ def _inputs() -> tuple[Panel, ...]:
             Query(f"sum by (host, input) ({_SCOPE.rate(_internal.PARSE_ERRORS)})", "{{host}} {{input}}"),
             unit=COUNTS_PER_SEC,
         ),
+        *_read_apart(),
+    )
+
+
+def _read_apart() -> tuple[Panel, ...]:
+    """What has a pace of its own, so that it can't hold up a scrape."""
+    ages = {
+        _docker.STATES_LAST_SUCCESS: "files of Docker",
+        _volume.LAST_READ: "volumes",
+        catalogue.job.LAST_READ: "job files",
+        catalogue.lxcfs.LAST_READ: "lxcfs",
+    }
+
+    def age(metric: Metric, what: str, *by: str) -> Query:
+        each = PerLabel(_SCOPE, ("host", *by)).gauge(metric, what)
+        return Query(f"time() - {each.expr}", each.legend)
+
+    return (
         lines(
             "tables-age",
-            "Age of slow tables",
-            "Connection tracking, flows, thin pools: read apart from scrapes. A climb: its command hangs.",
-            Query(f"time() - max by (host, table) ({_SCOPE.gauge(_tables.LAST_SUCCESS)})", "{{host}} {{table}}"),
+            "Age of what is read apart",
+            "Slow tables, commands, volumes, files of Docker and of jobs have a pace of their own. A climb: one hangs.",
+            age(_tables.LAST_SUCCESS, "", "table"),
+            age(_exec.LAST_SUCCESS, "", "command"),
+            *(age(metric, what) for metric, what in ages.items()),
             unit=DURATION_SECONDS,
-            width=24,
+            width=12,
+        ),
+        lines(
+            "left-out",
+            "Left out",
+            "Open vSwitch: interfaces above `max_interfaces`. Commands: lines that are no metric, and series twice.",
+            PerLabel(_SCOPE, ("host", "kind")).gauge(catalogue.ovs.LEFT_OUT, "of Open vSwitch"),
+            PerLabel(_SCOPE, ("host", "command", "reason")).gauge(_exec.REFUSED),
+            PerLabel(_SCOPE, ("host",)).gauge(_exec.CLASHES, "twice"),
+            unit=SHORT,
+            width=12,
         ),
     )
 
 
 def _outputs() -> tuple[Panel, ...]:
-    by = "max by (host, output)"
-    legend = "{{host}} {{output}}"
     return (
         lines(
             "output-written",
             "Points delivered",
             "Accepted by the far end. At zero with a queue that grows: it is away or refuses; see the errors.",
-            Query(f"{by} ({_SCOPE.rate(_internal.OUTPUT_WRITTEN)})", legend),
+            _OUTPUTS.rate(_internal.OUTPUT_WRITTEN),
             unit=COUNTS_PER_SEC,
         ),
         lines(
@@ -228,13 +254,14 @@ def _outputs() -> tuple[Panel, ...]:
                 "agent's log."
             ),
             Query(f"sum by (output, cause) ({_SCOPE.rate(_internal.OUTPUT_DROPPED)})", "{{output}} {{cause}}"),
+            Query(f"sum by (output) ({_SCOPE.rate(_internal.OUTPUT_REJECTED_VALUES)})", "{{output}} values refused"),
             unit=COUNTS_PER_SEC,
         ),
         lines(
             "output-errors",
             "Writes that failed",
             "They are tried again. Steady: check address, token and clock of the far end.",
-            Query(f"{by} ({_SCOPE.rate(_internal.OUTPUT_ERRORS)})", legend),
+            _OUTPUTS.rate(_internal.OUTPUT_ERRORS),
             unit=COUNTS_PER_SEC,
         ),
         *_queues(),
@@ -242,14 +269,13 @@ def _outputs() -> tuple[Panel, ...]:
 
 
 def _queues() -> tuple[Panel, ...]:
-    by = "max by (host, output)"
-    legend = "{{host}} {{output}}"
+    mean = f"{_SCOPE.rate(_internal.OUTPUT_WRITE_SECONDS)} / ({_SCOPE.rate(_internal.OUTPUT_BATCHES)} > 0)"
     return (
         lines(
             "output-queue-age",
             "Oldest point that waits",
             "How far the far end is behind. It drains by itself once the far end takes more than comes in.",
-            Query(f"{by} ({_SCOPE.gauge(_internal.OUTPUT_QUEUED_AGE)})", legend),
+            _OUTPUTS.gauge(_internal.OUTPUT_QUEUED_AGE),
             unit=DURATION_SECONDS,
             steps=above(thresholds.OUTPUT_BEHIND),
         ),
@@ -257,130 +283,15 @@ def _queues() -> tuple[Panel, ...]:
             "output-queue",
             "Size of the queues",
             "On disk and in memory. Near the configured limit the oldest points are given up next.",
-            Query(f"{by} ({_SCOPE.gauge(_internal.OUTPUT_QUEUED_BYTES)})", legend),
+            _OUTPUTS.gauge(_internal.OUTPUT_QUEUED_BYTES),
             unit=BYTES_IEC,
         ),
         lines(
             "output-duration",
             "Time of a write",
-            "Of the last write. Near the interval of flushing: the far end is too slow for what the agent sends.",
-            Query(f"{by} ({_SCOPE.gauge(_internal.OUTPUT_LAST_WRITE)})", legend),
-            unit=SECONDS,
-        ),
-    )
-
-
-def _serve() -> tuple[Panel, ...]:
-    return (
-        Table(
-            slug="tasks",
-            title="Tasks of the beat",
-            description=(
-                "What `vdbmon serve` does each round. One that fails costs itself only; serve's log has the reason."
-            ),
-            keys=("task",),
-            sort_by="Last success",
-            columns=(
-                Column("State", f"min by (task) ({SERVE.gauge(fleet.TASK_UP)})", NUMBER_FORMAT, mappings=_WELL),
-                Column("Took", f"max by (task) ({SERVE.gauge(fleet.TASK_DURATION)})", SECONDS),
-                Column(
-                    "Last success", f"time() - max by (task) ({SERVE.gauge(fleet.TASK_LAST_SUCCESS)})", DURATION_SECONDS
-                ),
-                Column("Failures per second", f"sum by (task) ({SERVE.rate(fleet.TASK_ERRORS)})", SHORT),
-            ),
-            width=12,
-        ),
-        lines(
-            "beat-duration",
-            "Time of a beat",
-            "Grows with hosts that don't answer. Near the interval of the beat, what is due is placed late.",
-            Query(f"max({SERVE.gauge(fleet.BEAT_DURATION)})", "beat"),
-            unit=SECONDS,
-            width=6,
-        ),
-        lines(
-            "lease",
-            "Holders of the lease",
-            "One is right. None: no serve runs, and nothing is reconciled. Two for a moment: it changed hands.",
-            Query(f"sum({SERVE.gauge(fleet.LEASE_HELD)})", "holders"),
-            Query(f"min({SERVE.gauge(fleet.LEDGER_UP)})", "ledger answers"),
-            unit=NUMBER_FORMAT,
-            width=6,
-        ),
-    )
-
-
-def _alerting() -> tuple[Panel, ...]:
-    prometheus = foreign.PROMETHEUS_JOB
-    return (
-        lines(
-            "rule-failures",
-            "Rules that fail",
-            "By group. Anything: alerts may be missing; Prometheus' rules page shows the error beside the rule.",
-            Query(
-                f"sum by (rule_group) (rate({foreign.RULE_FAILURES}{{{prometheus}}}[$__rate_interval]))",
-                "{{rule_group}}",
-            ),
-            unit=COUNTS_PER_SEC,
-        ),
-        lines(
-            "rule-duration",
-            "Time of rule groups",
-            "Near a group's interval its alerts come late: Prometheus lacks CPU, or a rule is too dear.",
-            Query(f"max by (rule_group) ({RULE_GROUP_DURATION}{{{prometheus}}})", "{{rule_group}}"),
-            unit=SECONDS,
-        ),
-        lines(
-            "head-series",
-            "Series in Prometheus",
-            (
-                "Grows with containers and their churn. A climb that never falls: a label changes at each restart; "
-                "find it."
-            ),
-            Query(f"max by (instance) ({HEAD_SERIES}{{{prometheus}}})", "{{instance}}"),
-            unit=SHORT,
-        ),
-        *_alertmanager(),
-    )
-
-
-def _alertmanager() -> tuple[Panel, ...]:
-    prometheus, alertmanager = foreign.PROMETHEUS_JOB, foreign.ALERTMANAGER_JOB
-    return (
-        lines(
-            "alerts-sent",
-            "Alerts to Alertmanager",
-            "Sent and lost on the way. No Alertmanager found: alerts fire and nobody is told; check `alerting`.",
-            Query(f"sum(rate({ALERTS_SENT}{{{prometheus}}}[$__rate_interval]))", "sent"),
-            Query(f"max({foreign.ALERTMANAGERS_DISCOVERED}{{{prometheus}}})", "Alertmanagers"),
-            unit=SHORT,
-        ),
-        lines(
-            "notifications",
-            "Notifications",
-            (
-                "By integration. Failed ones are tried again; a steady rate: its receiver refuses, read "
-                "Alertmanager's log."
-            ),
-            Query(
-                f"sum by (integration) (rate({foreign.NOTIFICATIONS}{{{alertmanager}}}[$__rate_interval]))",
-                "{{integration}}",
-            ),
-            Query(
-                f"sum by (integration) (rate({foreign.NOTIFICATIONS_FAILED}{{{alertmanager}}}[$__rate_interval]))",
-                "{{integration}} failed",
-            ),
-            unit=COUNTS_PER_SEC,
-        ),
-        lines(
-            "notification-latency",
-            "Time of a notification",
-            "Mean time until the receiver had it. Seconds: the way to it is slow, and pages come late.",
-            Query(
-                f"sum by (integration) (rate({NOTIFICATION_LATENCY}_sum{{{alertmanager}}}[$__rate_interval])) / "
-                f"(sum by (integration) (rate({NOTIFICATION_LATENCY}_count{{{alertmanager}}}[$__rate_interval])) > 0)",
-                "{{integration}}",
-            ),
+            "The last write and the mean. Near the interval of flushing: the far end is too slow for what is sent.",
+            _OUTPUTS.gauge(_internal.OUTPUT_LAST_WRITE),
+            _OUTPUTS.line(mean, "mean"),
             unit=SECONDS,
         ),
     )

@@ -78,6 +78,10 @@ def _of_promised_age() -> str:
     return f"({_age(_job.LAST_SUCCESS)}) / {promised}"
 
 
+def _next_run() -> str:
+    return f"{_OF_SOURCE} ({SCHEDULES.gauge(schedule_metrics.NEXT)}) - time()"
+
+
 def _at_a_glance() -> tuple[Panel, ...]:
     def number_of(state: str) -> str:
         return how_many(f"max by (source, backup_job, name) ({_SCOPE.gauge(_job.STATE, state)}) == 1")
@@ -149,6 +153,7 @@ def _sources_table() -> Table:
         columns=(
             Column("Last good", _age(_job.LAST_SUCCESS), DURATION_SECONDS, above(thresholds.BACKUP_MAX_AGE)),
             Column("Of promised age", _of_promised_age(), PERCENT_UNIT, _LATE),
+            Column("Next run in", _next_run(), DURATION_SECONDS),
             Column(
                 "Last verified",
                 _age(_job.LAST_VERIFIED),

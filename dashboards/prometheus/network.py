@@ -141,6 +141,19 @@ def _links() -> tuple[Panel, ...]:
             unit=PACKETS_SEC,
             width=12,
         ),
+        _retransmissions(),
+    )
+
+
+def _retransmissions() -> TimeSeries:
+    again, sent = (_SCOPE.rate(_host.NETSTAT["Tcp", field]) for field in ("RetransSegs", "OutSegs"))
+    return lines(
+        "retransmissions",
+        "TCP segments sent again",
+        "Of all that the host sends, not its containers in networks of their own. Above 1 %: packets are lost.",
+        PerLabel(_SCOPE, ("host",)).line(f"{again} / ({sent} > 0)"),
+        unit=PERCENT_UNIT,
+        width=24,
     )
 
 

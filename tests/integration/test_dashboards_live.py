@@ -61,6 +61,7 @@ def world() -> Iterator[WatchedHost]:
             " and on () ALERTS{alertname='AgentGone', alertstate='firing'}"
             f" and on () count_over_time(container_last_seen{{name='{CONTAINER}'}}[5m]) >= {SCRAPES}"
             f" and on () count_over_time(vdbmon_capacity_used{{host='{HOST}',class='memory'}}[5m]) >= {SCRAPES}"
+            f" and on () vdbmon_ledger_leaks{{host='{HOST}',kind='network'}} > 0"
         )
         wait_until(lambda: query(watched.prometheus, ready), deadline=PATIENCE, what="Prometheus has enough", every=0.5)
         points = f"SELECT count(usage_percent) FROM docker_container_cpu WHERE container_name = '{CONTAINER}'"  # noqa: S608

@@ -165,6 +165,8 @@ def _agent(daemon: OwnDockerd, folder: Path, switch: OwnOpenVswitch, influx: Ser
         f'[volumes]\ndir = "{folder}/volumes"\n'
         f'[inputs.ovs]\ndb_socket = "{switch.db_socket}"\n'
         f'[inputs.volume]\ndu = ["{CONTAINER}:/backup"]\n'
+        '[[inputs.exec]]\nalias = "raid"\ninterval = "1s"\ntimeout = "1s"\n'
+        """commands = [["/bin/sh", "-c", "echo 'raid failed=0i'; echo no metric"]]\n"""
         f'[[outputs.influxdb]]\nurls = ["{influx.url}"]\ndatabase = "{DATABASE}"\n',
     )
     faster = f'min_age = "10ms"\ninterval = "1s"\nflush_interval = "1s"\nbuffer_directory = "{folder}/spool"\n'

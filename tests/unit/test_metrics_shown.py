@@ -11,7 +11,22 @@ from dashboards.spec import Source
 DECLARED = METRICS | FLEET_METRICS
 
 # Who reads a metric that no panel and no rule reads, by pattern of its name.
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE = {
+    r"node_\w+": "node_exporter's names, for dashboards and alerts that people have",
+    r"(container|machine)_\w+": "cAdvisor's names, for dashboards and alerts that people have",
+    r"ovs_\w+": "the names of exporters of Open vSwitch, for dashboards that people have",
+    r"vdbmon_container_memory_\w+": "explains where memory went; panels have the parts that decide",
+    r"vdbmon_process_(threads|oldest_start_time_seconds)": "panels have tasks of their limit and the job's start",
+    r"vdbmon_(volume|serve|container_health|ovs_port_qos)_info": "labels to join with, by hand",
+    r"vdbmon_container_network_namespace_shared": "says why a container has no figures of a network",
+    r"vdbmon_container_health_failing_streak": "explains a health that the panel of the engines has",
+    r"vdbmon_ovs_interface_container_info": "`vdbmon top` reads it",
+    r"vdbmon_lxcfs_mounts": "explains ContainerLxcfsGone",
+    r"vdbmon_exec_duration_seconds": "the panel has the age of the last good run, which a slow one raises",
+    r"vdbmon_config_last_reload_success_timestamp_seconds": "the panel has whether the last reload failed",
+    r"vdbmon_volume_free_bytes": "what is left for root; jobs have what is available",
+    r"vdbmon_volume_du_failures_total": "the panel has the age of du, which a failure raises",
+}
 
 
 def expressions() -> Iterator[str]:
