@@ -206,7 +206,6 @@ def _read_apart() -> tuple[Panel, ...]:
         _docker.STATES_LAST_SUCCESS: "files of Docker",
         _volume.LAST_READ: "volumes",
         catalogue.job.LAST_READ: "job files",
-        catalogue.lxcfs.LAST_READ: "lxcfs",
     }
 
     def age(metric: Metric, what: str, *by: str) -> Query:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import docker.errors
 
-from collector.errors import VdbmonError
 from orchestrator.host.volumes import LoopVolumes
 from tests.support.agent import VDBMON, run_container
+from tests.support.loop_volumes import remove_volumes
 from tests.support.mariadb import MariaDB, running, source
 from tests.support.paging import HOST, PATIENCE, Paging
 from tests.support.servers import query
@@ -140,18 +140,8 @@ def orders(site: Paging, folder: Path, empty_data: Path) -> Iterator[Orders]:
 
 def _remove_placed(site: Paging) -> None:
     site.daemon.thaw()
-    volumes = LoopVolumes(site.volumes)
     with contextlib.closing(site.daemon.client(timeout=60)) as client:
         for name in (BACKUP, LATER_BACKUP):
             with contextlib.suppress(docker.errors.NotFound):
                 client.containers.get(name).remove(force=True)
-    for volume in volumes.list():
-        wait_until(lambda name=volume: _removed(volumes, name), deadline=PATIENCE, what=f"{volume} is removed")  # type: ignore[misc]
-
-
-def _removed(volumes: LoopVolumes, name: str) -> bool:
-    """A process that copies all mounts of the host may hold it for a moment."""
-    with contextlib.suppress(VdbmonError):
-        volumes.remove(name)
-        return True
-    return False
+    remove_volumes(LoopVolumes(site.volumes))

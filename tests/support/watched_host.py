@@ -25,6 +25,7 @@ from orchestrator.host.volumes import LoopVolumes
 from tests.support.agent import VDBMON, Agent, run_container
 from tests.support.disks import MIB
 from tests.support.dockerd import TINY_IMAGE, OwnDockerd, own_dockerd
+from tests.support.loop_volumes import remove_volumes
 from tests.support.openvswitch import OwnOpenVswitch, own_openvswitch, run
 from tests.support.servers import Server, alertmanager, free_port, influx_query, influxdb, process, prometheus
 from tests.support.wait import wait_until
@@ -240,8 +241,7 @@ def _volumes(folder: Path) -> Iterator[LoopVolumes]:
     try:
         yield volumes
     finally:
-        for name in volumes.list():
-            volumes.remove(name)
+        remove_volumes(volumes)
 
 
 @contextlib.contextmanager

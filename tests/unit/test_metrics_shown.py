@@ -21,7 +21,7 @@ ELSEWHERE = {
     r"vdbmon_container_network_namespace_shared": "says why a container has no figures of a network",
     r"vdbmon_container_health_failing_streak": "explains a health that the panel of the engines has",
     r"vdbmon_ovs_interface_container_info": "`vdbmon top` reads it",
-    r"vdbmon_lxcfs_mounts": "explains ContainerLxcfsGone",
+    r"vdbmon_lxcfs_(mounts|last_read_timestamp_seconds)": "explains ContainerLxcfsGone",
     r"vdbmon_exec_duration_seconds": "the panel has the age of the last good run, which a slow one raises",
     r"vdbmon_config_last_reload_success_timestamp_seconds": "the panel has whether the last reload failed",
     r"vdbmon_volume_free_bytes": "what is left for root; jobs have what is available",
