@@ -94,25 +94,33 @@ def _undefined_variables(document: Document) -> Iterator[Found]:
 
 def _grid(document: Document) -> Iterator[Found]:
     for siblings in document.siblings():
-        taken: dict[tuple[int, int], Json] = {}
+        placed: list[Json] = []
         for panel in siblings:
             position = panel.get("gridPos", {})
-            if not position.keys() >= {"x", "y", "w", "h"}:
+            if any(position.get(key) is None for key in "xywh"):
                 yield "grid", place_of(panel), "has no full position; Grafana would guess it"
                 continue
-            x, y, w, h = (position[key] for key in "xywh")
-            if x + w > GRID_COLUMNS:
+            if position["x"] + position["w"] > GRID_COLUMNS:
                 yield "grid", place_of(panel), f"leaves the grid of {GRID_COLUMNS} columns"
-            cells = [(column, line) for column in range(x, x + w) for line in range(y, y + h)]
-            other = next((taken[cell] for cell in cells if cell in taken), None)
+            other = next((each for each in placed if _overlap(each["gridPos"], position)), None)
             if other is not None:
                 yield "grid", place_of(panel), f"overlaps {place_of(other)}"
-            taken |= dict.fromkeys(cells, panel)
+            placed.append(panel)
+
+
+def _overlap(one: Json, other: Json) -> bool:
+    return all(
+        one[at] < other[at] + other[size] and other[at] < one[at] + one[size] for at, size in (("x", "w"), ("y", "h"))
+    )
 
 
 def _links(document: Document, by_uid: dict[str, Document]) -> Iterator[Found]:
     for place, url in document.urls():
-        address = urlsplit(url)
+        try:
+            address = urlsplit(url)
+        except ValueError:
+            yield "link-target", place, f"leads to {url}, which is no address"
+            continue
         if not address.path.startswith("/d/"):
             continue
         target = by_uid.get(address.path.removeprefix("/d/").split("/")[0])

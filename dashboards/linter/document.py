@@ -80,5 +80,5 @@ def _data_links(panel: Json) -> Iterator[Json]:
     yield from config.get("defaults", {}).get("links", [])
     for override in config.get("overrides", []):
         for setting in override.get("properties", []):
-            if setting.get("id") == "links":
-                yield from setting.get("value", [])
+            if setting.get("id") == "links" and isinstance(setting.get("value"), list):
+                yield from (link for link in setting["value"] if isinstance(link, dict))

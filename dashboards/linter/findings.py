@@ -11,8 +11,7 @@ import yaml
 
 from dashboards.linter import dashboard_rules, panel_rules, target_rules
 from dashboards.linter.document import Document
-
-Json = dict[str, Any]
+from dashboards.linter.shape import misshapen
 
 EXCLUDED: dict[str, str] = {
     "template-instance-rule": "A host is keyed by `host`, which outlives a change of the agent's address.",
@@ -42,12 +41,13 @@ class Finding:
 def lint(files: Mapping[str, bytes]) -> list[Finding]:
     """All findings in a folder's dashboards by file name, in order."""
     contents = {name: _parse(content) for name, content in files.items()}
-    documents = {name: Document(content) for name, content in contents.items() if content is not None}
     broken = [
-        Finding(name, "file", "valid-json", "is no JSON object")
+        Finding(name, place, "valid-json", message)
         for name, content in contents.items()
-        if content is None
+        for place, message in misshapen(content)
     ]
+    unreadable = {finding.file for finding in broken}
+    documents = {name: Document(content) for name, content in contents.items() if name not in unreadable}
     found = (
         Finding(name, place, rule, message)
         for name, document in documents.items()
@@ -63,12 +63,12 @@ def lint_file() -> bytes:
     return yaml.safe_dump({"exclusions": rules}, width=1000).encode()
 
 
-def _parse(content: bytes) -> Json | None:
+def _parse(content: bytes) -> Any:
+    """Anything that is no object where it is no JSON."""
     try:
-        parsed = json.loads(content)
-    except ValueError:
+        return json.loads(content)
+    except (ValueError, RecursionError):
         return None
-    return parsed if isinstance(parsed, dict) else None
 
 
 def _findings(document: Document, documents: Mapping[str, Document]) -> Iterator[tuple[str, str, str]]:

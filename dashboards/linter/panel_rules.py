@@ -58,5 +58,5 @@ def _unit(panel: Json, place: str) -> Iterator[Found]:
         settings = override.get("properties", [])
         units += [setting.get("value") for setting in settings if setting.get("id") == "unit"]
     for unit in units:
-        if unit not in _UNITS:
+        if not isinstance(unit, str) or unit not in _UNITS:
             yield "panel-units-rule", place, f"has the unit {unit!r}, which Grafana doesn't know"

@@ -19,15 +19,14 @@ from rich.table import Table
 
 from alerts.render import rule_file
 from alerts.rules import rule_groups
-from orchestrator.engines.images import ensure_backup_image
-from tests.support.dockerd import OwnDockerd, own_dockerd_online
+from tests.support.backup_image import load_backup_image
+from tests.support.dockerd import OwnDockerd, own_dockerd
 from tests.support.mariadb import make_data_dir
 from tests.support.paging import Paging, paging
 from tests.support.paging_troubles import FAILED, HANG, OOM, SILENT, feed, orders, starve
 from tests.support.wait import wait_until
 from vdbmon.stack.render import SCRAPE_INTERVAL
 
-CONTEXT = Path(__file__).parents[2] / "deploy" / "images" / "backup"
 RESULTS = Path("build/bench-paging.json")
 LIMIT = 60.0
 RAREST_SCRAPE = "15s"
@@ -65,10 +64,10 @@ def run(scrape: str, daemon: OwnDockerd, folder: Path, empty_data: Path) -> dict
 
 def main() -> None:
     """Measure, print, write down."""
-    with own_dockerd_online() as daemon, tempfile.TemporaryDirectory(prefix="paging-") as name:
+    with own_dockerd() as daemon, tempfile.TemporaryDirectory(prefix="paging-") as name:
         folder = Path(name)
         with contextlib.closing(daemon.client(timeout=120)) as client:
-            ensure_backup_image(client, CONTEXT, print)
+            load_backup_image(client)
         make_data_dir(folder / "empty")
         scrapes = (SCRAPE_INTERVAL, RAREST_SCRAPE)
         results = {scrape: run(scrape, daemon, folder / scrape, folder / "empty") for scrape in scrapes}

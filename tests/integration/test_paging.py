@@ -111,15 +111,15 @@ def test_what_goes_wrong_pages_once_by_every_way_and_is_resolved(
 
 
 def test_a_daemon_that_hangs_on_its_containers_pages_once_by_the_name_of_that(
-    own_dockerd: OwnDockerd, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lent_dockerd: OwnDockerd, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its containerd is stopped: `docker info` waits for it, `docker images` and `docker volume ls` do not."""
     follows = 'ALERTS{alertname="DockerDaemonNotAnswering",alertstate="firing"}'
-    with paging(own_dockerd, tmp_path, scaled_rules(), scrape="1s", change=scale_routes) as site:
-        took = {"daemon hangs on its containers": page(site, HANG, own_dockerd.freeze_containerd)}
+    with paging(lent_dockerd, tmp_path, scaled_rules(), scrape="1s", change=scale_routes) as site:
+        took = {"daemon hangs on its containers": page(site, HANG, lent_dockerd.freeze_containerd)}
         assert answering(site) == {"ping", "containers", "volumes", "networks", "images"}
         assert query(site.store, follows)
-        own_dockerd.thaw()
+        lent_dockerd.thaw()
         resolved(site, HANG)
 
     assert site.to.inbox.refused == []

@@ -2,11 +2,13 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dashboards.generated import LINT_FILE, dashboard_files, folder_files
 from dashboards.linter import EXCLUDED, lint
@@ -73,6 +75,10 @@ def test_ours_have_no_findings() -> None:
     assert [str(finding) for finding in lint(FILES)] == []
 
 
+def lead_to_no_address(dashboard: Json) -> None:
+    dashboard["links"][0]["url"] = "http://[::1"
+
+
 FAULTS: dict[str, tuple[Callable[[Json], None], str, str]] = {
     "editable": (set_key(lambda d: d, "editable", True), "uneditable-dashboard", "can be edited"),
     "no data source": (drop_data_source, "template-datasource-rule", "has 0 variables"),
@@ -120,6 +126,7 @@ FAULTS: dict[str, tuple[Callable[[Json], None], str, str]] = {
     "same letters": (same_letters, "unique-ref-id", "same refId"),
     "undefined variable": (query('node_load1{job="$job", host="$hots"}'), "defined-variable", "$hots is used"),
     "dead link": (lead_nowhere, "link-target", "no dashboard of this folder"),
+    "bad link": (lead_to_no_address, "link-target", "is no address"),
     "link with a variable that isn't there": (set_unknown_variable, "link-target", "sets volume"),
 }
 
@@ -140,7 +147,58 @@ def test_a_second_file_with_the_same_uid_is_found() -> None:
 
 def test_a_file_that_is_no_json_is_found() -> None:
     (found,) = lint({"broken.json": b"{"})
-    assert str(found) == "broken.json: file: is no JSON object (valid-json)"
+    assert str(found) == "broken.json: dashboard: is no object (valid-json)"
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+SMALL = {
+    "uid": "small",
+    "links": [{"type": "link", "title": "There", "url": "/d/small?var-host=a"}],
+    "templating": {
+        "list": [{"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"}]
+    },
+    "panels": [
+        {
+            "id": 1,
+            "type": "timeseries",
+            "title": "Load",
+            "gridPos": {"x": 0, "y": 0, "w": 8, "h": 8},
+            "datasource": {"type": "prometheus", "uid": "${datasource}"},
+            "targets": [{"refId": "A", "expr": 'node_load1{host="$host"}'}],
+            "fieldConfig": {
+                "defaults": {"unit": "short", "links": [{"title": "a", "url": "/d/small"}]},
+                "overrides": [{"matcher": {}, "properties": [{"id": "links", "value": [{"url": "/d/small"}]}]}],
+            },
+        },
+        {"id": 2, "type": "row", "panels": [{"id": 3, "type": "stat", "gridPos": {"x": 0, "y": 9, "w": 4, "h": 4}}]},
+    ],
+}
+
+
+def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place of a document, itself first."""
+    yield path
+    if isinstance(document, dict | list):
+        for key, value in document.items() if isinstance(document, dict) else enumerate(document):
+            yield from places(value, (*path, key))
+
+
+@given(path=st.sampled_from(list(places(SMALL))), value=ANY_JSON)
+def test_whatever_stands_anywhere_is_a_finding_and_no_error(path: tuple[Any, ...], value: Any) -> None:
+    whole = {"": copy.deepcopy(SMALL)}
+    place: Any = whole
+    for key in ("", *path)[:-1]:
+        place = place[key]
+    place[("", *path)[-1]] = value
+    lint({"small.json": json.dumps(whole[""]).encode()})
+
+
+def test_nesting_without_an_end_is_no_json() -> None:
+    assert [finding.rule for finding in lint({"deep.json": b"[" * 100_000})] == ["valid-json"]
 
 
 @pytest.mark.parametrize(
