@@ -53,8 +53,8 @@ ANSWER_RULES = (
         summary=f"The Docker daemon of {HOST} hangs on a container",
         description=(
             f"On {HOST} `docker ps` or `docker info` hangs while `docker images` or `docker volume ls` answers: the "
-            "daemon waits for the lock of one container, usually behind a stuck plugin, shim or mount. Save a "
-            "goroutine dump (SIGUSR1 to dockerd) and look in it for the container before restarting the daemon."
+            "daemon waits for the lock of one container, usually behind a stuck plugin, shim or mount, or for "
+            "containerd. Save a goroutine dump (SIGUSR1 to dockerd) and look in it before restarting the daemon."
         ),
     ),
     AlertRule(

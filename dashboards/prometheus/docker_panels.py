@@ -18,7 +18,7 @@ _HOW_TO_READ = """\
 **All answer**: the daemon is well.
 
 **`ping`, `images` or `volumes` answer, `containers` or `info` don't**: a lock around one container is held, often by a
-plugin that hangs. The containers run on and their figures stay right. Get the daemon's stacks with
+plugin that hangs, or containerd hangs. The containers run on and their figures stay right. Get the daemon's stacks with
 `kill -USR1 $(pidof dockerd)` before you restart it; with `live-restore` a restart leaves the containers alone.
 
 **None answers**: the daemon is stopped, or its socket is full. Look at its log, then restart it.
