@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from grafanalib.formatunits import NUMBER_FORMAT
 
 from dashboards.colours import NONE_IS_GOOD, PLAIN, Step
@@ -58,3 +60,43 @@ def lines(
         stacked=stacked,
         width=width,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Lines over time without their questions: for dashboards of several data sources. See `lines`."""
+
+    slug: str
+    title: str
+    description: str
+    unit: str
+    steps: tuple[Step, ...] = PLAIN
+    stacked: bool = False
+
+    def of(self, *queries: Query, width: int = 8) -> TimeSeries:
+        """The panel."""
+        return lines(
+            self.slug,
+            self.title,
+            self.description,
+            *queries,
+            unit=self.unit,
+            steps=self.steps,
+            stacked=self.stacked,
+            width=width,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number without its question. See `glance`."""
+
+    slug: str
+    title: str
+    description: str
+    unit: str
+    steps: tuple[Step, ...] = PLAIN
+
+    def of(self, expr: str, width: int = 4) -> Stat:
+        """The panel."""
+        return glance(self.slug, self.title, self.description, expr, unit=self.unit, steps=self.steps, width=width)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from grafanalib.formatunits import (
     BYTES_IEC,
-    BYTES_SEC,
     COUNTS_PER_SEC,
     DURATION_SECONDS,
-    IO_OPS_PER_SEC,
     NUMBER_FORMAT,
-    PACKETS_SEC,
     PERCENT_UNIT,
-    SHORT,
 )
 
 from alerts import thresholds
@@ -30,6 +26,7 @@ from dashboards.influxdb.influxql import computed, stored
 from dashboards.influxdb.marks import marks
 from dashboards.influxdb.per_tag import PerTag
 from dashboards.panels import glance, lines
+from dashboards.shared import container as shared
 from dashboards.spec import Dashboard, Panel, Query, Row, Source
 
 _SCOPE, _OURS = v.CONTAINER_SCOPE, v.PROMETHEUS_CONTAINER_SCOPE
@@ -71,15 +68,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             unit=PERCENT_UNIT,
             width=6,
         ),
-        glance(
-            "throttled-now",
-            "CPU throttled",
-            "Share of periods in which the quota ran out. Red: the job would be done sooner with a higher CPU limit.",
-            _THROTTLED,
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.THROTTLED_RATIO),
-            width=6,
-        ),
+        shared.THROTTLED_NOW.of(_THROTTLED, width=6),
         glance(
             "memory-of-limit-now",
             "Memory of limit",
@@ -102,31 +91,12 @@ def _at_a_glance() -> tuple[Panel, ...]:
 
 def _cpu() -> tuple[Panel, ...]:
     return (
-        lines(
-            "cpu-against-quota",
-            "CPU against quota, cores",
-            "Used CPU and the quota. On the line: the quota sets the pace; raise it if the job is late.",
-            Query(_USED, "used"),
-            Query(_QUOTA, "quota", is_limit=True),
-            unit=SHORT,
-        ),
-        lines(
-            "cpu-by-mode",
-            "CPU by mode, cores",
-            "Compression is user time. Much system time: many small reads and writes, or page faults.",
+        shared.CPU_AGAINST_QUOTA.of(Query(_USED, "used"), Query(_QUOTA, "quota", is_limit=True)),
+        shared.CPU_BY_MODE.of(
             Query(_SCOPE.rate(stored(_cgroup.CPU_USER)), "user"),
             Query(_SCOPE.rate(stored(_cgroup.CPU_SYSTEM)), "system"),
-            unit=SHORT,
-            stacked=True,
         ),
-        lines(
-            "cpu-throttled",
-            "CPU throttled",
-            "Share of periods in which the quota ran out. Above the line the CPU limit, not the disk, sets the pace.",
-            Query(_THROTTLED, "throttled periods"),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.THROTTLED_RATIO),
-        ),
+        shared.CPU_THROTTLED.of(Query(_THROTTLED, "throttled periods")),
     )
 
 
@@ -169,54 +139,23 @@ def _disk() -> tuple[Panel, ...]:
         return Query(_OURS.gauge(stored(metric), "device"), "$tag_device limit", is_limit=True)
 
     return (
-        lines(
-            "read-against-limit",
-            "Read against limit",
-            "Bytes read by device. Steady on the limit is what a limit is for; raise it only if the job is late.",
-            devices.rate(v.CONTAINER_READ),
-            limit(_cgroup.IO_LIMIT_READ_BPS),
-            unit=BYTES_SEC,
-        ),
-        lines(
-            "write-against-limit",
-            "Written against limit",
-            "Bytes written by device. On cgroup v1 buffered writes pass the limit and count for the host instead.",
-            devices.rate(v.CONTAINER_WRITTEN),
-            limit(_cgroup.IO_LIMIT_WRITE_BPS),
-            unit=BYTES_SEC,
-        ),
-        lines(
-            "io-operations",
-            "Disk operations",
-            "Many with little throughput: small random I/O, as in a prepare or a logical dump.",
-            devices.rate(_cgroup.FS_READS, "reads"),
-            devices.rate(_cgroup.FS_WRITES, "writes"),
-            unit=IO_OPS_PER_SEC,
-        ),
+        shared.READ_AGAINST_LIMIT.of(devices.rate(v.CONTAINER_READ), limit(_cgroup.IO_LIMIT_READ_BPS)),
+        shared.WRITE_AGAINST_LIMIT.of(devices.rate(v.CONTAINER_WRITTEN), limit(_cgroup.IO_LIMIT_WRITE_BPS)),
+        shared.IO_OPERATIONS.of(devices.rate(_cgroup.FS_READS, "reads"), devices.rate(_cgroup.FS_WRITES, "writes")),
     )
 
 
 def _network() -> tuple[Panel, ...]:
     networks = PerTag(_SCOPE, ("network",), where=v.ONE_NETWORK)
     return (
-        lines(
-            "network-bytes",
-            "Network throughput",
-            "Seen from the container. Empty for one that shares the host's network: then see the host.",
-            networks.rate(_net.RECEIVE_BYTES, "received"),
-            networks.rate(_net.TRANSMIT_BYTES, "sent"),
-            unit=BYTES_SEC,
-            width=12,
+        shared.NETWORK_BYTES.of(
+            networks.rate(_net.RECEIVE_BYTES, "received"), networks.rate(_net.TRANSMIT_BYTES, "sent"), width=12
         ),
-        lines(
-            "network-drops",
-            "Dropped packets and errors",
-            "Drops under load: a rate limit polices this container. Errors: look at the host's network.",
+        shared.NETWORK_DROPS.of(
             networks.rate(_net.RECEIVE_DROPPED, "dropped on receive"),
             networks.rate(_net.TRANSMIT_DROPPED, "dropped on send"),
             networks.rate(_net.RECEIVE_ERRORS, "receive errors"),
             networks.rate(_net.TRANSMIT_ERRORS, "send errors"),
-            unit=PACKETS_SEC,
             width=12,
         ),
     )
@@ -225,29 +164,9 @@ def _network() -> tuple[Panel, ...]:
 def _processes() -> tuple[Panel, ...]:
     groups = PerTag(_SCOPE, ("process_name",))
     return (
-        lines(
-            "process-cpu",
-            "CPU by group, cores",
-            "What uses the CPU: the server, the backup tool, the compressor or the transport.",
-            groups.gauge(computed(_process.RESIDENT, "cpu_usage"), divide=v.PERCENT),
-            unit=SHORT,
-            stacked=True,
-        ),
-        lines(
-            "process-memory",
-            "Resident memory by group",
-            "Shared pages are counted in each. The group that grows is the one an OOM kill will take.",
-            groups.gauge(stored(_process.RESIDENT)),
-            unit=BYTES_IEC,
-        ),
-        lines(
-            "process-io",
-            "Disk I/O by group",
-            "Bytes fetched from and sent to storage. No write from the compressor: the stream is stuck before it.",
-            groups.rate(_process.READ_BYTES, "read"),
-            groups.rate(_process.WRITE_BYTES, "written"),
-            unit=BYTES_SEC,
-        ),
+        shared.PROCESS_CPU.of(groups.gauge(computed(_process.RESIDENT, "cpu_usage"), divide=v.PERCENT)),
+        shared.PROCESS_MEMORY.of(groups.gauge(stored(_process.RESIDENT))),
+        shared.PROCESS_IO.of(groups.rate(_process.READ_BYTES, "read"), groups.rate(_process.WRITE_BYTES, "written")),
         lines(
             "process-count",
             "Processes by group",
@@ -256,12 +175,5 @@ def _processes() -> tuple[Panel, ...]:
             unit=NUMBER_FORMAT,
             width=12,
         ),
-        lines(
-            "process-descriptors",
-            "Open descriptors by group",
-            "Steady growth is a leak; at the limit of the process, files and connections fail to open.",
-            groups.gauge(stored(_process.OPEN_FDS)),
-            unit=SHORT,
-            width=12,
-        ),
+        shared.PROCESS_DESCRIPTORS.of(groups.gauge(stored(_process.OPEN_FDS)), width=12),
     )

@@ -14,13 +14,14 @@ from dashboards.addresses import (
     INFLUX_NETWORK_UID,
     neighbours,
 )
-from dashboards.colours import above, below
+from dashboards.colours import above
 from dashboards.influxdb import values as v
 from dashboards.influxdb.influxql import Stored, stored
 from dashboards.influxdb.marks import marks
 from dashboards.influxdb.usage import busiest_disk, least_disk_space, memory_used, pressure
-from dashboards.panels import faults, glance, lines
-from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Source, Table
+from dashboards.panels import Graph, faults, glance, lines
+from dashboards.shared import fleet as shared
+from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Source, Table, TimeSeries
 
 _SCOPE = v.HOSTS_SCOPE
 _HOST = "$tag_host"
@@ -117,83 +118,20 @@ def _hosts_table() -> Table:
 
 
 def _headroom() -> tuple[Panel, ...]:
-    return (
-        lines(
-            "cpu-used",
-            "CPU used",
-            "Neither idle nor waiting for I/O. High alone is normal while backups compress; see the CPU pressure.",
-            Query(_SCOPE.gauge(v.CPU_ACTIVE, "host", where=v.TOTAL_CPU, divide=v.PERCENT), _HOST),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.CPU_BUSY_RATIO),
-            width=6,
-        ),
-        lines(
-            "cpu-waiting",
-            "CPU pressure, some",
-            "Share of time in which a task waited for a CPU. Above the line: place no more here, lower a CPU limit.",
-            Query(pressure(_SCOPE, "cpu", "some", "host"), _HOST),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.CPU_WAITING_RATIO),
-            width=6,
-        ),
-        lines(
-            "memory-used",
-            "Memory used",
-            "What a new process could not have. Above the line one more container means an OOM kill: move one.",
-            Query(memory_used(_SCOPE, "host"), _HOST),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.MEMORY_USED_RATIO),
-            width=6,
-        ),
-        lines(
-            "memory-stalled",
-            "Memory pressure, full",
-            "Share of time in which all tasks waited for memory. Above the line the host pages instead of working.",
-            Query(pressure(_SCOPE, "memory", "full", "host"), _HOST),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.MEMORY_STALLED_RATIO),
-            width=6,
-        ),
-        *_disk_and_network(),
-    )
+    def per_host(graph: Graph, expr: str) -> TimeSeries:
+        return graph.of(Query(expr, _HOST), width=6)
 
-
-def _disk_and_network() -> tuple[Panel, ...]:
     return (
-        lines(
-            "disk-space",
-            "Least disk space",
-            "Available to size of the fullest filesystem. Below the lines: remove old backups or grow the volume.",
-            Query(least_disk_space(_SCOPE, "host"), _HOST),
-            unit=PERCENT_UNIT,
-            steps=below(thresholds.DISK_AVAIL_CRITICAL, warning=thresholds.DISK_AVAIL_WARNING),
-            width=6,
-        ),
-        lines(
-            "disk-busy",
-            "Busiest disk",
-            "Share of time with I/O in flight. Above the line the disk is the bottleneck: lower the device limits.",
-            Query(busiest_disk(_SCOPE, "host"), _HOST),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.DISK_BUSY_RATIO),
-            width=6,
-        ),
-        lines(
-            "io-stalled",
-            "I/O pressure, full",
-            "Share of time in which all tasks waited for I/O. With an idle disk it is a limit that holds them: fine.",
-            Query(pressure(_SCOPE, "io", "full", "host"), _HOST),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.IO_STALLED_RATIO),
-            width=6,
-        ),
-        lines(
-            "network-bytes",
-            "Network",
-            "All interfaces but loopback. Near the link's speed backups slow each other down: start them apart.",
+        per_host(shared.CPU_USED, _SCOPE.gauge(v.CPU_ACTIVE, "host", where=v.TOTAL_CPU, divide=v.PERCENT)),
+        per_host(shared.CPU_WAITING, pressure(_SCOPE, "cpu", "some", "host")),
+        per_host(shared.MEMORY_USED, memory_used(_SCOPE, "host")),
+        per_host(shared.MEMORY_STALLED, pressure(_SCOPE, "memory", "full", "host")),
+        per_host(shared.DISK_SPACE, least_disk_space(_SCOPE, "host")),
+        per_host(shared.DISK_BUSY, busiest_disk(_SCOPE, "host")),
+        per_host(shared.IO_STALLED, pressure(_SCOPE, "io", "full", "host")),
+        shared.NETWORK_BYTES.of(
             Query(_network(catalogue.host.NET_RECEIVE_BYTES), f"{_HOST} received"),
             Query(_network(catalogue.host.NET_TRANSMIT_BYTES), f"{_HOST} sent"),
-            unit=BYTES_SEC,
             width=6,
         ),
     )
@@ -244,14 +182,7 @@ def _containers_table() -> Table:
 def _docker_and_agents() -> tuple[Panel, ...]:
     internal = catalogue.internal
     return (
-        lines(
-            "docker-slowest",
-            "Slowest Docker endpoint",
-            "A call that hangs counts up. A steady climb is a hung daemon: open the host for the pattern.",
-            Query(_SCOPE.gauge(v.PROBE_DURATION, "host", function="max"), _HOST),
-            unit=SECONDS,
-            steps=above(thresholds.DOCKER_SLOW_SECONDS),
-        ),
+        shared.DOCKER_SLOWEST.of(Query(_SCOPE.gauge(v.PROBE_DURATION, "host", function="max"), _HOST)),
         lines(
             "gather-time",
             "Slowest input",

@@ -5,8 +5,6 @@ from __future__ import annotations
 from grafanalib.formatunits import (
     BYTES_IEC,
     BYTES_SEC,
-    DURATION_SECONDS,
-    IO_OPS_PER_SEC,
     MILLI_SECONDS,
     NUMBER_FORMAT,
     PACKETS_SEC,
@@ -24,13 +22,14 @@ from dashboards.addresses import (
     INFLUX_NETWORK_UID,
     neighbours,
 )
-from dashboards.colours import above, below
+from dashboards.colours import above
 from dashboards.influxdb import values as v
 from dashboards.influxdb.influxql import computed, stored
 from dashboards.influxdb.marks import marks
 from dashboards.influxdb.per_tag import PerTag
 from dashboards.influxdb.usage import busiest_disk, least_disk_space, memory_used, pressure
 from dashboards.panels import glance, lines
+from dashboards.shared import host as shared
 from dashboards.spec import Column, Dashboard, Panel, Query, Row, Source, Table
 
 _SCOPE = v.HOSTS_SCOPE
@@ -62,38 +61,10 @@ def dashboard() -> Dashboard:
 
 def _at_a_glance() -> tuple[Panel, ...]:
     return (
-        glance(
-            "cpu-used-now",
-            "CPU used",
-            "Neither idle nor waiting for I/O. High alone is normal for backups; the CPU pressure says if it hurts.",
-            _SCOPE.gauge(v.CPU_ACTIVE, where=v.TOTAL_CPU, divide=v.PERCENT),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.CPU_BUSY_RATIO),
-        ),
-        glance(
-            "memory-used-now",
-            "Memory used",
-            "What a new process could not have. Red: end or move a container before the kernel kills one.",
-            memory_used(_SCOPE),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.MEMORY_USED_RATIO),
-        ),
-        glance(
-            "disk-space-now",
-            "Least disk space",
-            "Available to size of the fullest filesystem. Red: the row `Filesystems` names it; make room.",
-            least_disk_space(_SCOPE),
-            unit=PERCENT_UNIT,
-            steps=below(thresholds.DISK_AVAIL_CRITICAL, warning=thresholds.DISK_AVAIL_WARNING),
-        ),
-        glance(
-            "disk-busy-now",
-            "Busiest disk",
-            "Share of time with I/O in flight. Red: the disk is the bottleneck; lower device limits.",
-            busiest_disk(_SCOPE),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.DISK_BUSY_RATIO),
-        ),
+        shared.CPU_USED_NOW.of(_SCOPE.gauge(v.CPU_ACTIVE, where=v.TOTAL_CPU, divide=v.PERCENT)),
+        shared.MEMORY_USED_NOW.of(memory_used(_SCOPE)),
+        shared.DISK_SPACE_NOW.of(least_disk_space(_SCOPE)),
+        shared.DISK_BUSY_NOW.of(busiest_disk(_SCOPE)),
         glance(
             "containers-running",
             "Containers running",
@@ -101,13 +72,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             _SCOPE.gauge(v.CONTAINERS, function="last"),
             unit=NUMBER_FORMAT,
         ),
-        glance(
-            "uptime",
-            "Up for",
-            "Time since the machine booted. Short and unexpected: look for a crash, then run `vdbmon ps`.",
-            _SCOPE.gauge(v.UPTIME, function="last"),
-            unit=DURATION_SECONDS,
-        ),
+        shared.UPTIME.of(_SCOPE.gauge(v.UPTIME, function="last")),
     )
 
 
@@ -189,21 +154,11 @@ def _memory_parts() -> tuple[Panel, ...]:
             unit=BYTES_IEC,
             stacked=True,
         ),
-        lines(
-            "memory-dirty",
-            "Dirty pages and write-back",
-            "Written, but not on disk yet. A high plateau: the disk can't keep up with buffered writes.",
+        shared.MEMORY_DIRTY.of(
             Query(_SCOPE.gauge(stored(_host.MEMORY["Dirty"])), "dirty"),
             Query(_SCOPE.gauge(stored(_host.MEMORY["Writeback"])), "being written"),
-            unit=BYTES_IEC,
         ),
-        lines(
-            "swap",
-            "Swap used",
-            "A database that swaps is slow to restore. If it grows, lower buffer pools or place less here.",
-            Query(_SCOPE.gauge(computed(_host.MEMORY["SwapTotal"], "used", "swap")), "used"),
-            unit=BYTES_IEC,
-        ),
+        shared.SWAP.of(Query(_SCOPE.gauge(computed(_host.MEMORY["SwapTotal"], "used", "swap")), "used")),
     )
 
 
@@ -229,22 +184,10 @@ def _disk() -> tuple[Panel, ...]:
             steps=above(thresholds.IO_STALLED_RATIO),
             width=12,
         ),
-        lines(
-            "disk-bytes",
-            "Disk throughput",
-            "Bytes by device. At the device's known maximum, backups slow each other down: lower their limits.",
-            disks.rate(_host.DISK_READ_BYTES, "read"),
-            disks.rate(_host.DISK_WRITTEN_BYTES, "written"),
-            unit=BYTES_SEC,
+        shared.DISK_BYTES.of(
+            disks.rate(_host.DISK_READ_BYTES, "read"), disks.rate(_host.DISK_WRITTEN_BYTES, "written")
         ),
-        lines(
-            "disk-operations",
-            "Disk operations",
-            "Reads and writes completed. Many with little throughput: small random I/O, as in a prepare.",
-            disks.rate(_host.DISK_READS, "reads"),
-            disks.rate(_host.DISK_WRITES, "writes"),
-            unit=IO_OPS_PER_SEC,
-        ),
+        shared.DISK_OPERATIONS.of(disks.rate(_host.DISK_READS, "reads"), disks.rate(_host.DISK_WRITES, "writes")),
         lines(
             "disk-latency",
             "Time per operation",
@@ -258,15 +201,7 @@ def _disk() -> tuple[Panel, ...]:
 def _filesystems() -> tuple[Panel, ...]:
     by = ("path", "device")
     return (
-        lines(
-            "space-available",
-            "Space available",
-            "Available to size. Below the lines: remove old backups, or the engine's next write fails.",
-            Query(_SCOPE.ratio(v.DISK_FREE, v.DISK_TOTAL, "path"), "$tag_path"),
-            unit=PERCENT_UNIT,
-            steps=below(thresholds.DISK_AVAIL_CRITICAL, warning=thresholds.DISK_AVAIL_WARNING),
-            width=12,
-        ),
+        shared.SPACE_AVAILABLE.of(Query(_SCOPE.ratio(v.DISK_FREE, v.DISK_TOTAL, "path"), "$tag_path"), width=12),
         Table(
             slug="filesystems",
             title="Filesystems",

@@ -18,6 +18,7 @@ from dashboards.influxdb.influxql import stored
 from dashboards.influxdb.marks import marks
 from dashboards.influxdb.per_tag import PerTag
 from dashboards.panels import faults, glance, lines
+from dashboards.shared import network as shared
 from dashboards.spec import Column, Dashboard, KeyLink, Panel, Row, Source, Table
 
 _SCOPE = v.HOSTS_SCOPE
@@ -91,21 +92,11 @@ def _links() -> tuple[Panel, ...]:
             _LINKS.rate(_host.NET_TRANSMIT_BYTES, "sent"),
             unit=BYTES_SEC,
         ),
-        lines(
-            "link-drops",
-            "Dropped on links",
-            "For long: a queue overflows or a rate limit drops. Compare with the policed ports below.",
-            _LINKS.rate(_host.NET_RECEIVE_DROP, "received"),
-            _LINKS.rate(_host.NET_TRANSMIT_DROP, "sent"),
-            unit=PACKETS_SEC,
+        shared.LINK_DROPS.of(
+            _LINKS.rate(_host.NET_RECEIVE_DROP, "received"), _LINKS.rate(_host.NET_TRANSMIT_DROP, "sent")
         ),
-        lines(
-            "link-errors",
-            "Errors on links",
-            "Anything above zero is a cable, a port or a driver: move the host's jobs and have it looked at.",
-            _LINKS.rate(_host.NET_RECEIVE_ERRS, "received"),
-            _LINKS.rate(_host.NET_TRANSMIT_ERRS, "sent"),
-            unit=PACKETS_SEC,
+        shared.LINK_ERRORS.of(
+            _LINKS.rate(_host.NET_RECEIVE_ERRS, "received"), _LINKS.rate(_host.NET_TRANSMIT_ERRS, "sent")
         ),
     )
 
@@ -140,14 +131,7 @@ def _ports_table() -> Table:
 
 def _ports() -> tuple[Panel, ...]:
     return (
-        lines(
-            "port-bytes",
-            "Throughput of ports",
-            "Received is what the container sends. A flat top below its policing rate: the far end sets the pace.",
-            _PORTS.rate(_ovs.RX_BYTES, "received"),
-            _PORTS.rate(_ovs.TX_BYTES, "sent"),
-            unit=BYTES_SEC,
-        ),
+        shared.PORT_BYTES.of(_PORTS.rate(_ovs.RX_BYTES, "received"), _PORTS.rate(_ovs.TX_BYTES, "sent")),
         lines(
             "port-limits",
             "Limits of ports",
@@ -156,14 +140,7 @@ def _ports() -> tuple[Panel, ...]:
             _PORTS.gauge(stored(_ovs.QOS_MAX_RATE), "shaped"),
             unit=BITS_SEC,
         ),
-        lines(
-            "port-drops",
-            "Dropped on ports",
-            "Under a policing limit some drops are its way to slow the sender. Without one: the switch is overrun.",
-            _PORTS.rate(_ovs.RX_DROPPED, "received"),
-            _PORTS.rate(_ovs.TX_DROPPED, "sent"),
-            unit=PACKETS_SEC,
-        ),
+        shared.PORT_DROPS.of(_PORTS.rate(_ovs.RX_DROPPED, "received"), _PORTS.rate(_ovs.TX_DROPPED, "sent")),
     )
 
 
@@ -183,12 +160,7 @@ def _containers() -> tuple[Panel, ...]:
             _CONTAINERS.rate(_net.TRANSMIT_BYTES, "sent"),
             unit=BYTES_SEC,
         ),
-        lines(
-            "container-drops",
-            "Containers with drops",
-            "Packets dropped on their way in or out. Steady under a limit is meant; without one look at the port.",
-            _CONTAINERS.rate(_net.RECEIVE_DROPPED, "received"),
-            _CONTAINERS.rate(_net.TRANSMIT_DROPPED, "sent"),
-            unit=PACKETS_SEC,
+        shared.CONTAINER_DROPS.of(
+            _CONTAINERS.rate(_net.RECEIVE_DROPPED, "received"), _CONTAINERS.rate(_net.TRANSMIT_DROPPED, "sent")
         ),
     )

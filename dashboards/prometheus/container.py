@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from grafanalib.formatunits import (
     BYTES_IEC,
-    BYTES_SEC,
     COUNTS_PER_SEC,
     DURATION_SECONDS,
-    IO_OPS_PER_SEC,
     PACKETS_SEC,
     PERCENT_UNIT,
     SHORT,
@@ -23,6 +21,7 @@ from dashboards.prometheus.marks import CONTAINER_MARKS
 from dashboards.prometheus.per_label import PerLabel
 from dashboards.prometheus.variables import HOST, JOB, NAME, ONE_CONTAINER
 from dashboards.prometheus.volume_panels import volume_and_job_panels
+from dashboards.shared import container as shared
 from dashboards.spec import Dashboard, Panel, Query, Row
 
 _SCOPE = ONE_CONTAINER
@@ -68,14 +67,7 @@ def _at_a_glance() -> tuple[Panel, ...]:
             f"{_CPU_USED} / {_CPU_QUOTA}",
             unit=PERCENT_UNIT,
         ),
-        glance(
-            "throttled-now",
-            "CPU throttled",
-            "Share of periods in which the quota ran out. Red: the job would be done sooner with a higher CPU limit.",
-            _THROTTLED,
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.THROTTLED_RATIO),
-        ),
+        shared.THROTTLED_NOW.of(_THROTTLED),
         glance(
             "memory-of-limit-now",
             "Memory of limit",
@@ -110,31 +102,12 @@ def _at_a_glance() -> tuple[Panel, ...]:
 
 def _cpu() -> tuple[Panel, ...]:
     return (
-        lines(
-            "cpu-against-quota",
-            "CPU against quota, cores",
-            "Used CPU and the quota. On the line: the quota sets the pace; raise it if the job is late.",
-            Query(_CPU_USED, "used"),
-            Query(_CPU_QUOTA, "quota", is_limit=True),
-            unit=SHORT,
-        ),
-        lines(
-            "cpu-by-mode",
-            "CPU by mode, cores",
-            "Compression is user time. Much system time: many small reads and writes, or page faults.",
+        shared.CPU_AGAINST_QUOTA.of(Query(_CPU_USED, "used"), Query(_CPU_QUOTA, "quota", is_limit=True)),
+        shared.CPU_BY_MODE.of(
             Query(f"max by (name) ({_SCOPE.rate(_cgroup.CPU_USER)})", "user"),
             Query(f"max by (name) ({_SCOPE.rate(_cgroup.CPU_SYSTEM)})", "system"),
-            unit=SHORT,
-            stacked=True,
         ),
-        lines(
-            "cpu-throttled",
-            "CPU throttled",
-            "Share of periods in which the quota ran out. Above the line the CPU limit, not the disk, sets the pace.",
-            Query(_THROTTLED, "throttled periods"),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.THROTTLED_RATIO),
-        ),
+        shared.CPU_THROTTLED.of(Query(_THROTTLED, "throttled periods")),
     )
 
 
@@ -178,22 +151,8 @@ def _memory() -> tuple[Panel, ...]:
 def _disk() -> tuple[Panel, ...]:
     devices = PerLabel(_SCOPE, ("device",))
     return (
-        lines(
-            "read-against-limit",
-            "Read against limit",
-            "Bytes read by device. Steady on the limit is what a limit is for; raise it only if the job is late.",
-            devices.rate(_cgroup.FS_READ_BYTES),
-            devices.limit(_cgroup.IO_LIMIT_READ_BPS),
-            unit=BYTES_SEC,
-        ),
-        lines(
-            "write-against-limit",
-            "Written against limit",
-            "Bytes written by device. On cgroup v1 buffered writes pass the limit and count for the host instead.",
-            devices.rate(_cgroup.FS_WRITE_BYTES),
-            devices.limit(_cgroup.IO_LIMIT_WRITE_BPS),
-            unit=BYTES_SEC,
-        ),
+        shared.READ_AGAINST_LIMIT.of(devices.rate(_cgroup.FS_READ_BYTES), devices.limit(_cgroup.IO_LIMIT_READ_BPS)),
+        shared.WRITE_AGAINST_LIMIT.of(devices.rate(_cgroup.FS_WRITE_BYTES), devices.limit(_cgroup.IO_LIMIT_WRITE_BPS)),
         lines(
             "io-of-limit",
             "Throughput of limit",
@@ -203,27 +162,16 @@ def _disk() -> tuple[Panel, ...]:
             unit=PERCENT_UNIT,
             steps=above(thresholds.BLKIO_AT_LIMIT_RATIO),
         ),
-        lines(
-            "io-operations",
-            "Disk operations",
-            "Many with little throughput: small random I/O, as in a prepare or a logical dump.",
-            devices.rate(_cgroup.FS_READS, "reads"),
-            devices.rate(_cgroup.FS_WRITES, "writes"),
-            unit=IO_OPS_PER_SEC,
-        ),
+        shared.IO_OPERATIONS.of(devices.rate(_cgroup.FS_READS, "reads"), devices.rate(_cgroup.FS_WRITES, "writes")),
     )
 
 
 def _network() -> tuple[Panel, ...]:
     interfaces = PerLabel(_SCOPE, ("interface",))
     return (
-        lines(
-            "network-bytes",
-            "Network throughput",
-            "Seen from the container. Empty for one that shares the host's network: then see the host.",
+        shared.NETWORK_BYTES.of(
             interfaces.rate(_network_metrics.RECEIVE_BYTES, "received"),
             interfaces.rate(_network_metrics.TRANSMIT_BYTES, "sent"),
-            unit=BYTES_SEC,
         ),
         lines(
             "network-packets",
@@ -233,15 +181,11 @@ def _network() -> tuple[Panel, ...]:
             interfaces.rate(_network_metrics.TRANSMIT_PACKETS, "sent"),
             unit=PACKETS_SEC,
         ),
-        lines(
-            "network-drops",
-            "Dropped packets and errors",
-            "Drops under load: a rate limit polices this container. Errors: look at the host's network.",
+        shared.NETWORK_DROPS.of(
             interfaces.rate(_network_metrics.RECEIVE_DROPPED, "dropped on receive"),
             interfaces.rate(_network_metrics.TRANSMIT_DROPPED, "dropped on send"),
             interfaces.rate(_network_metrics.RECEIVE_ERRORS, "receive errors"),
             interfaces.rate(_network_metrics.TRANSMIT_ERRORS, "send errors"),
-            unit=PACKETS_SEC,
         ),
     )
 
@@ -269,29 +213,9 @@ def _pressure() -> tuple[Panel, ...]:
 def _processes() -> tuple[Panel, ...]:
     groups = PerLabel(_SCOPE, ("group",))
     return (
-        lines(
-            "process-cpu",
-            "CPU by group, cores",
-            "What uses the CPU: the server, the backup tool, the compressor or the transport.",
-            groups.rate(_process.CPU),
-            unit=SHORT,
-            stacked=True,
-        ),
-        lines(
-            "process-memory",
-            "Resident memory by group",
-            "Shared pages are counted in each. The group that grows is the one an OOM kill will take.",
-            groups.gauge(_process.RESIDENT),
-            unit=BYTES_IEC,
-        ),
-        lines(
-            "process-io",
-            "Disk I/O by group",
-            "Bytes fetched from and sent to storage. No write from the compressor: the stream is stuck before it.",
-            groups.rate(_process.READ_BYTES, "read"),
-            groups.rate(_process.WRITE_BYTES, "written"),
-            unit=BYTES_SEC,
-        ),
+        shared.PROCESS_CPU.of(groups.rate(_process.CPU)),
+        shared.PROCESS_MEMORY.of(groups.gauge(_process.RESIDENT)),
+        shared.PROCESS_IO.of(groups.rate(_process.READ_BYTES, "read"), groups.rate(_process.WRITE_BYTES, "written")),
         lines(
             "process-count",
             "Processes by group",
@@ -299,11 +223,5 @@ def _processes() -> tuple[Panel, ...]:
             groups.gauge(_process.COUNT),
             unit=SHORT,
         ),
-        lines(
-            "process-descriptors",
-            "Open descriptors by group",
-            "Steady growth is a leak; at the limit of the process, files and connections fail to open.",
-            groups.gauge(_process.OPEN_FDS),
-            unit=SHORT,
-        ),
+        shared.PROCESS_DESCRIPTORS.of(groups.gauge(_process.OPEN_FDS)),
     )

@@ -10,6 +10,7 @@ from collector.metrics import Metric
 from dashboards.colours import CRITICAL, GOOD, below
 from dashboards.panels import lines
 from dashboards.prometheus.promql import Scope
+from dashboards.shared import host as shared
 from dashboards.spec import Column, Mapping, Panel, Query, Table
 
 _host = catalogue.host
@@ -24,14 +25,8 @@ _ANSWERS = (Mapping(0, "yes", GOOD), Mapping(1, "hangs", CRITICAL))
 def filesystem_panels(scope: Scope) -> tuple[Panel, ...]:
     """Space left over time, and all filesystems with their figures."""
     return (
-        lines(
-            "space-available",
-            "Space available",
-            "Available to size. Below the lines: remove old backups, or the engine's next write fails.",
-            Query(_ratio(scope, _host.FS_AVAIL, _host.FS_SIZE, 'device!~"/dev/loop.+"'), "{{mountpoint}}"),
-            unit=PERCENT_UNIT,
-            steps=below(thresholds.DISK_AVAIL_CRITICAL, warning=thresholds.DISK_AVAIL_WARNING),
-            width=12,
+        shared.SPACE_AVAILABLE.of(
+            Query(_ratio(scope, _host.FS_AVAIL, _host.FS_SIZE, 'device!~"/dev/loop.+"'), "{{mountpoint}}"), width=12
         ),
         lines(
             "volume-space-available",

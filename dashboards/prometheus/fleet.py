@@ -18,14 +18,15 @@ from dashboards.addresses import (
     STORAGE_UID,
     neighbours,
 )
-from dashboards.colours import PLAIN, Step, above, below
-from dashboards.panels import faults, glance, lines
+from dashboards.colours import above, below
+from dashboards.panels import Graph, faults, glance, lines
 from dashboards.prometheus import usage
 from dashboards.prometheus.alerts_table import OPEN, closed_hosts_table, closing_alerts_table
 from dashboards.prometheus.container_table import busiest_containers
 from dashboards.prometheus.marks import FLEET_MARKS
 from dashboards.prometheus.promql import closing_alerts, how_many
 from dashboards.prometheus.variables import EVERY_HOST, HOST_OR_FLEET, HOSTS, JOB, SERVE_HOSTS
+from dashboards.shared import fleet as shared
 from dashboards.spec import Column, Dashboard, KeyLink, Panel, Query, Row, Table, TimeSeries
 
 _SCOPE = EVERY_HOST
@@ -123,83 +124,21 @@ def _headroom_table() -> Table:
     )
 
 
-def _per_host(
-    slug: str, title: str, description: str, expr: str, *, unit: str, steps: tuple[Step, ...] = PLAIN
-) -> TimeSeries:
-    return lines(slug, title, description, Query(expr, "{{host}}"), unit=unit, steps=steps, width=6)
-
-
 def _headroom() -> tuple[Panel, ...]:
-    return (
-        _per_host(
-            "cpu-used",
-            "CPU used",
-            "Neither idle nor waiting for I/O. High alone is normal while backups compress; see the CPU pressure.",
-            usage.recorded_cpu_used(),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.CPU_BUSY_RATIO),
-        ),
-        _per_host(
-            "cpu-waiting",
-            "CPU pressure, some",
-            "Share of time in which a task waited for a CPU. Above the line: place no more here, lower a CPU limit.",
-            usage.recorded_pressure("cpu", "some"),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.CPU_WAITING_RATIO),
-        ),
-        _per_host(
-            "memory-used",
-            "Memory used",
-            "What a new process could not have. Above the line one more container means an OOM kill: move or end one.",
-            usage.recorded_memory_used(),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.MEMORY_USED_RATIO),
-        ),
-        _per_host(
-            "memory-stalled",
-            "Memory pressure, full",
-            "Share of time in which all tasks waited for memory. Above the line the host pages instead of working.",
-            usage.recorded_pressure("memory", "full"),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.MEMORY_STALLED_RATIO),
-        ),
-        *_disk_and_network(),
-    )
+    def per_host(graph: Graph, expr: str) -> TimeSeries:
+        return graph.of(Query(expr, "{{host}}"), width=6)
 
-
-def _disk_and_network() -> tuple[Panel, ...]:
     return (
-        _per_host(
-            "disk-space",
-            "Least disk space",
-            "Available to size of the fullest filesystem. Below the lines: remove old backups or grow the volume.",
-            usage.least_disk_space(_SCOPE),
-            unit=PERCENT_UNIT,
-            steps=below(thresholds.DISK_AVAIL_CRITICAL, warning=thresholds.DISK_AVAIL_WARNING),
-        ),
-        _per_host(
-            "disk-busy",
-            "Busiest disk",
-            "Share of time with I/O in flight. Above the line the disk is the bottleneck: lower the device limits.",
-            usage.recorded_busiest_disk(),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.DISK_BUSY_RATIO),
-        ),
-        _per_host(
-            "io-stalled",
-            "I/O pressure, full",
-            "Share of time in which all tasks waited for I/O. With an idle disk it is a limit that holds them: fine.",
-            usage.recorded_pressure("io", "full"),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.IO_STALLED_RATIO),
-        ),
-        lines(
-            "network-bytes",
-            "Network",
-            "All interfaces but loopback. Near the link's speed backups slow each other down: start them apart.",
+        per_host(shared.CPU_USED, usage.recorded_cpu_used()),
+        per_host(shared.CPU_WAITING, usage.recorded_pressure("cpu", "some")),
+        per_host(shared.MEMORY_USED, usage.recorded_memory_used()),
+        per_host(shared.MEMORY_STALLED, usage.recorded_pressure("memory", "full")),
+        per_host(shared.DISK_SPACE, usage.least_disk_space(_SCOPE)),
+        per_host(shared.DISK_BUSY, usage.recorded_busiest_disk()),
+        per_host(shared.IO_STALLED, usage.recorded_pressure("io", "full")),
+        shared.NETWORK_BYTES.of(
             Query(usage.network_received(_SCOPE), "{{host}} received"),
             Query(usage.network_sent(_SCOPE), "{{host}} sent"),
-            unit=BYTES_SEC,
             width=6,
         ),
     )
@@ -251,14 +190,7 @@ def _containers_per_host() -> TimeSeries:
 def _docker_and_agents() -> tuple[Panel, ...]:
     last = f"max by (host) ({_SCOPE.gauge(catalogue.internal.INPUT_LAST_SUCCESS)})"
     return (
-        lines(
-            "docker-slowest",
-            "Slowest Docker endpoint",
-            "A call that hangs counts up. A steady climb is a hung daemon: open the host for the pattern.",
-            Query(usage.docker_slowest_probe(_SCOPE), "{{host}}"),
-            unit=SECONDS,
-            steps=above(thresholds.DOCKER_SLOW_SECONDS),
-        ),
+        shared.DOCKER_SLOWEST.of(Query(usage.docker_slowest_probe(_SCOPE), "{{host}}")),
         lines(
             "telemetry-age",
             "Age of telemetry",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from grafanalib.formatunits import DURATION_SECONDS, NUMBER_FORMAT, PERCENT_UNIT
+from grafanalib.formatunits import NUMBER_FORMAT
 
-from alerts import thresholds
 from collector import catalogue
 from dashboards.addresses import (
     CONTAINER_UID,
@@ -15,7 +14,6 @@ from dashboards.addresses import (
     STORAGE_UID,
     neighbours,
 )
-from dashboards.colours import above, below
 from dashboards.panels import glance
 from dashboards.prometheus import usage
 from dashboards.prometheus.agent_panels import agent_panels
@@ -26,6 +24,7 @@ from dashboards.prometheus.filesystem_panels import filesystem_panels
 from dashboards.prometheus.host_panels import cpu_panels, disk_panels, memory_panels, network_panels
 from dashboards.prometheus.marks import HOST_MARKS
 from dashboards.prometheus.variables import HOST, JOB, ONE_HOST
+from dashboards.shared import host as shared
 from dashboards.spec import Dashboard, Panel, Row
 
 _SCOPE = ONE_HOST
@@ -74,24 +73,8 @@ def _at_a_glance() -> tuple[Panel, ...]:
             mappings=usage.ANSWERS,
             width=3,
         ),
-        glance(
-            "cpu-used-now",
-            "CPU used",
-            "Neither idle nor waiting for I/O. High alone is normal for backups; the CPU pressure says if it hurts.",
-            usage.cpu_used(_SCOPE),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.CPU_BUSY_RATIO),
-            width=3,
-        ),
-        glance(
-            "memory-used-now",
-            "Memory used",
-            "What a new process could not have. Red: end or move a container before the kernel kills one.",
-            usage.memory_used(_SCOPE),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.MEMORY_USED_RATIO),
-            width=3,
-        ),
+        shared.CPU_USED_NOW.of(usage.cpu_used(_SCOPE), width=3),
+        shared.MEMORY_USED_NOW.of(usage.memory_used(_SCOPE), width=3),
         *_disk_and_containers(),
     )
 
@@ -99,24 +82,8 @@ def _at_a_glance() -> tuple[Panel, ...]:
 def _disk_and_containers() -> tuple[Panel, ...]:
     uptime = f"{_SCOPE.gauge(_host.TIME)} - {_SCOPE.gauge(_host.BOOT_TIME)}"
     return (
-        glance(
-            "disk-space-now",
-            "Least disk space",
-            "Available to size of the fullest filesystem. Red: the row `Filesystems` names it; make room.",
-            usage.least_disk_space(_SCOPE),
-            unit=PERCENT_UNIT,
-            steps=below(thresholds.DISK_AVAIL_CRITICAL, warning=thresholds.DISK_AVAIL_WARNING),
-            width=3,
-        ),
-        glance(
-            "disk-busy-now",
-            "Busiest disk",
-            "Share of time with I/O in flight. Red: the disk is the bottleneck; lower device limits.",
-            usage.busiest_disk(_SCOPE),
-            unit=PERCENT_UNIT,
-            steps=above(thresholds.DISK_BUSY_RATIO),
-            width=3,
-        ),
+        shared.DISK_SPACE_NOW.of(usage.least_disk_space(_SCOPE), width=3),
+        shared.DISK_BUSY_NOW.of(usage.busiest_disk(_SCOPE), width=3),
         glance(
             "containers-running",
             "Containers running",
@@ -125,12 +92,5 @@ def _disk_and_containers() -> tuple[Panel, ...]:
             unit=NUMBER_FORMAT,
             width=3,
         ),
-        glance(
-            "uptime",
-            "Up for",
-            "Time since the machine booted. Short and unexpected: look for a crash, then run `vdbmon ps`.",
-            f"max by (host) ({uptime})",
-            unit=DURATION_SECONDS,
-            width=3,
-        ),
+        shared.UPTIME.of(f"max by (host) ({uptime})", width=3),
     )

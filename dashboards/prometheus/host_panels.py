@@ -6,7 +6,6 @@ from grafanalib.formatunits import (
     BYTES_IEC,
     BYTES_SEC,
     COUNTS_PER_SEC,
-    IO_OPS_PER_SEC,
     PACKETS_SEC,
     PERCENT_UNIT,
     SECONDS,
@@ -21,6 +20,7 @@ from dashboards.prometheus import device_queries as devices
 from dashboards.prometheus import usage
 from dashboards.prometheus.per_label import PerLabel
 from dashboards.prometheus.promql import Scope
+from dashboards.shared import host as shared
 from dashboards.spec import Panel, Query
 
 _host = catalogue.host
@@ -114,21 +114,11 @@ def _memory_trouble(scope: Scope) -> tuple[Panel, ...]:
     """Pages to be written, swap, kills."""
     swap = f"{scope.gauge(_host.MEMORY['SwapTotal'])} - {scope.gauge(_host.MEMORY['SwapFree'])}"
     return (
-        lines(
-            "memory-dirty",
-            "Dirty pages and write-back",
-            "Written, but not on disk yet. A high plateau: the disk can't keep up with buffered writes.",
+        shared.MEMORY_DIRTY.of(
             Query(f"max by (host) ({scope.gauge(_host.MEMORY['Dirty'])})", "dirty"),
             Query(f"max by (host) ({scope.gauge(_host.MEMORY['Writeback'])})", "being written"),
-            unit=BYTES_IEC,
         ),
-        lines(
-            "swap",
-            "Swap used",
-            "A database that swaps is slow to restore. If it grows, lower buffer pools or place less here.",
-            Query(f"max by (host) ({swap})", "used"),
-            unit=BYTES_IEC,
-        ),
+        shared.SWAP.of(Query(f"max by (host) ({swap})", "used")),
         lines(
             "oom-kills",
             "OOM kills per second",
@@ -195,21 +185,8 @@ def disk_panels(scope: Scope) -> tuple[Panel, ...]:
 def _disk_work(disks: PerLabel) -> tuple[Panel, ...]:
     """What the disks do."""
     return (
-        lines(
-            "disk-bytes",
-            "Disk throughput",
-            "Bytes by device. At the device's known maximum, backups slow each other down: lower their limits.",
-            *devices.disk_bytes(disks),
-            unit=BYTES_SEC,
-        ),
-        lines(
-            "disk-operations",
-            "Disk operations",
-            "Reads and writes completed. Many with little throughput: small random I/O, as in a prepare.",
-            *devices.disk_operations(disks),
-            unit=IO_OPS_PER_SEC,
-            width=24,
-        ),
+        shared.DISK_BYTES.of(*devices.disk_bytes(disks)),
+        shared.DISK_OPERATIONS.of(*devices.disk_operations(disks), width=24),
     )
 
 

@@ -15,6 +15,7 @@ from dashboards.prometheus.marks import FLEET_MARKS
 from dashboards.prometheus.per_label import PerLabel
 from dashboards.prometheus.promql import how_many
 from dashboards.prometheus.variables import EVERY_HOST, HOSTS, JOB, SERVE, SERVE_HOSTS
+from dashboards.shared import network as shared
 from dashboards.spec import Column, Dashboard, KeyLink, Mapping, Panel, Query, Row, Table, TimeSeries
 
 _SCOPE = EVERY_HOST
@@ -117,14 +118,7 @@ def _links() -> tuple[Panel, ...]:
             steps=above(thresholds.NIC_BUSY_RATIO),
             width=12,
         ),
-        lines(
-            "link-drops",
-            "Dropped on links",
-            "For long: a queue overflows or a rate limit drops. Compare with the policed ports below.",
-            *devices.link_drops(_LINKS),
-            unit=PACKETS_SEC,
-            width=12,
-        ),
+        shared.LINK_DROPS.of(*devices.link_drops(_LINKS), width=12),
         lines(
             "link-bytes",
             "Throughput of links",
@@ -133,14 +127,7 @@ def _links() -> tuple[Panel, ...]:
             unit=BYTES_SEC,
             width=12,
         ),
-        lines(
-            "link-errors",
-            "Errors on links",
-            "Anything above zero is a cable, a port or a driver: move the host's jobs and have it looked at.",
-            *devices.link_errors(_LINKS),
-            unit=PACKETS_SEC,
-            width=12,
-        ),
+        shared.LINK_ERRORS.of(*devices.link_errors(_LINKS), width=12),
         _retransmissions(),
     )
 
@@ -187,22 +174,8 @@ def _ports_table() -> Table:
 
 def _ports() -> tuple[Panel, ...]:
     return (
-        lines(
-            "port-bytes",
-            "Throughput of ports",
-            "Received is what the container sends. A flat top below its policing rate: the far end sets the pace.",
-            _PORTS.rate(_ovs.RX_BYTES, "received"),
-            _PORTS.rate(_ovs.TX_BYTES, "sent"),
-            unit=BYTES_SEC,
-        ),
-        lines(
-            "port-drops",
-            "Dropped on ports",
-            "Under a policing limit some drops are its way to slow the sender. Without one: the switch is overrun.",
-            _PORTS.rate(_ovs.RX_DROPPED, "received"),
-            _PORTS.rate(_ovs.TX_DROPPED, "sent"),
-            unit=PACKETS_SEC,
-        ),
+        shared.PORT_BYTES.of(_PORTS.rate(_ovs.RX_BYTES, "received"), _PORTS.rate(_ovs.TX_BYTES, "sent")),
+        shared.PORT_DROPS.of(_PORTS.rate(_ovs.RX_DROPPED, "received"), _PORTS.rate(_ovs.TX_DROPPED, "sent")),
         lines(
             "port-errors",
             "Errors and link resets",
@@ -270,12 +243,8 @@ def _containers() -> tuple[Panel, ...]:
             Query(top(_SCOPE.rate(_network.TRANSMIT_BYTES, _IS_CONTAINER)), "{{name}}"),
             unit=BYTES_SEC,
         ),
-        lines(
-            "container-drops",
-            "Containers with drops",
-            "Packets dropped on their way in or out. Steady under a limit is meant; without one look at the port.",
-            Query(top(" + ".join(_SCOPE.rate(metric, _IS_CONTAINER) for metric in dropped)), "{{name}}"),
-            unit=PACKETS_SEC,
+        shared.CONTAINER_DROPS.of(
+            Query(top(" + ".join(_SCOPE.rate(metric, _IS_CONTAINER) for metric in dropped)), "{{name}}")
         ),
     )
 

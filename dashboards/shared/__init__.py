@@ -1,0 +1,1 @@
+"""Panels that the dashboards of both data sources have, without their questions."""
