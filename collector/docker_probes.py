@@ -29,8 +29,8 @@ class Endpoint:
     figures: tuple[str, ...] = ()
 
 
-# `containers` takes the lock of every container, `info` asks containerd, `images` walks the storage: what hangs says what
-# is stuck. The first three page: with scrapes 15 s apart a hang must be told within a minute.
+# `containers` takes the lock of every container, `info` asks containerd, `images` walks the storage: what hangs says
+# what is stuck. The first three page: with scrapes 15 s apart a hang must be told within a minute.
 ENDPOINTS = (
     Endpoint("ping", 10, lambda client: client.ping()),
     Endpoint("containers", 15, lambda client: client.containers(limit=1)),
