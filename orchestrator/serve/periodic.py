@@ -15,7 +15,6 @@ from orchestrator.backup.standings import schedule_samples, standings
 from orchestrator.backup.upkeep import catalogue_samples, keep_up
 from orchestrator.capacity.figures import capacity
 from orchestrator.capacity.forecast import read_history
-from orchestrator.decision.addresses import use_of
 from orchestrator.decision.snapshot import EngineState
 from orchestrator.placement.scheduler import Scheduler
 from orchestrator.reconcile import reconciler
@@ -73,12 +72,11 @@ def periodic_tasks(findings: Findings) -> tuple[Task, ...]:
 def survey(findings: Findings, scheduler: Scheduler) -> None:
     """Ask all engines and Prometheus; what has ended gives its room back."""
     snapshot = scheduler.snapshot()
-    now = snapshot.taken_at
     found = FleetCapacity(
-        taken_at=now,
+        taken_at=snapshot.taken_at,
         hosts=capacity(snapshot),
         engines={host.name: isinstance(host.engine, EngineState) for host in snapshot.hosts},
-        pools={name: use_of(pool, snapshot.holdings.get(name, ()), now=now) for name, pool in snapshot.pools.items()},
+        pools=snapshot.pools,
     )
     findings.capacity.put(found)
 
