@@ -162,7 +162,12 @@ def _disk() -> tuple[Panel, ...]:
             unit=PERCENT_UNIT,
             steps=above(thresholds.BLKIO_AT_LIMIT_RATIO),
         ),
-        shared.IO_OPERATIONS.of(devices.rate(_cgroup.FS_READS, "reads"), devices.rate(_cgroup.FS_WRITES, "writes")),
+        shared.IO_OPERATIONS.of(
+            devices.rate(_cgroup.FS_READS, "reads"),
+            devices.rate(_cgroup.FS_WRITES, "writes"),
+            devices.limit(_cgroup.IO_LIMIT_READ_IOPS, "limit of reads"),
+            devices.limit(_cgroup.IO_LIMIT_WRITE_IOPS, "limit of writes"),
+        ),
     )
 
 

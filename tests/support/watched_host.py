@@ -133,6 +133,8 @@ def _start_job(daemon: OwnDockerd, volumes: LoopVolumes, job: _Job) -> Container
         pids_limit=100,
         device_read_bps=[{"Path": str(volume.device.path), "Rate": 8 * MIB}],
         device_write_bps=[{"Path": str(volume.device.path), "Rate": 2 * MIB}],
+        device_read_iops=[{"Path": str(volume.device.path), "Rate": 1000}],
+        device_write_iops=[{"Path": str(volume.device.path), "Rate": 500}],
         labels={**identity, labels.REQUEST_ID: f"request-{job.name}"},
     )
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
@@ -32,10 +33,11 @@ from orchestrator.serve.discovery import targets
 from orchestrator.serve.findings import Findings, FleetCapacity, Group
 from orchestrator.serve.metrics import beat_samples, fleet_samples
 from orchestrator.serve.tasks import TaskState
-from orchestrator.settings import HostSettings, Inventory
+from orchestrator.settings import HostSettings, Inventory, PoolSettings
 from tests.support.placing import GIB, NOW, host, job, request, shares, snapshot
 from tests.support.schemas import schema
 
+POOL = PoolSettings(name="backup", range=IPv4Network("10.20.0.0/28"), gateway=IPv4Address("10.20.0.1"))
 NEEDED = shares(host("x").inventory, {ResourceClass.SLOTS: 0.1, ResourceClass.CPU: 0.25})
 
 
@@ -50,7 +52,7 @@ def findings(*, fresh: bool = True) -> Findings:
             taken_at=NOW,
             hosts=capacity(fleet_now),
             engines={"a": True, "b": False},
-            pools={"backup": PoolUse(total=10, held=6, resting=1)},
+            pools={POOL.name: PoolUse(pool=POOL, total=10, held=6, resting=1)},
         ),
     )
     found.launches.put({("a", LaunchState.RUNNING): Group(1, NOW - 5), ("gone", LaunchState.DONE): Group(2, NOW - 9)})
