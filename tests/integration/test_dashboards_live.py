@@ -20,7 +20,7 @@ from tests.support.panel_expressions import (
 )
 from tests.support.servers import Server, http_json, influx_query, prometheus, query
 from tests.support.wait import wait_until
-from tests.support.watched_fleet import HOST
+from tests.support.watched_fleet import HOST, leave_network, place
 from tests.support.watched_host import (
     CONTAINER,
     DATABASE,
@@ -57,6 +57,8 @@ EMPTY = {
 @pytest.fixture(scope="module")
 def world() -> Iterator[WatchedHost]:
     with watched_host() as watched:
+        leave_network(watched.daemon)
+        place(watched.daemon, watched.fleet)
         ready = (
             f"count_over_time(up{{host='{HOST}'}}[5m]) >= {SCRAPES}"
             " and on () ALERTS{alertname='AgentGone', alertstate='firing'}"

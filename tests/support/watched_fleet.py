@@ -1,4 +1,4 @@
-"""What `vdbmon serve` sees of the watched host: a fleet with schedules, pools and growth, a launch, and leaks.
+"""What `vdbmon serve` sees of the watched host: a fleet with schedules, pools and growth; a launch and leaks if wanted.
 
 The launch is made by `vdbmon place` with an image whose python3 sleeps. From then on the ledger knows the host's
 engine, so that containers and volumes of the other jobs, which no launch made, are leaks.

@@ -29,7 +29,7 @@ from tests.support.loop_volumes import remove_volumes
 from tests.support.openvswitch import OwnOpenVswitch, own_openvswitch, run
 from tests.support.servers import Server, alertmanager, free_port, influx_query, influxdb, process, prometheus
 from tests.support.wait import wait_until
-from tests.support.watched_fleet import DOWN_HOST, HOST, fleet_config, leave_network, place, write_growth
+from tests.support.watched_fleet import DOWN_HOST, HOST, fleet_config, write_growth
 
 CONTAINER = "orders-backup"
 DATABASE = "telegraf"
@@ -80,12 +80,13 @@ done
 
 @dataclass(frozen=True, slots=True)
 class WatchedHost:
-    """The host's agent, and the servers that have its series."""
+    """The host's agent, the servers that have its series, and the configuration of the fleet."""
 
     daemon: OwnDockerd
     agent: Agent
     prometheus: Server
     influxdb: Server
+    fleet: Path
     serve_port: int
     alertmanager_port: int
 
@@ -296,6 +297,4 @@ def _start(stack: contextlib.ExitStack, folder: Path) -> WatchedHost:
     server = stack.enter_context(prometheus(folder, config, port))
     fleet = fleet_config(folder, serve, port, agent, daemon)
     stack.enter_context(process([VDBMON, "serve", "--config", str(fleet)], folder / "serve.log"))
-    leave_network(daemon)
-    place(daemon, fleet)
-    return WatchedHost(daemon, agent, server, influx, serve, alerts.port)
+    return WatchedHost(daemon, agent, server, influx, fleet, serve, alerts.port)
