@@ -23,7 +23,7 @@ from tests.support.backup_image import load_backup_image
 from tests.support.dockerd import OwnDockerd, own_dockerd
 from tests.support.mariadb import make_data_dir
 from tests.support.paging import Paging, paging
-from tests.support.paging_troubles import FAILED, HANG, OOM, SILENT, feed, orders, starve
+from tests.support.paging_troubles import FAILED, HANG, OOM, SILENT, orders, starve, victim
 from tests.support.wait import wait_until
 from vdbmon.stack.render import SCRAPE_INTERVAL
 
@@ -49,8 +49,8 @@ def run(scrape: str, daemon: OwnDockerd, folder: Path, empty_data: Path) -> dict
     with (
         paging(daemon, folder, rules, scrape=scrape, change=lambda _document: None) as site,
         orders(site, folder / "orders", empty_data) as source,
+        victim(site),
     ):
-        feed(site)
         source.begin_backup()
         took = {
             "OOM kill": seconds_to_page(site, OOM, lambda: starve(site)),

@@ -17,7 +17,7 @@ from alerts.render import rule_file
 from alerts.rules import RECORDED, RULES, rule_groups
 from tests.support.dockerd import OwnDockerd
 from tests.support.paging import Paging, paging
-from tests.support.paging_troubles import FAILED, HANG, OOM, SILENT, Orders, feed, orders, starve
+from tests.support.paging_troubles import FAILED, HANG, OOM, SILENT, Orders, orders, starve, victim
 from tests.support.receivers import Received
 from tests.support.servers import http_json, query
 from tests.support.wait import wait_until
@@ -57,7 +57,7 @@ def site(online_dockerd: OwnDockerd, backup_image: str, tmp_path: Path) -> Itera
 
 @pytest.fixture
 def source(site: Paging, empty_data: Path, tmp_path: Path) -> Iterator[Orders]:
-    with orders(site, tmp_path / "orders", empty_data) as made:
+    with victim(site), orders(site, tmp_path / "orders", empty_data) as made:
         yield made
 
 
@@ -92,7 +92,6 @@ def resolved(site: Paging, words: str) -> None:
 def test_what_goes_wrong_pages_once_by_every_way_and_is_resolved(
     site: Paging, source: Orders, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    feed(site)
     source.begin_backup()
     took = {"OOM kill": page(site, OOM, lambda: starve(site)), "failed backup": page(site, FAILED, source.die)}
     source.come_back()

@@ -63,11 +63,17 @@ _BINLOG = ("--log-bin=binlog", "--server-id=1")
 _HOLD = "BACKUP STAGE START; SELECT 'held';\n"
 
 
-def feed(site: Paging) -> None:
-    """Start the container that `starve` is about, and wait until Prometheus knows it."""
-    run_container(site.daemon, VICTIM, "sleep", "600", network_mode="none", mem_limit="16m")
+@contextlib.contextmanager
+def victim(site: Paging) -> Iterator[None]:
+    """The container that `starve` is about, once Prometheus knows it."""
+    container = run_container(site.daemon, VICTIM, "sleep", "600", network_mode="none", mem_limit="16m")
     known = f'container_last_seen{{name="{VICTIM}"}}'
-    wait_until(lambda: query(site.store, known), deadline=PATIENCE, what=f"Prometheus knows {VICTIM}")
+    try:
+        wait_until(lambda: query(site.store, known), deadline=PATIENCE, what=f"Prometheus knows {VICTIM}")
+        yield
+    finally:
+        site.daemon.thaw()
+        container.remove(force=True)
 
 
 def starve(site: Paging) -> None:
