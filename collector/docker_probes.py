@@ -30,8 +30,8 @@ class Endpoint:
 
 
 # `containers` takes the lock of every container, `info` asks containerd, `images` walks the storage: what hangs says
-# what is stuck. The first three page, within a minute also with scrapes 15 s apart: a call begins with a gathering and is
-# judged by the next one, so their times lie just below those of usual scrapes.
+# what is stuck. The first three page, within a minute also with scrapes 15 s apart: a call begins with a gathering and
+# the next one judges it, so their times lie just below those of usual scrapes.
 ENDPOINTS = (
     Endpoint("ping", 9, lambda client: client.ping()),
     Endpoint("containers", 14, lambda client: client.containers(limit=1)),
