@@ -43,7 +43,7 @@ PROMQL = {
     "$name": CONTAINER,
     "$source": ".+",
 }
-INFLUXQL = {"$timeFilter": "time > now() - 60s", "$__interval": "5s", "$host": HOST, "$name": CONTAINER}
+INFLUXQL = {"$timeFilter": "time > now() - 5m", "$__interval": "5s", "$host": HOST, "$name": CONTAINER}
 
 # What can't be shown here, by dashboard and panel, with the reason. A panel that is not here must have values; these
 # have them in test_dashboards_prometheus, where every declared metric has one.
@@ -65,6 +65,7 @@ def world() -> Iterator[WatchedHost]:
             f" and on () count_over_time(container_last_seen{{name='{CONTAINER}'}}[5m]) >= {SCRAPES}"
             f" and on () count_over_time(vdbmon_capacity_used{{host='{HOST}',class='memory'}}[5m]) >= {SCRAPES}"
             f" and on () vdbmon_ledger_leaks{{host='{HOST}',kind='network'}} > 0"
+            " and on () vdbmon_schedule_refusing_hosts and on () vdbmon_catalogue_backups"
         )
         wait_until(lambda: query(watched.prometheus, ready), deadline=PATIENCE, what="Prometheus has enough", every=0.5)
         points = f"SELECT count(usage_percent) FROM docker_container_cpu WHERE container_name = '{CONTAINER}'"  # noqa: S608

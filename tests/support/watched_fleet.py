@@ -1,7 +1,7 @@
 """What `vdbmon serve` sees of the watched host: a fleet with schedules, pools and growth; a launch and leaks if wanted.
 
-The launch is made by `vdbmon place` with an image whose python3 sleeps. From then on the ledger knows the host's
-engine, so that containers and volumes of the other jobs, which no launch made, are leaks.
+The launch is made by `vdbmon place` with an image whose python3 leaves the record of a good dump. From then on the
+ledger knows the host's engine, so that containers and volumes of the other jobs, which no launch made, are leaks.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from pathlib import Path
 
 from collector import labels
 from collector.catalogue import host
+from orchestrator.backup.runner.record import Kind
 from orchestrator.capacity.forecast import DAY, LEAST_DAYS
 from orchestrator.engines.images import backup_tag
 from tests.support.agent import VDBMON, Agent
+from tests.support.backups import record
 from tests.support.dockerd import OwnDockerd, import_busybox
 from tests.support.wait import wait_until
 
@@ -33,7 +35,7 @@ _INVENTORY = (
     'inventory = { cpus = 8, memory = "64GiB", disk = "1TiB", read_bps = "200MB", write_bps = "200MB", '
     'read_iops = 20000, write_iops = 20000, network_in = "100MB", network_out = "100MB" }'
 )
-# Due on a leap day: promised, and never placed here.
+# One that is due on a leap day: promised, and never placed here. One that is due now, and far too large.
 _PROMISES = """
 [[pools]]
 name = "backup"
@@ -54,6 +56,19 @@ source = "orders"
 job = "backup"
 cron = "0 3 29 2 *"
 fresh = "1d"
+
+[[schedules]]
+name = "orders-dump"
+source = "orders"
+job = "logical"
+cron = "* * * * *"
+size = {{ memory = "1TiB" }}
+"""
+# What the runner's command line does in the tiny image: a record, and nothing of a dump.
+_RUNNER = """#!/bin/sh
+while [ "$1" != --backup-id ]; do shift; done
+mkdir "/backup/$2"
+busybox sed "s/BACKUP/$2/" /bin/record.json > "/backup/$2/record.json"
 """
 _SIZE = ("--cpus=0.1", "--memory=16MiB", "--disk=16MiB", "--read-bps=1MB", "--write-bps=1MB")
 _GROWTH_STEP = 300
@@ -90,7 +105,7 @@ def _make_source(folder: Path) -> None:
 
 def place(daemon: OwnDockerd, config: Path) -> None:
     """Place a logical dump, whatever alerts say of a machine that is busy with tests."""
-    _import_sleeper(daemon)
+    _import_runner(daemon)
     command = [VDBMON, "place", LAUNCHED, "--source=orders", "--job=logical", *_SIZE, f"--host={HOST}"]
     command += ["--override=alert.firing", "--why=the test needs a launch", f"--config={config}"]
     refused = 3
@@ -136,14 +151,14 @@ def _growth(now: float) -> Iterator[str]:
     yield "# EOF\n"
 
 
-def _import_sleeper(daemon: OwnDockerd) -> None:
-    """Give the daemon an image of the backup image's name, whose python3 sleeps."""
-    script = b"#!/bin/sh\nexec sleep 600\n"
+def _import_runner(daemon: OwnDockerd) -> None:
+    """Give the daemon an image of the backup image's name, with what stands for its runner."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        member = tarfile.TarInfo("python3")
-        member.size, member.mode = len(script), 0o755
-        tar.addfile(member, io.BytesIO(script))
+        for name, text in (("python3", _RUNNER), ("record.json", record("BACKUP", Kind.LOGICAL).to_json())):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(text), 0o755
+            tar.addfile(member, io.BytesIO(text.encode()))
     with contextlib.closing(daemon.client()) as client:
         made = client.containers.create(import_busybox(client), ["true"])
         made.put_archive("/bin", archive.getvalue())
