@@ -51,10 +51,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory, empty_data: Path) -> Iterator
 
 @pytest.fixture
 def volume(shop: MariaDB, tmp_path: Path) -> Path:
-    """A volume with the backup `full`."""
+    """A volume with the backups `full` and `inc1`."""
     made = tmp_path / "volume"
     made.mkdir()
-    backup(shop, made, "full")
+    full = backup(shop, made, "full")
+    shop.sql("UPDATE shop.items SET name = UUID() WHERE id < 50")
+    backup(shop, made, "inc1", "--parent=full", f"--from-lsn={full.to_lsn}")
     return made
 
 
@@ -136,7 +138,7 @@ def copy(volume: Path, name: str, password: Path, options: tuple[str, ...]) -> R
     """A copy job, whose own volume is beside that of the backup."""
     job = volume.with_name("job")
     job.mkdir(exist_ok=True)
-    return run_job("copy", *common(job, name), *chain(volume, "full"), f"--password-file={password}", *options)
+    return run_job("copy", *common(job, name), *chain(volume, "full", "inc1"), f"--password-file={password}", *options)
 
 
 def test_a_second_copy_is_read_back_and_restores_when_the_first_is_lost(
@@ -144,26 +146,27 @@ def test_a_second_copy_is_read_back_and_restores_when_the_first_is_lost(
 ) -> None:
     record = copy(volume, "c1", password, elsewhere.options)
     assert record.reason is None, record.reason
-    stored = Record.from_json((volume / "full/record.json").read_text()).bytes_stored
-    assert (record.parent, record.bytes_stored) == ("full", stored)
+    stored = [Record.from_json((volume / name / "record.json").read_text()).bytes_stored for name in ("full", "inc1")]
+    assert (record.parent, record.bytes_stored) == ("inc1", sum(stored))
     assert "vdbmon_backup_last_copy_timestamp_seconds " in (tmp_path / "job/metrics/copy.prom").read_text()
     assert {path.name for path in (tmp_path / "job/c1").iterdir()} == {"record.json"}
     files = elsewhere.files()
     again = copy(volume, "c2", password, elsewhere.options)
     assert again.reason is None, again.reason
-    assert elsewhere.files() - files < 5, "what is there already is not sent again"
+    assert elsewhere.files() - files < 8, "what is there already is not sent again"
 
     shutil.rmtree(volume)
     restic = ["restic", *elsewhere.reach, "--password-file", str(password), "--no-cache"]
-    subprocess.run(
-        [*restic, "restore", "latest", "--target", str(tmp_path / "back")],
-        check=True,
-        capture_output=True,
-        env={**os.environ, **elsewhere.environment},
-    )
-    target = tmp_path / "target"
+    for name in ("full", "inc1"):
+        subprocess.run(
+            [*restic, "restore", "latest", "--tag", f"backup={name}", "--target", str(tmp_path / "back")],
+            check=True,
+            capture_output=True,
+            env={**os.environ, **elsewhere.environment},
+        )
+    back, target = tmp_path / "back" / volume.relative_to("/"), tmp_path / "target"
     target.mkdir()
-    restored = run_job("restore", *common(target, "r1"), *chain(tmp_path / "back" / volume.relative_to("/"), "full"))
+    restored = run_job("restore", *common(target, "r1"), *chain(back, "full", "inc1"))
     assert restored.reason is None, restored.reason
     assert restored_checksums(target, restored) == checksums(shop.socket)
 

@@ -40,13 +40,11 @@ def _work(job: CopyJob, progress: Progress, scratch: Path) -> Result:
     chain = tuple(read_backup(folder) for folder in job.backups)
     repository.open()
     progress.expected_raw = 2 * sum(item.record.bytes_stored for item in chain)  # there and back
-    done = 0
     for item in chain:
         snapshot = _store(repository, item)
-        done += item.record.bytes_stored
-        progress.update(raw=done, stored=done)
-        done += _compare(repository, item, snapshot)
-        progress.update(raw=done)
+        size = item.record.bytes_stored
+        progress.update(raw=progress.bytes_raw + size, stored=progress.bytes_stored + size)
+        progress.update(raw=progress.bytes_raw + _compare(repository, item, snapshot))
     shutil.rmtree(scratch)
     return Result(tools=tool_versions("restic"))
 
