@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from orchestrator.backup.runner.arguments import parse_arguments
 from orchestrator.backup.runner.errors import Code, JobFailedError
 from orchestrator.backup.runner.jobs import CopyJob
 from orchestrator.backup.runner.repository import repository_of, sftp_server
+from orchestrator.backup.runner.second_copy import snapshot_saved
 
 COMMON = ["--source=shop", "--backup-id=c1", "--target=/backup", "--backup=/backups/full"]
 SECRET = "hush4711"  # noqa: S105 - of no server
@@ -39,7 +41,8 @@ def test_no_secret_is_in_a_command_or_in_the_environment(tmp_path: Path) -> None
     ):
         found = repository_of(made, tmp_path)
         assert not any(SECRET in word for word in (*found.command, *found.environment.values()))
-    assert found.environment == {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "s3"), "TMPDIR": str(tmp_path)}
+    assert found.environment["AWS_SHARED_CREDENTIALS_FILE"] == str(tmp_path / "s3")
+    assert found.environment["TMPDIR"] == str(tmp_path)
     assert found.command[-2:] == ("--cacert", "/k/ca")
 
 
@@ -71,6 +74,20 @@ def test_a_secret_that_others_can_read_is_refused(name: str, tmp_path: Path) -> 
 )
 def test_ssh_is_told_host_port_and_user(repository: str, words: tuple[str, ...]) -> None:
     assert sftp_server(repository) == words
+
+
+def test_what_restic_prints_tells_how_far_it_is_and_the_snapshot() -> None:
+    output = (
+        b"no parent snapshot found, will read all files\n"
+        b"[0:00] 0 files 23.912 MiB, total 1 files 286.102 MiB, 0 errors\n"
+        b"[0:01] 18.49%  0 files 52.901 MiB, total 1 files 286.102 MiB, 0 errors ETA 0:06\n/backups/big\n"
+        b"[1:02:03] 100.00%  1 files 286.102 MiB, total 1 files 286.102 MiB, 0 errors\n"
+        b"\nAdded to the repository: 1.0 MiB\n\nsnapshot 40dc1520 saved\n"
+    )
+    told: list[float] = []
+    assert snapshot_saved(io.BytesIO(output), report=told.append) == "40dc1520"
+    assert told == pytest.approx([0.1849, 1.0])
+    assert snapshot_saved(io.BytesIO(b"Fatal: no\n"), report=told.append) is None
 
 
 @pytest.mark.parametrize(

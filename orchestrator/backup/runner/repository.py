@@ -83,7 +83,8 @@ def repository_of(job: CopyJob, scratch: Path) -> Repository:
     """
     check_secret(job.password_file, "password file")
     command = ["restic", "--repo", job.repository, "--password-file", str(job.password_file), "--no-cache"]
-    environment = {"TMPDIR": str(scratch)}  # a container's /tmp is too small for packs of 16 MiB
+    # A container's /tmp is too small for packs of 16 MiB. How far it is, restic tells a pipe only if it is asked to.
+    environment = {"TMPDIR": str(scratch), "RESTIC_PROGRESS_FPS": "1"}
     if job.ssh_key is not None and job.known_hosts is not None:
         check_secret(job.ssh_key, "ssh key")
         command += ["--option", f"sftp.command={shlex.join(_sftp(job.repository, job.ssh_key, job.known_hosts))}"]
