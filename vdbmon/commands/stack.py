@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from vdbmon.stack.demonstration import run_demonstration
 from vdbmon.stack.down import stop_stack
 from vdbmon.stack.layout import find_layout
 from vdbmon.stack.lock import exclusive
@@ -40,6 +39,8 @@ def up(
     with exclusive(layout.lock):
         stack = start_stack(layout, steps, webhook_url=webhook_url)
         if demo:
+            from vdbmon.stack.demonstration import run_demonstration  # noqa: PLC0415 - half a second, for a demo alone
+
             run_demonstration(stack, layout, steps, console)
 
 
