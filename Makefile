@@ -20,10 +20,10 @@ lint: $(DEV)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-# Three at once, each file in one piece, in the order of tests/conftest.py: most tests wait for servers.
+# Four at once, each file in one piece, in the order of tests/conftest.py: most tests wait for servers.
 test:
 	@deploy/local/bootstrap.sh --test
-	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: $(DEV)
 	@$(BIN)/python -m tests.bench
