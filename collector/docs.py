@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from collector.metrics import Metric
+from collector.metrics import Metric, Stability
 from collector.projections.telegraf_names import rules_of
 
 _INTRODUCTION = """# Metrics
@@ -14,7 +14,8 @@ _INTRODUCTION = """# Metrics
 Generated from the declarations of the inputs; don't edit. Every series carries `host` besides the labels shown. The
 last column says where a value goes in InfluxDB: measurement and field in telegraf's names and units, words in braces
 filled from the labels. Measurement `prometheus` holds what telegraf has no name for; fields that begin with `_` are
-only read to compute others.
+only read to compute others. A name, its unit and its labels stay as they are until the next major version, unless the
+kind says `alpha`; what commands of the exec input print is all alpha, and not listed.
 
 | name | kind | unit | labels | meaning | in InfluxDB |
 |---|---|---|---|---|---|
@@ -46,7 +47,8 @@ def _row(metric: Metric) -> str:
 
 
 def _cells(metric: Metric) -> tuple[str, ...]:
-    return f"`{metric.name}`", metric.kind, metric.unit, _codes(metric.labels), metric.help
+    kind = str(metric.kind) if metric.stability is Stability.STABLE else f"{metric.kind}, {metric.stability}"
+    return f"`{metric.name}`", kind, metric.unit, _codes(metric.labels), metric.help
 
 
 def _codes(words: Iterable[str]) -> str:

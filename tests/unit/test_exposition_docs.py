@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 from collector.catalogue import FLEET_METRICS, METRICS, cgroup
 from collector.docs import metrics_page
+from collector.metrics import Stability
 
 
 def test_the_page_has_a_row_for_every_metric_in_their_order() -> None:
@@ -13,6 +16,12 @@ def test_a_row_says_both_names() -> None:
         "| `container_cpu_usage_seconds_total` | counter | seconds | `name`, `image`, `cpu` | CPU time consumed. "
         "| `docker_container_cpu usage_total` |"
     )
+
+
+def test_a_row_says_that_a_name_may_still_change() -> None:
+    young = replace(cgroup.CPU_USAGE, stability=Stability.ALPHA)
+    row = metrics_page({}, {young.name: young}).splitlines()[-1]
+    assert row.startswith("| `container_cpu_usage_seconds_total` | counter, alpha |")
 
 
 def test_no_cell_breaks_the_table() -> None:
