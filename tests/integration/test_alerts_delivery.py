@@ -1,13 +1,11 @@
 """An alert's whole way: a scraped value, Prometheus, Alertmanager, a webhook. All of them real, on loopback."""
 
 import json
-import socket
 import subprocess
-import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,16 +17,11 @@ from alerts.alertmanager import alertmanager_file
 from alerts.render import rule_file
 from alerts.rules import rule_groups
 from alerts.settings import AlertingSettings, MaintenanceWindow, Told, with_webhook
+from tests.support.servers import free_port
+from tests.support.web import TEXT, send, serving
 
 Found = TypeVar("Found")
 DEADLINE = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def wait_for(find: Callable[[], Found | None]) -> Found:
@@ -48,27 +41,15 @@ class Peer:
     """A web server that is the scraped agent (GET) and the webhook (POST) in one."""
 
     def __init__(self) -> None:
+        self.address = ""
         self.exposition = ""
         self.received: list[dict[str, Any]] = []
-        peer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.end_headers()
-                self.wfile.write(peer.exposition.encode())
-
-            def do_POST(self) -> None:
-                peer.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self.server.server_port}"
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        """The page to who asks; nothing to who tells."""
+        if handler.command == "POST":
+            self.received.append(json.loads(handler.rfile.read(int(handler.headers["Content-Length"]))))
+        send(handler, self.exposition.encode() if handler.command == "GET" else b"", TEXT)
 
     def message(self, alertname: str, status: str) -> dict[str, Any] | None:
         """The first message about an alert with this status."""
@@ -79,14 +60,9 @@ class Peer:
 @pytest.fixture
 def peer() -> Iterator[Peer]:
     peer = Peer()
-    thread = threading.Thread(target=peer.server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving(peer.answer) as port:
+        peer.address = f"127.0.0.1:{port}"
         yield peer
-    finally:
-        peer.server.shutdown()
-        thread.join()
-        peer.server.server_close()
 
 
 @contextmanager

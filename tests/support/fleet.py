@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from orchestrator.decision.resources import ResourceClass
@@ -23,6 +21,7 @@ from orchestrator.settings import (
     VolumeSettings,
 )
 from tests.support.servers import Server, prometheus
+from tests.support.web import serving_metrics
 
 HOST = "db1"
 GIB = 2**30
@@ -97,25 +96,9 @@ class Exporter:
 def exporter() -> Iterator[Exporter]:
     """An exporter on a free port."""
     served = Exporter()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(served.text().encode())
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.port = server.server_port
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving_metrics(lambda _: served.text()) as port:
+        served.port = port
         yield served
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @contextlib.contextmanager

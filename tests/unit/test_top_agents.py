@@ -5,7 +5,7 @@ import gzip
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from collector.inputs import host
 from tests.support.servers import free_port
 from tests.support.top import exposition_text
 from tests.support.wait import wait_until
+from tests.support.web import Answering, serving
 from vdbmon.top import agents as agents_module
 from vdbmon.top.addresses import agents_to_watch
 from vdbmon.top.agents import Agent, Answer, Questions, agent_at
@@ -24,25 +25,12 @@ PATIENCE = 10.0
 
 
 @contextlib.contextmanager
-def server(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[Agent]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer(self)
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.daemon_threads = True
-    threading.Thread(target=listening.serve_forever, daemon=True).start()
-    try:
-        yield agent_at(f"127.0.0.1:{listening.server_port}")
-    finally:
-        listening.shutdown()
-        listening.server_close()
+def server(answer: Answering) -> Iterator[Agent]:
+    with serving(answer) as port:
+        yield agent_at(f"127.0.0.1:{port}")
 
 
-def sends(body: bytes, status: int = 200, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+def sends(body: bytes, status: int = 200, **headers: str) -> Answering:
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         for name, value in headers.items():
