@@ -197,6 +197,11 @@ def two_hosts() -> Iterator[tuple[str, str]]:
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
 
 
+def inside_of(name: str) -> tuple[str, ...]:
+    """What goes before a command; `ip netns exec` would hold every mount of this machine for as long as it runs."""
+    return ("nsenter", f"--net=/run/netns/{name}")
+
+
 def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True)
 
@@ -207,11 +212,11 @@ def test_a_backup_on_another_host_restores_there_when_the_first_host_is_lost(tmp
     there.mkdir()
     files = certificates(tmp_path, "10.213.7.1")
     with two_hosts() as (first, second):
-        inside = ("ip", "netns", "exec", second)
+        inside = inside_of(second)
         with source(folder, empty_data) as shop:
             fill(shop, 2000)
             where = "10.213.7.1:4444"
-            with sender(shop, where, files("server"), tmp_path / "log", before=("ip", "netns", "exec", first)):
+            with sender(shop, where, files("server"), tmp_path / "log", before=inside_of(first)):
                 reach = (f"--tls={where}", *files("client"))
                 made = run_job("backup", *common(there, "b1"), *reach, before=inside)
                 assert made.reason is None, made.reason
@@ -233,7 +238,7 @@ def across(request: pytest.FixtureRequest, tmp_path: Path, shop: MariaDB) -> Ite
     """The source behind a wire that a test may cut."""
     silence = f"--silence={SILENCE}"
     with two_hosts() as (first, second), contextlib.ExitStack() as stack:
-        there = ("ip", "netns", "exec", first)
+        there = inside_of(first)
         if request.param == "tls":
             files = certificates(tmp_path, "10.213.7.1")
             more = (*files("server"), silence)
@@ -245,7 +250,7 @@ def across(request: pytest.FixtureRequest, tmp_path: Path, shop: MariaDB) -> Ite
             server = stack.enter_context(sshd(tmp_path, line, address="10.213.7.1", before=there))
             reach = ("--ssh=root@10.213.7.1", f"--ssh-port={server.port}", f"--ssh-key={user}")
             reach += (f"--ssh-known-hosts={server.known_hosts}",)
-        yield Across(("ip", "netns", "exec", second), (*reach, silence), first)
+        yield Across(inside_of(second), (*reach, silence), first)
 
 
 def test_a_link_that_goes_silent_is_given_up_in_time_by_both_ends(

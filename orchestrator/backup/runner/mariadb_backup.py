@@ -106,9 +106,7 @@ def produce_backup(
         except JobFailedError as error:
             raise _explained(error, log, watch) from error
         watch.end()
-        if not log or not log[-1].endswith(SUCCESS_LINE):  # its exit status alone has been 0 for bad ones
-            last = log_text(log[-1]) if log else "no message"
-            raise JobFailedError(Code.TOOL_FAILED, f"{TOOL} did not complete: {last}")
+        _check_success(log)
         files = {f"{LSN_FOLDER}/{path.name}": path.read_text(errors="replace") for path in sorted(folder.iterdir())}
         files[LOG_NAME] = "".join(f"{line}\n" for line in log)
         hear.copied()
@@ -169,6 +167,13 @@ def _explained(error: JobFailedError, log: Sequence[str], watch: LockWatch) -> J
     if error.code is Code.TOOL_FAILED and any(word in text for word in _DENIED):
         return JobFailedError(Code.SOURCE_DENIED, str(error))
     return error
+
+
+def _check_success(log: Sequence[str]) -> None:
+    """The tool's exit status alone has been 0 for bad backups."""
+    if not log or not log[-1].endswith(SUCCESS_LINE):
+        last = log_text(log[-1]) if log else "no message"
+        raise JobFailedError(Code.TOOL_FAILED, f"{TOOL} did not complete: {last}")
 
 
 def _tables(
