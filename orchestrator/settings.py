@@ -104,7 +104,8 @@ class SourceSettings:
         sql_address: `tcp://host:port` for jobs in SQL, where `address` isn't one: a standby replicates from there.
         ssl_ca_file: require TLS of the server, and know it by these certificates.
         network: Docker network of jobs that need one to reach the source.
-        host: the host that holds the data directory (`local` only).
+        host: the host that holds the data directory (`local`). Of any other reach the host that the source runs on, if
+            it is one of [[hosts]]: nothing that reads the source is placed there.
         data_dir: the data directory on that host (`local` only).
         server_data_dir: the same directory as the server itself names it; mariadb-backup goes there.
         readers: how many jobs may read it at once; None for as many as fit.

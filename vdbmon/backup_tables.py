@@ -6,13 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from collector.quantities import format_bytes
 from orchestrator.backup.chains import ChainError, by_id, chain_of
-from orchestrator.backup.entries import BACKUP_KINDS, VOLUME_KINDS, Backup
+from orchestrator.backup.entries import RESTORABLE, VOLUME_KINDS, Backup
 from orchestrator.backup.retention import Verdict
 from orchestrator.backup.runner.record import Kind
 from orchestrator.backup.states import logs_until, state_of, waits_for_logs
 from vdbmon.columns import columns
 from vdbmon.tables import age_text
 from vdbmon.times import utc_text
+
+_LEADS_TO = {Kind.RESTORE: "leads to ", Kind.BINLOG: "known to ", Kind.STANDBY: "promoted "}
+"""What the moment in a record is about."""
 
 
 def list_lines(backups: Sequence[Backup], known: Sequence[Backup], *, now: float) -> Iterator[str]:
@@ -74,6 +77,9 @@ def backup_lines(backup: Backup, known: Sequence[Backup]) -> Iterator[str]:
         yield f"lock      {backup.lock_seconds:.1f} s"
     if backup.parent is not None:
         yield f"{'builds on' if backup.kind is Kind.INCREMENTAL else 'of       '} {backup.parent}"
+    led_to = backup.record.get("restored_to")
+    if led_to is not None and backup.kind in _LEADS_TO:
+        yield f"{_LEADS_TO[backup.kind]} {led_to}"
     yield from _record_lines(backup)
     if backup.verified_at is not None:
         yield f"verified  {utc_text(backup.verified_at)} by {backup.verified_by}"
@@ -81,7 +87,7 @@ def backup_lines(backup: Backup, known: Sequence[Backup]) -> Iterator[str]:
         until = f" until {utc_text(backup.keep_until)}" if backup.keep_until is not None else ""
         yield f"kept{until}: {backup.keep_why}"
     yield from copy_lines(backup, known)
-    if backup.kind in BACKUP_KINDS:
+    if backup.kind in RESTORABLE:
         yield from _restore_lines(backup, known)
 
 

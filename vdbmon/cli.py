@@ -35,6 +35,7 @@ COMMANDS = {
     "limits": "limits of a container while it runs: set",
     "place": "launch a backup container where capacity is left",
     "plan": "proposals that change nothing: drain",
+    "promote": "make a standby the primary",
     "ps": "what was placed, where, and how it is",
     "reconcile": "finish or undo what stopped halfway, and remove what belongs to no launch any more",
     "rm": "remove a placed container, its volume and its allocation",

@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 
 from collector.blockdevices import BlockDevices
-from collector.errors import VdbmonError
+from collector.errors import ConfigError, VdbmonError
 from collector.quantities import format_bytes
+from orchestrator.backup.job_names import ENDLESS
 from orchestrator.decision.decide import Decision
 from orchestrator.decision.reasons import Code
 from orchestrator.decision.request import Request
@@ -22,7 +23,14 @@ from vdbmon.tables import decision_table, start_text
 
 
 def place_and_tell(scheduler: Scheduler, request: Request, *, dry_run: bool, wait: bool, as_json: bool) -> int:
-    """Place it; the exit code: 0 launched (with `wait`: and done), 1 failed, 3 refused by every host."""
+    """Place it; the exit code: 0 launched (with `wait`: and done), 1 failed, 3 refused by every host.
+
+    Raises:
+        ConfigError: `request.wait`, it never ends by itself.
+    """
+    if wait and (request.job in ENDLESS or request.inputs.serve):
+        what = f"job {request.job}" + (" with --serve" if request.inputs.serve and request.job not in ENDLESS else "")
+        raise ConfigError("request.wait", f"{what} runs until it is stopped", "leave --wait out; see `vdbmon ps`")
     return (_place_json if as_json else _place)(scheduler, request, dry_run=dry_run, wait=wait)
 
 

@@ -88,14 +88,19 @@ def state_text(status: LaunchStatus) -> str:
 
 
 def progress_text(progress: Progress) -> str:
-    """`1.2 GiB of 3 GiB, 45 MiB/s, 40s left`."""
-    text = format_bytes(progress.done)
-    if progress.expected is not None:
-        text += f" of {format_bytes(progress.expected)}"
+    """`1.2 GiB of 3 GiB, 45 MiB/s, 40s left`; of what follows its source `3s behind`."""
+    parts = []
+    if progress.done is not None:
+        expected = "" if progress.expected is None else f" of {format_bytes(progress.expected)}"
+        parts.append(f"{format_bytes(progress.done)}{expected}")
     if progress.rate:
-        text += f", {format_bytes(progress.rate)}/s"
+        parts.append(f"{format_bytes(progress.rate)}/s")
     left = progress.seconds_left
-    return text if left is None else f"{text}, {age_text(left)} left"
+    if left is not None:
+        parts.append(f"{age_text(left)} left")
+    if progress.lag is not None:
+        parts.append(f"{age_text(progress.lag)} behind")
+    return ", ".join(parts)
 
 
 def start_text(start_at: float | None) -> str:

@@ -223,6 +223,12 @@ def _copy(draft: _Draft, request: Request) -> None:
             draft.file("--s3-ca", settings.s3.ca_file, "s3-ca.pem")
 
 
+def promotion(source: str, volume: str) -> tuple[str, ...]:
+    """What makes the standby the primary that runs in a container, run beside it."""
+    words = ("--source", source, "--backup-id", volume, "--target", VOLUME_TARGET, "--serve", SERVED_SOCKET)
+    return ("python3", "-m", "runner", "promote", *map(str, words))
+
+
 def server_id(request_id: str) -> int:
     """A replica's number, unique as far as 32 bits of a request's id go."""
     return 1 + int(request_id[:8], 16) % _SERVER_IDS

@@ -15,6 +15,8 @@ from typing import Any
 from orchestrator.backup.runner.record import Kind, Record, State
 
 PHYSICAL = frozenset({Kind.FULL, Kind.INCREMENTAL})
+RESTORABLE = PHYSICAL | {Kind.LOGICAL}
+"""Kinds that a restore begins with."""
 VOLUME_KINDS = PHYSICAL | {Kind.LOGICAL, Kind.BINLOG}
 """Kinds whose volume holds data of a source that nothing else may hold."""
 BACKUP_KINDS = VOLUME_KINDS | {Kind.COPY}

@@ -23,14 +23,13 @@ from orchestrator.backup.chains import (
     parent_for,
     restorable,
 )
-from orchestrator.backup.entries import PHYSICAL, Backup
+from orchestrator.backup.entries import PHYSICAL, RESTORABLE, Backup
 from orchestrator.backup.job_names import JobName
 from orchestrator.backup.runner.record import Kind
 
 TO_THE_END = "end"
 """`--until end`: as far as the binary logs go."""
 
-_RESTORABLE = PHYSICAL | {Kind.LOGICAL}
 _POSITION = re.compile(r"[^:/]+:\d+")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}")
 _TABLE = re.compile(r"[^.\s/]+\.[^.\s/]+")
@@ -120,7 +119,7 @@ def resolve(job: str, source: str, options: JobOptions, backups: Sequence[Backup
         case JobName.RESTORE:
             return _restore(source, options, backups)
         case JobName.VERIFY | JobName.COPY:
-            return _inputs(chain_of(_wanted(source, options, backups, _RESTORABLE), by_id(backups)))
+            return _inputs(chain_of(_wanted(source, options, backups, RESTORABLE), by_id(backups)))
         case JobName.STANDBY:
             return _inputs(chain_of(_wanted(source, options, backups, PHYSICAL), by_id(backups)), serve=True)
         case _:
@@ -153,7 +152,7 @@ def _restore(source: str, options: JobOptions, backups: Sequence[Backup]) -> Job
         chain = chain_of(_wanted(source, options, backups, frozenset({Kind.LOGICAL})), by_id(backups))
         return _inputs(chain, table=options.table, serve=options.serve)
     if options.until is None:
-        return _inputs(chain_of(_wanted(source, options, backups, _RESTORABLE), by_id(backups)), serve=options.serve)
+        return _inputs(chain_of(_wanted(source, options, backups, RESTORABLE), by_id(backups)), serve=options.serve)
     moment = _moment(options.until)
     base = _base_before(source, options, backups, moment)
     return _inputs(

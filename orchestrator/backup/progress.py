@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector import catalogue
 from orchestrator.backup.runner.record import State
@@ -12,6 +12,8 @@ from orchestrator.survey.prometheus import PrometheusClient, PrometheusError
 _JOB = catalogue.job
 _RAW, _STORED = 'kind="raw"', 'kind="stored"'
 _RATE = "1m"
+_OVER = frozenset({State.DONE, State.VERIFIED, State.FAILED})
+"""A server that stays up on what was restored has nothing before it any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,23 +21,25 @@ class Progress:
     """One job.
 
     Attributes:
-        done: bytes read or written so far, before compression.
+        done: bytes read or written so far, before compression; None where that is over.
         expected: how many it is expected to come to; None where nobody knows.
         rate: bytes per second over the last minute.
         stored: bytes in its volume.
         state: `copied` when all is read and only what makes it whole is to be done; None where it doesn't say.
+        lag: seconds that a standby, or the fetching of logs, is behind the source.
     """
 
-    done: int
+    done: int | None = None
     expected: int | None = None
     rate: float | None = None
     stored: int = 0
     state: State | None = None
+    lag: float | None = None
 
     @property
     def seconds_left(self) -> float | None:
         """How long it will take at this rate; None where nobody knows."""
-        if self.expected is None or not self.rate:
+        if self.done is None or self.expected is None or not self.rate:
             return None
         return max(self.expected - self.done, 0) / self.rate
 
@@ -48,9 +52,10 @@ def read_progress(client: PrometheusClient) -> Mapping[str, Progress]:
         rates = client.by_label(f"deriv({_JOB.PROGRESS.name}{{{_RAW}}}[{_RATE}])", "name")
         stored = client.by_label(f"{_JOB.PROGRESS.name}{{{_STORED}}}", "name")
         states = _states(client)
+        lags = client.by_label(_JOB.LAG.name, "name")
     except PrometheusError:
         return {}
-    return {
+    moving = {
         name: Progress(
             done=int(value),
             expected=int(expected[name]) if expected.get(name) else None,
@@ -59,7 +64,9 @@ def read_progress(client: PrometheusClient) -> Mapping[str, Progress]:
             state=states.get(name),
         )
         for name, value in done.items()
+        if states.get(name) not in _OVER
     }
+    return moving | {name: replace(moving.get(name, Progress()), lag=lag) for name, lag in lags.items()}
 
 
 def _states(client: PrometheusClient) -> dict[str, State]:

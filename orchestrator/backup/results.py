@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from orchestrator.backup.entries import VOLUME_KINDS
-from orchestrator.backup.runner.record import RECORD_NAME, Record, State
+from orchestrator.backup.runner.record import RECORD_NAME, Kind, Record, State
 
 LARGEST = 1 << 20
 
@@ -42,5 +42,7 @@ def parse_result(text: str) -> Record | None:
 
 
 def is_good(record: Record | None) -> bool:
-    """Whether there is a backup that must not be lost."""
-    return record is not None and record.kind in VOLUME_KINDS and record.state is not State.FAILED
+    """Whether there is a backup that must not be lost, or a primary that was a standby."""
+    if record is None or record.state is State.FAILED:
+        return False
+    return record.kind in VOLUME_KINDS or (record.kind is Kind.STANDBY and record.restored_to is not None)

@@ -44,6 +44,7 @@ class Case:
         measured: classes that are asked for and whose use must be known.
         blind: Prometheus didn't answer; it has been said.
         elsewhere: against every host but that of a local source.
+        beside: against the host of a source whose backups are to be elsewhere.
         overridden: codes that don't count, on an operator's word.
         filters: those that can find anything, in the order of FILTERS.
     """
@@ -57,6 +58,7 @@ class Case:
     measured: frozenset[ResourceClass]
     blind: bool
     elsewhere: Reasons
+    beside: Reasons
     overridden: frozenset[str]
     filters: tuple[Filter, ...]
 
@@ -89,6 +91,12 @@ def open_case(snapshot: Snapshot, request: Request) -> Case:
                 text=f"the data directory of source {source.name} is on {source.host}, not here",
             ),
         ),
+        beside=(
+            Reason(
+                code=Code.SOURCE_SAME_HOST,
+                text=f"source {source.name} itself is on it: what is lost with it must not be its backup",
+            ),
+        ),
         overridden=request.overridden,
         filters=tuple(check for check in FILTERS if check not in idle),
     )
@@ -115,9 +123,9 @@ def reach_filter(host: HostState, case: Case) -> Reasons:
         kinds = ", ".join(sorted(host.reaches)) or "nothing"
         text = f"source {source.name} has reach {source.reach}; only {kinds} can be placed here so far"
         return (Reason(code=Code.SOURCE_REACH_UNSUPPORTED, text=text),)
-    if source.reach is Reach.LOCAL and source.host != host.name:
-        return case.elsewhere
-    return NONE
+    if source.reach is Reach.LOCAL:
+        return NONE if source.host == host.name else case.elsewhere
+    return case.beside if source.host == host.name else NONE
 
 
 def inputs_filter(host: HostState, case: Case) -> Reasons:

@@ -29,6 +29,7 @@ class Code(StrEnum):
     ENGINE_UNREACHABLE = "engine.unreachable"
     ENGINE_UNKNOWN = "engine.unknown"
     SOURCE_NOT_LOCAL = "source.not_local"
+    SOURCE_SAME_HOST = "source.same_host"
     SOURCE_REACH_UNSUPPORTED = "source.reach_unsupported"
     VOLUME_HOST_UNSUPPORTED = "volume.host_unsupported"
     SOURCE_READERS = "source.readers"

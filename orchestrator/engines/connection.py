@@ -58,12 +58,7 @@ class Connection:
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Call an endpoint that docker-py has no method for; its answer. To be used within `answering`."""
-        api = self.client().api
-        answer = api.post(f"{api.base_url}/v{api.api_version}{path}", json=dict(body), timeout=self._call_seconds)
-        if not answer.ok:
-            said = answer.json().get("message") if "json" in answer.headers.get("Content-Type", "") else answer.text
-            raise APIError(f"{answer.status_code} {path}", response=answer, explanation=said)
-        return answer.json()
+        return posted(self.client(), path, body).json()
 
     @contextmanager
     def probing(self, seconds: float) -> Iterator[docker.DockerClient]:
@@ -108,6 +103,18 @@ class Connection:
         # What docker-py itself does for the version "auto", but before anybody could keep it from a proxy.
         client.api._version = client.api.version(api_version=False)["ApiVersion"]  # type: ignore[attr-defined]  # noqa: SLF001
         return client
+
+
+def posted(client: docker.DockerClient, path: str, body: Mapping[str, Any]) -> requests.Response:
+    """The whole answer of an endpoint, for which the client waits as long as it waits for any; within `answering`."""
+    api = client.api
+    answer: requests.Response = api.post(
+        f"{api.base_url}/v{api.api_version}{path}", json=dict(body), timeout=api.timeout
+    )
+    if not answer.ok:
+        said = answer.json().get("message") if "json" in answer.headers.get("Content-Type", "") else answer.text
+        raise APIError(f"{answer.status_code} {path}", response=answer, explanation=said)
+    return answer
 
 
 def explanation(error: APIError) -> str:

@@ -6,7 +6,7 @@ that did not answer (nobody knows, so nothing is undone and nothing is given bac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -123,6 +123,14 @@ class LiveLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """A command that has ended; `output` is what it wrote to standard output and standard error."""
+
+    exit_code: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedContainer:
     """A container that carries our labels, with what it was made with.
 
@@ -170,6 +178,14 @@ class Engine(Protocol):
 
     def last_line(self, container_id: str, *, errors: bool) -> str:
         """The last line that it wrote, to standard error or to standard output; empty if there is none."""
+
+    def run(self, container_id: str, command: Sequence[str], *, seconds: float) -> Ran:
+        """Run a command in a container that runs, and wait for its end; one that takes longer is left to itself.
+
+        Raises:
+            EngineRefusedError: the container doesn't run.
+            EngineUnreachableError: the engine, or the command, was silent for so many seconds.
+        """
 
     def remove(self, container_id: str) -> None:
         """Kill and remove it; nothing to do if there is none."""

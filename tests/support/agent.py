@@ -19,21 +19,29 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 class Agent:
     """An agent on a free port that watches one Docker daemon; `more` is added to its configuration."""
 
-    def __init__(self, daemon: OwnDockerd, folder: Path, more: str = "") -> None:
+    def __init__(
+        self, daemon: OwnDockerd, folder: Path, more: str = "", *, name: str = "testhost", address: str = "127.0.0.1"
+    ) -> None:
         self.port = free_port()
+        self.address = address
         self.config = folder / "vdbmon.toml"
         self.log = folder / "agent.log"
         self.pid = 0  # once a test has started it
         self.config.write_text(
-            f'[host]\nname = "testhost"\n'
-            f'[agent]\nlisten = "127.0.0.1:{self.port}"\nmin_age = "10ms"\n'
+            f'[host]\nname = "{name}"\n'
+            f'[agent]\nlisten = "{address}:{self.port}"\nmin_age = "10ms"\n'
             f'[inputs.docker]\naddress = "{daemon.address}"\ntimeout = "1s"\n'
             f"{more}"
         )
 
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{self.address}:{self.port}"
+
     def scrape(self, prefix: str = "") -> Series | None:
         """All series, or those whose names begin so, by name and labels; None while nobody answers."""
-        text = http_get(f"http://127.0.0.1:{self.port}/metrics")
+        text = http_get(f"{self.url}/metrics")
         if text is None:
             return None
         wanted = "\n".join(line for line in text.splitlines() if line.startswith(prefix))

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import docker
@@ -21,6 +22,8 @@ from tests.support.wait import wait_until
 READY_DEADLINE = 60.0
 BUSYBOX = Path("/bin/busybox")
 TINY_IMAGE = "vdbmon-test/busybox:1"
+_BRIDGES = tuple(IPv4Network("169.254.0.0/17").subnets(new_prefix=28))
+"""Of these each daemon's bridge has one, so that its containers reach what listens on this machine."""
 
 
 @dataclass(slots=True)
@@ -73,9 +76,10 @@ def own_dockerd() -> Iterator[OwnDockerd]:
 def own_dockerd_online() -> Iterator[OwnDockerd]:
     """A daemon whose builds reach what the machine reaches, for those that install packages."""
     bridge = f"vdbmon{secrets.token_hex(4)}"  # a bridge of another name leaves docker0 alone
+    gateway = secrets.choice(_BRIDGES)[1]
     subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
     try:
-        subprocess.run(["ip", "address", "add", "169.254.213.1/28", "dev", bridge], check=True)
+        subprocess.run(["ip", "address", "add", f"{gateway}/28", "dev", bridge], check=True)
         with running_dockerd(["dockerd", f"--bridge={bridge}"]) as daemon:
             yield daemon
     finally:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 import trustme
@@ -22,6 +23,8 @@ from tests.support.wait import wait_until
 
 TLS_PORT = 2376
 SSH_PORT = 2222
+_WIRE = "wire"
+_WIRE_NETWORK = IPv4Network("10.213.7.0/30")
 _NETWORKS = tuple(IPv4Network("198.18.0.0/15").subnets(new_prefix=30))
 _ENGINES_OF_A_PROCESS = 4
 _SSHD_FOLDER = Path("/run/sshd")  # Debian's sshd wants it for its unprivileged half
@@ -35,6 +38,7 @@ UsePAM no
 PasswordAuthentication no
 PermitRootLogin prohibit-password
 PidFile none
+Subsystem sftp internal-sftp
 """
 
 
@@ -71,10 +75,37 @@ def namespace(number: int) -> Iterator[Namespace]:
 
 
 @contextlib.contextmanager
-def plain_engine(where: Namespace) -> Iterator[OwnDockerd]:
-    """An engine in a namespace that listens on its socket alone."""
-    with running_dockerd(where.command("dockerd", "--bridge=none")) as daemon:
+def plain_engine(where: Namespace, *, bridge: IPv4Interface | None = None) -> Iterator[OwnDockerd]:
+    """An engine in a namespace that listens on its socket alone; `bridge` is the address of its own bridge there."""
+    network = "--bridge=none" if bridge is None else f"--bip={bridge}"
+    with running_dockerd(where.command("dockerd", network)) as daemon:
         yield daemon
+
+
+def wire(first: Namespace, second: Namespace) -> tuple[IPv4Address, IPv4Address]:
+    """A link between two namespaces; the address of each at it. It goes with either of them."""
+    _ip("-n", first.name, "link", "add", _WIRE, "type", "veth", "peer", "name", _WIRE, "netns", second.name)
+    ends = _WIRE_NETWORK[1], _WIRE_NETWORK[2]
+    for where, address in zip((first, second), ends, strict=True):
+        _ip("-n", where.name, "address", "add", f"{address}/{_WIRE_NETWORK.prefixlen}", "dev", _WIRE)
+        _ip("-n", where.name, "link", "set", _WIRE, "up")
+    return ends
+
+
+def route(where: Namespace, network: IPv4Network, by: IPv4Address) -> None:
+    """A route in a namespace."""
+    _ip("-n", where.name, "route", "add", str(network), "via", str(by))
+
+
+def cut_power(where: Namespace) -> None:
+    """Lose a host: all that runs in the namespace is killed, and no packet comes in or out any more."""
+    found = subprocess.run(["ip", "netns", "pids", where.name], check=True, capture_output=True, text=True)
+    for pid in found.stdout.split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    links = subprocess.run(["ip", "-n", where.name, "-o", "link"], check=True, capture_output=True, text=True)
+    for line in links.stdout.splitlines():
+        _ip("-n", where.name, "link", "set", line.split()[1].rstrip(":").partition("@")[0], "down")
 
 
 @contextlib.contextmanager
@@ -102,15 +133,28 @@ def tls_engine(where: Namespace, folder: Path) -> Iterator[tuple[OwnDockerd, str
 @contextlib.contextmanager
 def ssh_server(where: Namespace, folder: Path) -> Iterator[SshSettings]:
     """An sshd of Debian's in a namespace, which knows one key."""
+    with sshd(folder, where.address, before=where.command()) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def sshd(folder: Path, address: IPv4Address, *, before: Sequence[str] = (), options: str = "") -> Iterator[SshSettings]:
+    """An sshd that listens on the address, at SSH_PORT, and knows one key.
+
+    Args:
+        folder: takes its files.
+        before: goes before the command.
+        options: of that key, as authorized_keys has them.
+    """
     _SSHD_FOLDER.mkdir(mode=0o755, exist_ok=True)
     for name in ("host_key", "id"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
-    (folder / "authorized_keys").write_text((folder / "id.pub").read_text())
-    (folder / "known_hosts").write_text(f"[{where.address}]:{SSH_PORT} {(folder / 'host_key.pub').read_text()}")
+    (folder / "authorized_keys").write_text(f"{options} {(folder / 'id.pub').read_text()}".lstrip())
+    (folder / "known_hosts").write_text(f"[{address}]:{SSH_PORT} {(folder / 'host_key.pub').read_text()}")
     config = folder / "sshd_config"
-    config.write_text(_SSHD_CONFIG.format(port=SSH_PORT, address=where.address, folder=folder))
+    config.write_text(_SSHD_CONFIG.format(port=SSH_PORT, address=address, folder=folder))
     log = folder / "sshd.log"
-    with process(where.command("/usr/sbin/sshd", "-D", "-e", "-f", str(config)), log) as started:
+    with process([*before, "/usr/sbin/sshd", "-D", "-e", "-f", str(config)], log) as started:
         wait_until(
             lambda: "listening" in log.read_text() or started.poll() is not None, deadline=20.0, what="sshd listens"
         )

@@ -12,7 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from docker.models.containers import Container
+
 from orchestrator.backup import runner
+from orchestrator.backup.commands import SERVED_SOCKET
 from orchestrator.backup.runner.record import Record
 from tests.support.servers import free_port, process
 from tests.support.wait import wait_until
@@ -23,6 +26,13 @@ PASSWORD = "hush4711"  # noqa: S105 - of servers that live for a minute
 GRANTS = (
     "SELECT, RELOAD, PROCESS, LOCK TABLES, SHOW VIEW, EVENT, TRIGGER, BINLOG MONITOR, REPLICATION SLAVE,"
     " REPLICATION SLAVE ADMIN"
+)
+
+
+CHECKSUMS = (
+    "CHECKSUM TABLE shop.orders, shop.items, shop.control",
+    "SELECT COUNT(*) FROM shop.orders",
+    "SELECT COUNT(*) FROM shop.items",
 )
 
 
@@ -102,15 +112,19 @@ def make_age_key(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *options: str, listen: bool = False) -> Iterator[MariaDB]:
-    """A server on `folder/data`, which must exist; its socket is in a short folder, for paths hold 107 bytes."""
+def running(folder: Path, *options: str, listen: bool = False, before: Sequence[str] = ()) -> Iterator[MariaDB]:
+    """A server on `folder/data`, which must exist; its socket is in a short folder, for paths hold 107 bytes.
+
+    `before` goes before the command.
+    """
     with tempfile.TemporaryDirectory(prefix="vdbmon-db-") as name:
         socket, port = Path(name, "s"), free_port() if listen else None
         network = ["--skip-networking"] if port is None else ["--bind-address=127.0.0.1", f"--port={port}"]
         command = ["mariadbd", "--no-defaults", "--user=root", f"--datadir={folder / 'data'}", f"--socket={socket}"]
         small = ["--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--innodb-flush-log-at-trx-commit=0"]
         with process(
-            [*command, f"--tmpdir={name}", f"--pid-file={name}/pid", *network, *small, *options], folder / "server.log"
+            [*before, *command, f"--tmpdir={name}", f"--pid-file={name}/pid", *network, *small, *options],
+            folder / "server.log",
         ) as started:
             wait_until(
                 lambda: _answers(socket) or started.poll() is not None, deadline=READY_DEADLINE, what="mariadbd answers"
@@ -120,11 +134,13 @@ def running(folder: Path, *options: str, listen: bool = False) -> Iterator[Maria
 
 
 @contextlib.contextmanager
-def source(folder: Path, template: Path, *options: str, listen: bool = False) -> Iterator[MariaDB]:
+def source(
+    folder: Path, template: Path, *options: str, listen: bool = False, before: Sequence[str] = ()
+) -> Iterator[MariaDB]:
     """A server with binary logs and a backup user, on a copy of a data directory."""
     shutil.copytree(template, folder / "data")
     binlog = ("--log-bin=binlog", "--server-id=1", "--binlog-format=ROW")
-    with running(folder, *binlog, *options, listen=listen) as server:
+    with running(folder, *binlog, *options, listen=listen, before=before) as server:
         add_backup_user(server)
         yield server
 
@@ -137,7 +153,7 @@ def add_backup_user(server: MariaDB) -> None:
         "SET sql_log_bin = 0",
         *(
             statement.format(host)
-            for host in ("localhost", "127.0.0.1")
+            for host in ("localhost", "127.0.0.1", "%")
             for statement in (
                 f"CREATE USER IF NOT EXISTS vdbmon@'{{}}' IDENTIFIED BY '{PASSWORD}'",
                 f"GRANT {GRANTS} ON *.* TO vdbmon@'{{}}'",
@@ -202,12 +218,18 @@ CALL shop.churn();
 
 def checksums(socket: Path) -> str:
     """CHECKSUM TABLE and row counts of what `fill` made."""
-    return sql(
-        socket,
-        "CHECKSUM TABLE shop.orders, shop.items, shop.control",
-        "SELECT COUNT(*) FROM shop.orders",
-        "SELECT COUNT(*) FROM shop.items",
-    )
+    return sql(socket, *CHECKSUMS)
+
+
+def sql_in(container: Container, *statements: str) -> str:
+    """Run statements as root in a container that serves restored data; what they print, as `sql` does.
+
+    None of them may hold a semicolon.
+    """
+    command = ["mariadb", "--no-defaults", f"--socket={SERVED_SOCKET}", "--user=root", "-BNe", ";".join(statements)]
+    status, output = container.exec_run(command)
+    assert isinstance(output, bytes)
+    return output.decode() if status == 0 else f"failed: {output.decode()}"
 
 
 def restored_checksums(folder: Path, record: Record) -> str:

@@ -89,6 +89,15 @@ def test_a_host_that_does_not_reach_the_source_is_refused_to_jobs_that_read_it()
     assert decide(apart, replace(request(source=source), job="verify")).accepted
 
 
+@pytest.mark.parametrize("reach", sorted(set(Reach) - {Reach.LOCAL}))
+def test_a_backup_is_not_placed_beside_its_source_and_a_restore_may_be(reach: Reach) -> None:
+    source = replace(SOURCE, reach=reach, host="db1")
+    both = snapshot(host("db1"), host("db2"))
+    decision = decide(both, request(source=source))
+    assert (decision.host, decision.codes("db1")) == ("db2", {"source.same_host"})
+    assert decide(snapshot(host("db1")), replace(request(source=source), job="verify")).accepted
+
+
 def test_a_job_that_reads_backups_alone_is_not_counted_among_the_readers_of_its_source() -> None:
     source = replace(SOURCE, readers=1)
     read = snapshot(readers={source.name: 1})

@@ -15,6 +15,7 @@ from orchestrator.backup.entries import BACKUP_KINDS, Backup
 from orchestrator.backup.inputs import JobOptions
 from orchestrator.backup.job_names import JobName
 from orchestrator.backup.progress import read_progress
+from orchestrator.backup.runner.record import Kind
 from orchestrator.backup.states import state_of, under_way
 from orchestrator.backup.upkeep import take_in_awaited_logs
 from orchestrator.placement.requests import Sizes, Wanted
@@ -72,10 +73,13 @@ def show(backup_id: IdArgument, *, as_json: JsonOption = False, config: ConfigOp
             pass  # a host that is away: what was known of it before
         backup = scheduler.ledger.backups.get(backup_id)
         known = scheduler.ledger.backups.all(source=backup.source)
+        copies = next((item.copy for item in scheduler.fleet.sources if item.name == backup.source), None)
     if as_json:
         typer.echo(json.dumps([_document(backup, known)], indent=2))
         return
     say(backup_lines(backup, known))
+    if backup.kind is Kind.COPY and copies is not None:
+        say([f"copy      in {copies.repository}; how restic gets it out: docs/restore.md"])
 
 
 @app.command()

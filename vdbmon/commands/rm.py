@@ -1,4 +1,4 @@
-"""`vdbmon rm`: remove a placed container, its allocation, and its volume unless a good backup is in it."""
+"""`vdbmon rm`: remove a placed container, its allocation, and its volume unless that holds what must not be lost."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def rm(
     name: Annotated[str, typer.Argument(help="Name of the container.", show_default=False)],
-    volume: Annotated[bool, typer.Option("--volume", help="Also remove volumes that hold a good backup.")] = False,
+    volume: Annotated[
+        bool, typer.Option("--volume", help="Also remove volumes that hold a good backup or a promoted standby.")
+    ] = False,
     lost: Annotated[bool, typer.Option("--lost", help="Its engine is gone for good: don't ask it.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Remove a placed container and give back what it held; a volume with a good backup stays."""
+    """Remove a placed container and give back what it held; a good backup stays, and so does a promoted standby."""
     settings = load_config(find_config(config))
     with open_scheduler(settings.fleet(), settings.host.name) as scheduler:
         removal = scheduler.remover().remove(name, with_volume=volume, engine_lost=lost)
@@ -29,6 +31,6 @@ def rm(
     for item in removal.volumes_removed:
         typer.echo(f"removed volume {item}")
     for item in removal.volumes_kept:
-        typer.echo(f"kept volume {item}: it holds a good backup; `vdbmon rm --volume {name}` removes it too")
+        typer.echo(f"kept volume {item}: what it holds is nowhere else; `vdbmon rm --volume {name}` removes it too")
     if removal.nothing:
         typer.echo(f"nothing is left of {name}")

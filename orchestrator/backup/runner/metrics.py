@@ -51,9 +51,9 @@ class MetricsFiles:
         self._state = State.COPIED
         self._attempt(State.COPIED, bytes_raw, bytes_stored)
 
-    def lag(self, seconds: float) -> None:
-        """Tell how far a follower is behind."""
-        self._write(LAG_FILE, [f"vdbmon_backup_lag_seconds {seconds:.0f}"])
+    def lag(self, seconds: float | None) -> None:
+        """Tell how far a follower is behind; nothing of one that follows no more."""
+        self._write(LAG_FILE, [] if seconds is None else [f"vdbmon_backup_lag_seconds {seconds:.0f}"])
 
     def ended(self, record: Record) -> None:
         """Tell how it ended."""

@@ -51,8 +51,8 @@ class Progress:
         if self._metrics is not None:
             self._metrics.copied(self.bytes_raw, self.bytes_stored)
 
-    def lag(self, seconds: float) -> None:
-        """Take how far a follower is behind its source."""
+    def lag(self, seconds: float | None) -> None:
+        """Take how far a follower is behind its source; None for one that follows no more."""
         if self._metrics is not None:
             self._metrics.lag(seconds)
 

@@ -111,7 +111,8 @@ class Record(ServerFacts):
         recipients: age public keys that can decrypt it; empty if it is not encrypted.
         tables: how many tables have rows and checksum in `tables.json`, or were compared with it.
         restored_to: the moment that a restore was to lead to, as it was asked for; None for the backup's own. Of a
-            `binlog` record the moment, in ISO 8601, up to which all of the source's logs are here.
+            `binlog` record the moment, in ISO 8601, up to which all of the source's logs are here; of a `standby` the
+            moment at which it became a primary.
         tools: versions by program.
     """
 

@@ -7,16 +7,17 @@ of the server's administrator.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from .attempt import Attempt, Result, Surroundings
+from .attempt import Attempt, Result, Surroundings, iso
 from .chain import read_chain
 from .errors import Code, JobFailedError, TerminatedError
 from .extract import restore_chain
 from .jobs import PromoteJob, Server, StandbyJob
 from .mariadb_backup import TOOL, tool_versions
 from .pipeline import run
-from .record import Kind, Record, ServerFacts, State
+from .record import RECORD_NAME, Kind, Record, ServerFacts, State
 from .restore import DATA_NAME
 from .server import RunningServer, private_server
 from .sql import Session, literal
@@ -48,6 +49,9 @@ def run_standby(job: StandbyJob, surroundings: Surroundings, tell: Tell, pause: 
                 surroundings.resume()
                 _replicate(job, record, server)
                 _follow(job, surroundings, server, pause)
+                record = _promote(job, record, surroundings, server, pause)
+                tell(record)
+                _await_end(server, pause)
             except TerminatedError:  # the usual end; the server is stopped cleanly
                 return record
     except JobFailedError as error:
@@ -118,20 +122,38 @@ def credentials(server: Server) -> tuple[str, str]:
 
 
 def _follow(job: StandbyJob, surroundings: Surroundings, server: RunningServer, pause: Pause) -> None:
-    promoted = False
-    with server.session() as session, server.session(names=True) as named:
-        while server.process.poll() is None:
-            if not promoted:
-                _check(named.named("SHOW SLAVE STATUS"), surroundings)
-            if not promoted and (job.folder / PROMOTE_NAME).exists():
-                # What came so far is applied first.
-                session.query("STOP SLAVE IO_THREAD")
-                _await_relay_log(named, pause)
-                session.query("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0")
-                replace_text(job.folder / PROMOTED_NAME, "")
-                promoted = True
+    """Tell the lag until somebody asks for the promotion."""
+    with server.session(names=True) as named:
+        while not (job.folder / PROMOTE_NAME).exists():
+            if server.process.poll() is not None:
+                raise _ended(server)
+            _check(named.named("SHOW SLAVE STATUS"), surroundings)
             pause(_EVERY_SECONDS)
-    raise JobFailedError(Code.SERVER_FAILED, f"the standby's server ended with {server.process.returncode}")
+
+
+def _promote(
+    job: StandbyJob, record: Record, surroundings: Surroundings, server: RunningServer, pause: Pause
+) -> Record:
+    """Apply what came so far, and stop replicating; the record that says so, for the data are nobody else's now."""
+    with server.session() as session, server.session(names=True) as named:
+        session.query("STOP SLAVE IO_THREAD")
+        _await_relay_log(named, pause)
+        session.query("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0")
+    promoted = replace(record, restored_to=iso(surroundings.now()))
+    replace_text(job.folder / RECORD_NAME, promoted.to_json() + "\n")
+    replace_text(job.folder / PROMOTED_NAME, "")
+    surroundings.progress.lag(None)
+    return promoted
+
+
+def _await_end(server: RunningServer, pause: Pause) -> None:
+    while server.process.poll() is None:
+        pause(_EVERY_SECONDS)
+    raise _ended(server)
+
+
+def _ended(server: RunningServer) -> JobFailedError:
+    return JobFailedError(Code.SERVER_FAILED, f"the standby's server ended with {server.process.returncode}")
 
 
 def _check(status: Mapping[str, str], surroundings: Surroundings) -> None:

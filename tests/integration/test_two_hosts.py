@@ -1,0 +1,135 @@
+"""Backups from one host to another, and what is left when the first is lost: by the command line, on real engines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+
+from orchestrator.engines.images import backup_tag
+from tests.support.mariadb import CHECKSUMS, PASSWORD, checksums, sql_in
+from tests.support.two_hosts import BY_SSH, BY_TLS, FIRST, POOL, SECOND, TwoHosts, two_hosts
+from tests.support.wait import wait_until
+
+pytestmark = pytest.mark.timeout(400)
+SERVED = 90.0
+
+
+@dataclass(frozen=True)
+class BackedUp:
+    """The hosts, with backups of the first one's database on the second, and a standby of it; its tables as they were.
+
+    Attributes:
+        said: what `vdbmon place` printed, by name.
+    """
+
+    hosts: TwoHosts
+    said: dict[str, str]
+    tables: str
+
+    def sql(self, name: str, *statements: str) -> str:
+        """Answered by the server in a container of the second host."""
+        return sql_in(self.hosts.second.containers.get(name), *statements)
+
+    def await_tables(self, name: str) -> None:
+        wait_until(lambda: self.sql(name, *CHECKSUMS) == self.tables, deadline=SERVED, what=f"{name} has all tables")
+
+
+@pytest.fixture(scope="module")
+def hosts(
+    tmp_path_factory: pytest.TempPathFactory,
+    docker_client: docker.DockerClient,
+    backup_image: str,
+    empty_data: Path,
+) -> Iterator[TwoHosts]:
+    archive = docker_client.images.get(backup_image).save(named=backup_tag())
+    with two_hosts(tmp_path_factory.mktemp("two-hosts"), empty_data, archive) as both:
+        yield both
+
+
+@pytest.fixture(scope="module")
+def backed_up(hosts: TwoHosts) -> BackedUp:
+    site = hosts.site
+    said = {"full": site.place("full", BY_SSH, "--wait")}
+    hosts.server.sql("UPDATE shop.items SET name = 'after the full one' WHERE id < 300")
+    said["increment"] = site.place("increment", BY_SSH, "--incremental", "--wait")
+    said["tls"] = site.place("by-tls", BY_TLS, "--pool", POOL, "--wait")
+    said["standby"] = site.place("standby", BY_SSH, "--job", "standby")
+    return BackedUp(hosts, said, checksums(hosts.server.socket))
+
+
+@pytest.fixture(scope="module")
+def lost(backed_up: BackedUp) -> BackedUp:
+    """The same without the first host."""
+    backed_up.await_tables("standby")
+    backed_up.hosts.lose_the_first()
+    return backed_up
+
+
+def test_streamed_backups_land_on_the_other_host_and_nothing_of_a_secret_shows_there(backed_up: BackedUp) -> None:
+    site = backed_up.hosts.site
+    assert "source.same_host: source shop itself is on it" in backed_up.said["full"]
+    assert f"launched on {SECOND}" in backed_up.said["full"]
+    entries = {name: site.backup_of(name) for name in ("full", "increment", "by-tls")}
+    assert {entry["host"] for entry in entries.values()} == {SECOND}
+    assert {name: (entry["kind"], entry["made"]) for name, entry in entries.items()} == {
+        "full": ("full", "done"),
+        "increment": ("incremental", "done"),
+        "by-tls": ("full", "done"),
+    }
+    assert entries["full"]["record"]["recipients"]
+    assert f"restore   {entries['full']['id']} <- {entries['increment']['id']}" in site.run(
+        "backup", "show", entries["increment"]["id"]
+    )
+    inspected = json.dumps([item.attrs for item in backed_up.hosts.second.containers.list(all=True)])
+    assert PASSWORD not in inspected
+    assert "PRIVATE KEY" not in inspected
+
+
+def test_a_standby_on_the_other_host_tells_its_lag(backed_up: BackedUp) -> None:
+    def lag() -> bool:
+        progress = backed_up.hosts.site.placed("standby")["progress"] or {}
+        return progress.get("lag") is not None
+
+    backed_up.await_tables("standby")
+    wait_until(lag, deadline=SERVED, what="ps tells the lag", every=1.0)
+
+
+@pytest.mark.parametrize("source", [BY_SSH, BY_TLS])
+def test_what_was_streamed_is_restored_on_the_other_host_when_the_first_is_lost(lost: BackedUp, source: str) -> None:
+    name = f"restored-{source}"
+    said = lost.hosts.site.place(name, source, "--job", "restore", "--serve")
+    first, _, second = said.partition(f"\n{SECOND} ")
+    assert "engine.unreachable" in first, said
+    assert f"what it reads lies on {SECOND}" in first, said
+    assert second.lstrip().startswith("chosen"), said
+    assert f"launched on {SECOND}" in second, said
+    lost.await_tables(name)
+
+
+def test_the_standby_takes_over_when_the_first_host_is_lost(lost: BackedUp) -> None:
+    assert "standby is a primary now" in lost.hosts.site.run("promote", "standby")
+    assert lost.sql("standby", *CHECKSUMS) == lost.tables
+    assert lost.sql("standby", "SELECT @@read_only") == "0\n"
+
+
+def test_a_backup_of_what_is_lost_fails_with_its_reason_and_costs_no_other(lost: BackedUp) -> None:
+    site = lost.hosts.site
+    said = site.place("late", BY_SSH, "--wait", code=1)
+    failure = said.strip().splitlines()[-1]
+    assert failure.startswith("vdbmon: late failed: exit code 1: ")
+    assert "No route to host" in failure or "timed out" in failure
+    listed = site.run("backup", "list")
+    assert [line.split()[0].rpartition("-")[0] for line in listed.splitlines() if BY_SSH in line] == [
+        "full",
+        "increment",
+        "by-tls",
+        "late",
+    ]
+    assert site.backup_of("late")["made"] == "failed"
+    assert site.backup_of("increment")["made"] == "done"
+    assert FIRST in site.run("capacity")
