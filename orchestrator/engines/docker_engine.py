@@ -35,6 +35,7 @@ _CONFLICT = 409
 _RATES = {"read_bps": "ReadBps", "write_bps": "WriteBps", "read_iops": "ReadIOps", "write_iops": "WriteIOps"}
 _ADDRESSES_SINCE = "1.22"  # API version
 _LOG_BYTES = "10m"
+_TAIL = 20
 _TMP_OPTIONS = "rw,nosuid,nodev,size=64m"
 
 
@@ -102,9 +103,9 @@ class DockerEngine:
                 return None
 
     def last_line(self, container_id: str, *, errors: bool) -> str:
-        """See `Engine`."""
+        """See `Engine`. The daemon counts lines of both streams, and leaves out one of them after that."""
         with self.connection.answering():
-            output = self.connection.client().api.logs(container_id, stdout=not errors, stderr=errors, tail=1)
+            output = self.connection.client().api.logs(container_id, stdout=not errors, stderr=errors, tail=_TAIL)
             lines = output.decode(errors="replace").splitlines()
             return lines[-1].strip() if lines else ""
 

@@ -147,8 +147,8 @@ def _volumes_folder(answer: _Answer, fleet: FleetSettings) -> Path:
 
 def _knows_disk(host: HostSettings, readings: Readings | None, folder: Path) -> bool:
     """Whether the disk under the engine's volumes is known, so that limits can be set on it."""
-    if readings is None:
-        return True  # the gate says that Prometheus doesn't answer
+    if readings is None or readings.up.get(host.name, 0.0) < 1:
+        return True  # that Prometheus or the agent doesn't answer is said elsewhere
     seen = mounted(labels for labels, _ in readings.filesystems.get(host.name, ()))
     return disk_of_host(folder, host.disks, seen) is not None
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import trustme
 
 from orchestrator.backup.runner.errors import Code
 from orchestrator.backup.runner.record import Record, State
@@ -30,7 +31,6 @@ from tests.support.mariadb import (
     runner_environment,
     source,
 )
-from tests.support.senders import backup_line, certificates, sender
 from tests.support.servers import free_port, process
 from tests.support.sshd import ssh_key, sshd
 from tests.support.wait import wait_until

@@ -20,9 +20,9 @@ from docker.models.containers import Container
 from orchestrator.host.volumes import LoopVolumes
 from tests.support.agent import Agent
 from tests.support.dockerd import OwnDockerd
-from tests.support.engine_hosts import SSH_PORT, sshd
 from tests.support.mariadb import CHECKSUMS, MariaDB, checksums, fill, source, sql_in
 from tests.support.site import INVENTORY, Site, head, running_agent, section, watched
+from tests.support.sshd import ssh_key, sshd
 from tests.support.wait import wait_until
 
 HOST = "db1"
@@ -79,12 +79,14 @@ def shop(
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(source(folder / "db", empty_data, *listen, listen=True))
         fill(server, ROWS)
-        client = stack.enter_context(sshd(folder / "ssh", gateway))
+        key = ssh_key(folder / "ssh" / "id")
+        authorized = key.with_suffix(".pub").read_text()
+        away = stack.enter_context(sshd(folder / "ssh", authorized, address=str(gateway)))
         stack.enter_context(running_agent(agent))
         monitoring = stack.enter_context(watched(folder / "prometheus", {HOST: agent}))
         here: dict[str, object] = {"repository": folder / "copies", "password_file": password}
-        keys = {"key_file": client.key, "known_hosts_file": client.known_hosts}
-        there = here | {"repository": f"sftp://root@{gateway}:{SSH_PORT}/{folder}/far", "ssh": keys}
+        keys = {"key_file": key, "known_hosts_file": away.known_hosts}
+        there = here | {"repository": f"sftp://root@{gateway}:{away.port}/{folder}/far", "ssh": keys}
         config = head(HOST, folder, monitoring.url)
         config += section("hosts", name=HOST, docker=online_dockerd.address, agent=agent.url, inventory=INVENTORY)
         config += described("shop", server, gateway, here) + described("shop-far", server, gateway, there)

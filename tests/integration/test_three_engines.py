@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,7 +34,6 @@ from orchestrator.placement.scheduler import open_scheduler
 from orchestrator.reconcile import auditor
 from orchestrator.settings import Endpoint, FleetSettings, HostSettings, LedgerSettings, SourceSettings, VolumeSettings
 from tests.support.agent import VDBMON, Agent
-from tests.support.engine_hosts import SSH_PORT
 from tests.support.fleet import MIB, SMALL, Exporter, exporter, source
 from tests.support.schemas import schema
 from tests.support.servers import Server, process
@@ -285,7 +285,7 @@ def test_keys_that_others_can_read_and_strangers_are_refused_in_one_line(engines
     said = unreachable(replace(ssh, ssh=replace(ssh.ssh, known_hosts=tmp_path / "nobody")))
     assert said.startswith("engine.unreachable")
     assert "Host key verification failed" in said
-    said = unreachable(replace(ssh, docker=str(ssh.docker).replace(f":{SSH_PORT}", ":9")))
+    said = unreachable(replace(ssh, docker=re.sub(r":\d+/", ":9/", str(ssh.docker))))
     assert "Connection refused" in said
 
 

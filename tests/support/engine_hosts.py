@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
@@ -18,28 +18,13 @@ import trustme
 
 from orchestrator.settings import SshSettings, TlsSettings
 from tests.support.dockerd import OwnDockerd, running_dockerd
-from tests.support.servers import process
-from tests.support.wait import wait_until
+from tests.support.sshd import ssh_key, sshd
 
 TLS_PORT = 2376
-SSH_PORT = 2222
 _WIRE = "wire"
 _WIRE_NETWORK = IPv4Network("10.213.7.0/30")
 _NETWORKS = tuple(IPv4Network("198.18.0.0/15").subnets(new_prefix=30))
 _ENGINES_OF_A_PROCESS = 4
-_SSHD_FOLDER = Path("/run/sshd")  # Debian's sshd wants it for its unprivileged half
-_SSHD_CONFIG = """
-Port {port}
-ListenAddress {address}
-HostKey {folder}/host_key
-AuthorizedKeysFile {folder}/authorized_keys
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-PermitRootLogin prohibit-password
-PidFile none
-Subsystem sftp internal-sftp
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,35 +116,12 @@ def tls_engine(where: Namespace, folder: Path) -> Iterator[tuple[OwnDockerd, str
 
 
 @contextlib.contextmanager
-def ssh_server(where: Namespace, folder: Path) -> Iterator[SshSettings]:
-    """An sshd of Debian's in a namespace, which knows one key."""
-    with sshd(folder, where.address, before=where.command()) as client:
-        yield client
-
-
-@contextlib.contextmanager
-def sshd(folder: Path, address: IPv4Address, *, before: Sequence[str] = (), options: str = "") -> Iterator[SshSettings]:
-    """An sshd that listens on the address, at SSH_PORT, and knows one key.
-
-    Args:
-        folder: takes its files.
-        before: goes before the command.
-        options: of that key, as authorized_keys has them.
-    """
-    _SSHD_FOLDER.mkdir(mode=0o755, exist_ok=True)
-    for name in ("host_key", "id"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
-    (folder / "authorized_keys").write_text(f"{options} {(folder / 'id.pub').read_text()}".lstrip())
-    (folder / "known_hosts").write_text(f"[{address}]:{SSH_PORT} {(folder / 'host_key.pub').read_text()}")
-    config = folder / "sshd_config"
-    config.write_text(_SSHD_CONFIG.format(port=SSH_PORT, address=address, folder=folder))
-    log = folder / "sshd.log"
-    with process([*before, "/usr/sbin/sshd", "-D", "-e", "-f", str(config)], log) as started:
-        wait_until(
-            lambda: "listening" in log.read_text() or started.poll() is not None, deadline=20.0, what="sshd listens"
-        )
-        assert started.poll() is None, log.read_text()
-        yield SshSettings(key=folder / "id", known_hosts=folder / "known_hosts")
+def ssh_server(where: Namespace, folder: Path) -> Iterator[tuple[int, SshSettings]]:
+    """An sshd of Debian's in a namespace, which knows one key; its port, and how it is reached."""
+    key = ssh_key(folder / "id")
+    authorized = key.with_suffix(".pub").read_text()
+    with sshd(folder, authorized, address=str(where.address), before=tuple(where.command())) as server:
+        yield server.port, SshSettings(key=key, known_hosts=server.known_hosts)
 
 
 def _ip(*words: str) -> None:

@@ -14,12 +14,12 @@ from tests.support.servers import process
 from tests.support.wait import wait_until
 
 
-def forced_sender(shop: MariaDB) -> str:
-    """What stands before a key in `authorized_keys`: it may make backups of the server and nothing else."""
+def backup_line(shop: MariaDB, key: Path) -> str:
+    """The line of `authorized_keys` by which a key may make backups and nothing else."""
     environment = runner_environment()
     send = ["env", f"PYTHONPATH={environment['PYTHONPATH']}", f"PATH={environment['PATH']}"]
     command = shlex.join([*send, *runner_command("send", *shop.reach())]).replace('"', '\\"')
-    return f'restrict,command="{command}"'
+    return f'restrict,command="{command}" {key.with_suffix(".pub").read_text()}'
 
 
 def certificates(folder: Path, address: str) -> Callable[[str], tuple[str, ...]]:
@@ -39,8 +39,10 @@ def certificates(folder: Path, address: str) -> Callable[[str], tuple[str, ...]]
 
 
 @contextlib.contextmanager
-def sender(shop: MariaDB, where: str, files: tuple[str, ...], log: Path, *before: str) -> Iterator[None]:
-    """`runner send --listen` beside the source."""
+def sender(
+    shop: MariaDB, where: str, files: tuple[str, ...], log: Path, *, before: tuple[str, ...] = ()
+) -> Iterator[None]:
+    """`runner send --listen` beside the source; `before` goes before the command."""
     command = [*before, *runner_command("send", *shop.reach(), f"--listen={where}", *files)]
     with process(command, log, runner_environment()):
         wait_until(lambda: "listening" in log.read_text(), deadline=20, what="it listens")

@@ -73,7 +73,18 @@ class Site:
 
     def await_open(self, source: str, *words: str) -> None:
         """Return when a backup of that source would be placed."""
-        command = [VDBMON, "place", "probe", "--source", source, *SIZE, *words, "--dry-run", "--config", self.config]
+        command = [
+            VDBMON,
+            "place",
+            "probe",
+            "--source",
+            source,
+            *SIZE,
+            *words,
+            "--dry-run",
+            "--config",
+            str(self.config),
+        ]
 
         def accepted() -> bool:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RUN_SECONDS)

@@ -23,7 +23,7 @@ from orchestrator.placement.scheduler import Scheduler, open_scheduler
 from orchestrator.settings import FleetSettings, HostSettings, Inventory, PoolSettings, parse_address_range
 from tests.support.agent import VDBMON
 from tests.support.dockerd import OwnDockerd, import_busybox
-from tests.support.engine_hosts import SSH_PORT, namespace, plain_engine, ssh_server, tls_engine
+from tests.support.engine_hosts import namespace, plain_engine, ssh_server, tls_engine
 from tests.support.fleet import GIB, RULES, SMALL, Exporter
 from tests.support.place import always_sampled, good_record, own_jobs, removed
 from tests.support.servers import Server, prometheus
@@ -122,7 +122,7 @@ def three_engines(folder: Path) -> Iterator[Engines]:
         local = stack.enter_context(plain_engine(places[0]))
         remote, address, tls = stack.enter_context(tls_engine(places[1], folder / "tls"))
         far = stack.enter_context(plain_engine(places[2]))
-        ssh = stack.enter_context(ssh_server(places[2], folder / "ssh"))
+        port, ssh = stack.enter_context(ssh_server(places[2], folder / "ssh"))
         daemons = {SOCKET: local, TLS: remote, SSH: far}
         (image,) = {import_busybox(daemon.client()) for daemon in daemons.values()}
         path = far.address.removeprefix("unix://")
@@ -132,7 +132,7 @@ def three_engines(folder: Path) -> Iterator[Engines]:
             HostSettings(name=TLS, docker=address, tls=tls, **common),  # type: ignore[arg-type]
             HostSettings(
                 name=SSH,
-                docker=f"ssh://root@{places[2].address}:{SSH_PORT}{path}",
+                docker=f"ssh://root@{places[2].address}:{port}{path}",
                 ssh=ssh,
                 **common,  # type: ignore[arg-type]
             ),

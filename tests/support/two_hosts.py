@@ -16,22 +16,20 @@ import docker
 
 from orchestrator.settings import SshSettings, TlsSettings
 from tests.support.agent import Agent
-from tests.support.dockerd import OwnDockerd
 from tests.support.engine_hosts import (
-    SSH_PORT,
     Namespace,
     cut_power,
     namespace,
     plain_engine,
     route,
     ssh_server,
-    sshd,
     tls_engine,
     wire,
 )
 from tests.support.mariadb import MariaDB, fill, make_age_key, source
-from tests.support.senders import certificates, forced_sender, sender
+from tests.support.senders import backup_line, certificates, sender
 from tests.support.site import INVENTORY, Site, head, running_agent, section, watched
+from tests.support.sshd import ssh_key, sshd
 
 FIRST, SECOND = "hosta", "hostb"
 BY_SSH, BY_TLS = "shop", "shop-tls"
@@ -62,7 +60,8 @@ class _Source:
 
     server: MariaDB
     address: IPv4Address
-    ssh: SshSettings
+    ssh_port: int
+    ssh: dict[str, Path]
     tls: dict[str, Path]
     identity: Path
 
@@ -79,7 +78,8 @@ def two_hosts(folder: Path, template: Path, image: Iterable[bytes]) -> Iterator[
             route(first, network, far)
         engine, address, tls = stack.enter_context(tls_engine(first, folder / "tls"))
         other = stack.enter_context(plain_engine(second, bridge=_BRIDGE))
-        ssh = stack.enter_context(ssh_server(second, folder / "ssh"))
+        port, ssh = stack.enter_context(ssh_server(second, folder / "ssh"))
+        by_ssh = f"ssh://root@{second.address}:{port}{other.address.removeprefix('unix://')}"
         agents = {
             FIRST: Agent(engine, folder / "agent-a", name=FIRST, address=str(first.address)),
             SECOND: Agent(other, folder / "agent-b", name=SECOND, address=str(second.address)),
@@ -89,7 +89,7 @@ def two_hosts(folder: Path, template: Path, image: Iterable[bytes]) -> Iterator[
         monitoring = stack.enter_context(watched(folder / "prometheus", agents))
         shop = stack.enter_context(_source(folder, template, first, near))
         config = head("placing", folder, monitoring.url)
-        config += _hosts(agents, address, tls, _by_ssh(second, other), ssh)
+        config += _hosts(agents, address, tls, by_ssh, ssh)
         config += section("pools", name=POOL, range=_POOL_RANGE, gateway=_POOL_RANGE[1])
         (folder / "vdbmon.toml").write_text(config + _sources(shop))
         client = stack.enter_context(contextlib.closing(other.client(timeout=120)))
@@ -108,19 +108,17 @@ def _source(folder: Path, template: Path, where: Namespace, address: IPv4Address
         database = source(folder / "db", template, *listen, listen=True, before=where.command())
         server = stack.enter_context(database)
         fill(server, ROWS)
-        by_ssh = sshd(folder / "sender", address, before=where.command(), options=forced_sender(server))
-        ssh = stack.enter_context(by_ssh)
+        inside = tuple(where.command())
+        key = ssh_key(folder / "sender" / "id")
+        authorized = backup_line(server, key)
+        ssh = stack.enter_context(sshd(folder / "sender", authorized, address=str(address), before=inside))
         by_tls = (f"{address}:{_SENDER_PORT}", files("server"), folder / "sender.log")
-        stack.enter_context(sender(server, *by_tls, *where.command()))
+        stack.enter_context(sender(server, *by_tls, before=inside))
         named = dict(zip(("ca_file", "cert_file", "key_file"), files("client"), strict=True))
         tls = {name: Path(option.partition("=")[2]) for name, option in named.items()}
         identity = make_age_key(folder / "age")
         identity.chmod(0o600)
-        yield _Source(server, address, ssh, tls, identity)
-
-
-def _by_ssh(where: Namespace, engine: OwnDockerd) -> str:
-    return f"ssh://root@{where.address}:{SSH_PORT}{engine.address.removeprefix('unix://')}"
+        yield _Source(server, address, ssh.port, {"key_file": key, "known_hosts_file": ssh.known_hosts}, tls, identity)
 
 
 def _hosts(agents: dict[str, Agent], tcp: str, tls: TlsSettings, ssh_url: str, ssh: SshSettings) -> str:
@@ -133,9 +131,8 @@ def _hosts(agents: dict[str, Agent], tcp: str, tls: TlsSettings, ssh_url: str, s
 
 
 def _sources(shop: _Source) -> str:
-    ssh = {"key_file": shop.ssh.key, "known_hosts_file": shop.ssh.known_hosts}
     age = {"recipients_file": shop.identity.with_name("recipients"), "identity_file": shop.identity}
-    by_ssh = {"address": f"ssh://root@{shop.address}:{SSH_PORT}", "ssh": ssh, "encryption": age}
+    by_ssh = {"address": f"ssh://root@{shop.address}:{shop.ssh_port}", "ssh": shop.ssh, "encryption": age}
     by_tls = {"address": f"tls://{shop.address}:{_SENDER_PORT}", "tls": shop.tls}
     return "".join(
         section(

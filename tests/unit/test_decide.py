@@ -94,7 +94,8 @@ def test_a_backup_is_not_placed_beside_its_source_and_a_restore_may_be(reach: Re
     source = replace(SOURCE, reach=reach, host="db1")
     both = snapshot(host("db1"), host("db2"))
     decision = decide(both, request(source=source))
-    assert (decision.host, decision.codes("db1")) == ("db2", {"source.same_host"})
+    assert decision.host == "db2"
+    assert decision.codes("db1") == {"source.same_host"}
     assert decide(snapshot(host("db1")), replace(request(source=source), job="verify")).accepted
 
 
