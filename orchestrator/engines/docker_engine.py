@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -36,6 +37,7 @@ _RATES = {"read_bps": "ReadBps", "write_bps": "WriteBps", "read_iops": "ReadIOps
 _ADDRESSES_SINCE = "1.22"  # API version
 _LOG_BYTES = "10m"
 _TAIL = 20
+_NO_FILE = re.compile(r"bind source path does not exist: (?P<path>/\S+)")
 _TMP_OPTIONS = "rw,nosuid,nodev,size=64m"
 
 
@@ -86,6 +88,13 @@ class DockerEngine:
                         "name.taken",
                         f"engine {self.address} has a container {spec.name} already",
                         "choose another name",
+                    ) from error
+                missing = _NO_FILE.search(str(error.explanation))
+                if missing is not None:
+                    raise EngineRefusedError(
+                        "job.file",
+                        f"the host of engine {self.address} has no {missing['path']}, which the job needs",
+                        "put it there: files of a source are needed on every host that runs its jobs",
                     ) from error
                 raise
 

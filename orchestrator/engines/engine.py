@@ -23,7 +23,7 @@ class EngineUnreachableError(VdbmonError):
 
 
 class EngineRefusedError(VdbmonError):
-    """The engine said no: `image.missing`, `name.taken` or `engine.refused`."""
+    """The engine said no: `image.missing`, `name.taken`, `job.file` or `engine.refused`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,7 @@ class Engine(Protocol):
         """Create a container, don't start it; return its id.
 
         Raises:
-            EngineRefusedError: `image.missing`, `name.taken`, `engine.refused`.
+            EngineRefusedError: `image.missing`, `name.taken`, `job.file` (the host has no such file), `engine.refused`.
         """
 
     def start(self, container_id: str) -> None:

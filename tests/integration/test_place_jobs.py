@@ -25,6 +25,7 @@ from tests.support.site import INVENTORY, Site, head, running_agent, section, wa
 from tests.support.sshd import ssh_key, sshd
 from tests.support.wait import wait_until
 
+pytestmark = pytest.mark.timeout(600)  # the image may have to be built first
 HOST = "db1"
 ROWS = 15_000
 SERVED = 60.0

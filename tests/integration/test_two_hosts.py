@@ -12,10 +12,10 @@ import pytest
 
 from orchestrator.engines.images import backup_tag
 from tests.support.mariadb import CHECKSUMS, PASSWORD, checksums, sql_in
-from tests.support.two_hosts import BY_SSH, BY_TLS, FIRST, POOL, SECOND, TwoHosts, two_hosts
+from tests.support.two_hosts import BY_SSH, BY_TLS, FIRST, KEYLESS, POOL, SECOND, TwoHosts, two_hosts
 from tests.support.wait import wait_until
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)  # the image may have to be built first
 SERVED = 90.0
 
 
@@ -88,6 +88,13 @@ def test_streamed_backups_land_on_the_other_host_and_nothing_of_a_secret_shows_t
     inspected = json.dumps([item.attrs for item in backed_up.hosts.second.containers.list(all=True)])
     assert PASSWORD not in inspected
     assert "PRIVATE KEY" not in inspected
+
+
+def test_a_file_that_the_other_host_lacks_is_named_and_nothing_is_left(hosts: TwoHosts) -> None:
+    said = hosts.site.place("keyless", KEYLESS, code=1).splitlines()[-1]
+    assert said.startswith("vdbmon: keyless was not launched: the host of engine ssh://")
+    assert "/nowhere, which the job needs; put it there" in said
+    assert "keyless" not in hosts.site.run("ps")
 
 
 def test_a_standby_on_the_other_host_tells_its_lag(backed_up: BackedUp) -> None:

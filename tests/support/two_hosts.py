@@ -32,7 +32,8 @@ from tests.support.site import INVENTORY, Site, head, running_agent, section, wa
 from tests.support.sshd import ssh_key, sshd
 
 FIRST, SECOND = "hosta", "hostb"
-BY_SSH, BY_TLS = "shop", "shop-tls"
+BY_SSH, BY_TLS, KEYLESS = "shop", "shop-tls", "shop-keyless"
+"""One database as three sources; of the last one the hosts don't have the key."""
 POOL = "offsite"
 ROWS = 15_000
 _SENDER_PORT = 4444
@@ -133,6 +134,7 @@ def _hosts(agents: dict[str, Agent], tcp: str, tls: TlsSettings, ssh_url: str, s
 def _sources(shop: _Source) -> str:
     age = {"recipients_file": shop.identity.with_name("recipients"), "identity_file": shop.identity}
     by_ssh = {"address": f"ssh://root@{shop.address}:{shop.ssh_port}", "ssh": shop.ssh, "encryption": age}
+    nowhere = shop.ssh | {"key_file": shop.identity.with_name("nowhere")}
     by_tls = {"address": f"tls://{shop.address}:{_SENDER_PORT}", "tls": shop.tls}
     return "".join(
         section(
@@ -144,5 +146,5 @@ def _sources(shop: _Source) -> str:
             credentials_file=shop.server.credentials,
             **reached,
         )
-        for name, reached in ((BY_SSH, by_ssh), (BY_TLS, by_tls))
+        for name, reached in ((BY_SSH, by_ssh), (BY_TLS, by_tls), (KEYLESS, by_ssh | {"ssh": nowhere}))
     )
