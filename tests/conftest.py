@@ -13,7 +13,9 @@ settings.load_profile("vdbmon")
 
 LONGEST = (
     "integration/test_place_backups.py",  # first of those that need the backup image, which one makes for all
+    "integration/test_two_hosts.py",
     "integration/test_launch_failpoints.py",
+    "integration/test_place_jobs.py",
     "unit/test_torn_files.py",
     "integration/test_three_engines.py",
     "integration/test_launch_faults.py",

@@ -65,11 +65,10 @@ class Site:
 
         return wait_until(ended, deadline=ENDS_WITHIN, what=f"{name} has ended", every=1.0)
 
-    def backup_of(self, name: str) -> dict[str, Any]:
-        """What the catalogue has of the container of that name."""
+    def catalogue(self) -> dict[str, dict[str, Any]]:
+        """What the catalogue has, by the names of the containers; of one name the newest."""
         found = json.loads(self.run("backup", "list", "--all", "--json"))
-        (entry,) = [entry for entry in found if entry["id"].rpartition("-")[0] == name]
-        return dict(entry)
+        return {entry["id"].rpartition("-")[0]: entry for entry in found}
 
     def await_open(self, source: str, *words: str) -> None:
         """Return when a backup of that source would be placed."""

@@ -7,7 +7,7 @@ first one's engine over TLS and the second one's by ssh; of neither does it see 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
@@ -16,6 +16,7 @@ import docker
 
 from orchestrator.settings import SshSettings, TlsSettings
 from tests.support.agent import Agent
+from tests.support.backup_image import load_backup_image
 from tests.support.engine_hosts import (
     Namespace,
     cut_power,
@@ -68,8 +69,8 @@ class _Source:
 
 
 @contextlib.contextmanager
-def two_hosts(folder: Path, template: Path, image: Iterable[bytes]) -> Iterator[TwoHosts]:
-    """All of it, when the first backup could be placed; `image` is an archive of the image that jobs run."""
+def two_hosts(folder: Path, template: Path) -> Iterator[TwoHosts]:
+    """All of it, when the first backup could be placed; the first host has no image, for nothing is to run there."""
     for name in ("db", "tls", "ssh", "sender", "agent-a", "agent-b", "prometheus", "age", "certificates"):
         (folder / name).mkdir()
     with contextlib.ExitStack() as stack:
@@ -94,7 +95,7 @@ def two_hosts(folder: Path, template: Path, image: Iterable[bytes]) -> Iterator[
         config += section("pools", name=POOL, range=_POOL_RANGE, gateway=_POOL_RANGE[1])
         (folder / "vdbmon.toml").write_text(config + _sources(shop))
         client = stack.enter_context(contextlib.closing(other.client(timeout=120)))
-        client.images.load(image)  # type: ignore[arg-type]  # requests sends what it can iterate over
+        load_backup_image(client)
         site = Site(folder / "vdbmon.toml")
         site.await_open(BY_SSH)
         yield TwoHosts(site, first, shop.server, client)
