@@ -101,9 +101,9 @@ def _report(record: LaunchRecord) -> int:
         typer.echo(f"vdbmon: {record.name} failed: {outcome.get('message')}", err=True)
         return 1
     if result:
+        stored = f", {format_bytes(result['bytes_stored'])} stored" if result["bytes_stored"] else ""
         typer.echo(
-            f"done in {result['seconds']:.1f} s: {format_bytes(result['bytes_raw'])} read, "
-            f"{format_bytes(result['bytes_stored'])} stored, {result['state']}"
+            f"done in {result['seconds']:.1f} s: {format_bytes(result['bytes_raw'])} read{stored}, {result['state']}"
         )
     else:
         typer.echo("done")

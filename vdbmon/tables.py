@@ -134,7 +134,8 @@ def _backup(status: LaunchStatus, progress: Progress | None) -> str:
     if progress is not None and status.record.state is LaunchState.RUNNING:
         return progress_text(progress)
     result = (status.record.outcome or {}).get("record") or {}
-    return format_bytes(result["bytes_stored"]) if result.get("state") == LaunchState.DONE.value else ""
+    stored = result.get("bytes_stored")
+    return format_bytes(stored) if stored and result.get("state") == LaunchState.DONE.value else ""
 
 
 def age_text(seconds: float) -> str:

@@ -47,11 +47,18 @@ def _outcome(engine: Engine, state: ContainerState | None, result: Record | None
         return {"exit_code": None, "message": "its container was removed by somebody else", "record": None}
     message = ""
     if state.exit_code != 0:
-        said = result.reason if result and result.reason else engine.last_line(state.id, errors=True) or state.error
         killed = "killed for want of memory; " if state.oom_killed else ""
-        message = f"{killed}exit code {state.exit_code}: {said or 'it said nothing'}"
+        message = f"{killed}{_why(engine, state, result)}"
     return {
         "exit_code": state.exit_code,
         "message": message,
         "record": None if result is None else asdict(result),
     }
+
+
+def _why(engine: Engine, state: ContainerState, result: Record | None) -> str:
+    """The job's own reason; without one the last that it said."""
+    if result is not None and result.reason:
+        return result.reason
+    said = engine.last_line(state.id, errors=True) or state.error or "it said nothing"
+    return f"exit code {state.exit_code}: {said}"

@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import trustme
 
 from orchestrator.backup.runner.errors import Code
 from orchestrator.backup.runner.record import Record, State
@@ -31,7 +29,8 @@ from tests.support.mariadb import (
     runner_environment,
     source,
 )
-from tests.support.servers import free_port, process
+from tests.support.senders import backup_line, certificates, sender
+from tests.support.servers import free_port
 from tests.support.sshd import ssh_key, sshd
 from tests.support.wait import wait_until
 
@@ -68,41 +67,6 @@ def ssh(shop: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rea
     with sshd(folder, backup_line(shop, user)) as server:
         options = ("--ssh=root@127.0.0.1", f"--ssh-port={server.port}", f"--ssh-known-hosts={server.known_hosts}")
         yield Reached((*options, f"--ssh-key={user}"), (*options, f"--ssh-key={stranger}"))
-
-
-def backup_line(shop: MariaDB, key: Path, *more: str) -> str:
-    """The line of `authorized_keys` by which a key may make backups and nothing else."""
-    environment = runner_environment()
-    send = ["env", f"PYTHONPATH={environment['PYTHONPATH']}", f"PATH={environment['PATH']}"]
-    command = shlex.join([*send, *runner_command("send", *shop.reach(), *more)]).replace('"', '\\"')
-    return f'restrict,command="{command}" {key.with_suffix(".pub").read_text()}'
-
-
-def certificates(folder: Path, address: str) -> Callable[[str], tuple[str, ...]]:
-    """Options for `server`, `client` and, of another authority, `stranger`."""
-    ours, other = trustme.CA(), trustme.CA()
-    ours.cert_pem.write_to_path(str(folder / "ca"))
-    for name, authority in (("server", ours), ("client", ours), ("stranger", other)):
-        issued = authority.issue_cert(address)
-        issued.cert_chain_pems[0].write_to_path(str(folder / f"{name}.pem"))
-        issued.private_key_pem.write_to_path(str(folder / f"{name}.key"))
-        (folder / f"{name}.key").chmod(0o600)
-
-    def files(name: str) -> tuple[str, ...]:
-        return (f"--tls-ca={folder / 'ca'}", f"--tls-cert={folder / name}.pem", f"--tls-key={folder / name}.key")
-
-    return files
-
-
-@contextlib.contextmanager
-def sender(
-    shop: MariaDB, where: str, files: tuple[str, ...], log: Path, *, before: tuple[str, ...] = ()
-) -> Iterator[None]:
-    """`runner send --listen` beside the source; `before` goes before the command."""
-    command = [*before, *runner_command("send", *shop.reach(), f"--listen={where}", *files)]
-    with process(command, log, runner_environment()):
-        wait_until(lambda: "listening" in log.read_text(), deadline=20, what="it listens")
-        yield
 
 
 @pytest.fixture(scope="module")

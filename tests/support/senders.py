@@ -14,11 +14,11 @@ from tests.support.servers import process
 from tests.support.wait import wait_until
 
 
-def backup_line(shop: MariaDB, key: Path) -> str:
+def backup_line(shop: MariaDB, key: Path, *more: str) -> str:
     """The line of `authorized_keys` by which a key may make backups and nothing else."""
     environment = runner_environment()
     send = ["env", f"PYTHONPATH={environment['PYTHONPATH']}", f"PATH={environment['PATH']}"]
-    command = shlex.join([*send, *runner_command("send", *shop.reach())]).replace('"', '\\"')
+    command = shlex.join([*send, *runner_command("send", *shop.reach(), *more)]).replace('"', '\\"')
     return f'restrict,command="{command}" {key.with_suffix(".pub").read_text()}'
 
 

@@ -61,5 +61,6 @@ def _line(event: Event) -> str:
     if event.kind == "override":
         codes = ", ".join(event.detail["codes"])
         return f"override by {event.who}: {codes}: {event.detail['why']}"
+    what = f"{event.kind} by {event.who}" if event.who else event.kind
     said = event.detail if isinstance(event.detail, str) else None
-    return f"{event.kind}: {said}" if said else event.kind
+    return f"{what}: {said}" if said else what

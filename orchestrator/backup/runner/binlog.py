@@ -88,13 +88,14 @@ class _Follower:
                 if not self._job.follow or error.code is not Code.SOURCE_LOST or silent > _PATIENCE_SECONDS:
                     raise
                 self._surroundings.progress.say(f"{error}; trying again")
-                self._surroundings.progress.lag(self._surroundings.monotonic() - self._complete_at)
+                self._tell_lag()
                 self._pause(_RETRY_SECONDS)
 
     def _fetch(self) -> Record:
         self._sums = growing_sums(self._job.folder)
         with ExitStack() as stack:
             session = stack.enter_context(Session(self._job.server))
+            session.waiting = self._tell_lag  # an answer that doesn't come from a source that is gone
             version = session.value("SELECT VERSION()")
             fetching = _empty_folder(self._job.folder / FETCHING)
             stack.callback(shutil.rmtree, fetching, ignore_errors=True)
@@ -170,7 +171,10 @@ class _Follower:
                 self._kept_at = now
                 _keep_record(self._job, self._record(coverage, version, State.STARTED))
             self._complete_at = now
-        self._surroundings.progress.lag(now - self._complete_at)
+        self._tell_lag()
+
+    def _tell_lag(self) -> None:
+        self._surroundings.progress.lag(self._surroundings.monotonic() - self._complete_at)
 
     def _record(self, coverage: Coverage, version: str | None, state: State) -> Record:
         facts = ServerFacts(

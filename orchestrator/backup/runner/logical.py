@@ -8,7 +8,9 @@ with the position in the binary logs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from .chain import StoredBackup
 from .directio import DirectWriter
 from .errors import Code, JobFailedError
 from .extract import reading_commands
-from .jobs import LogicalJob, RestoreJob, Server
+from .jobs import LogicalJob, Server
 from .mariadb_backup import storing_commands, tool_versions
 from .pipeline import feed, produce, run
 from .progress import Progress
@@ -29,11 +31,16 @@ from .volume import check_secret, read_sums, write_sums
 METADATA = "metadata"
 _PLAIN = "plain"
 _ROWS = 2  # the order of files with a table's rows; views have none
-_OWN_SCHEMAS = r"^(?!(mysql|sys|performance_schema|information_schema)\.)"
-_ANY_TABLE = (
-    "SELECT 1 FROM information_schema.tables WHERE table_schema NOT IN"
-    " ('mysql', 'sys', 'performance_schema', 'information_schema') LIMIT 1"
+_WATCH_SECONDS = 1.0
+_TABLES = (
+    "SELECT COUNT(*), COALESCE(SUM(data_length), 0) FROM information_schema.tables"
+    " WHERE table_schema NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema')"
 )
+_COUNT_OF_TABLES = (
+    "SELECT COUNT(*) FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
+    " AND table_schema NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema')"
+)
+_OWN_SCHEMAS = r"^(?!(mysql|sys|performance_schema|information_schema)\.)"
 _POSITION = re.compile(r"SHOW MASTER STATUS:\s+Log: (?P<file>\S+)\s+Pos: (?P<position>\d+)\s+GTID:(?P<gtid>[ \S]*)")
 
 
@@ -67,15 +74,17 @@ def classify(name: str) -> DumpFile | None:
 
 def _dump(job: LogicalJob, progress: Progress, folder: Path) -> Result:
     check_secret(job.server.defaults_file, "credentials file")
-    _check_tables(job.server)
+    progress.expected_raw = _bytes_of_tables(job.server)
     plain = folder / _PLAIN
-    _run_mydumper(job.server, plain)
+    with _watched(plain, progress):
+        _run_mydumper(job.server, plain)
     metadata = plain / METADATA
     if not metadata.exists():  # it is renamed from metadata.partial at a good end
         raise JobFailedError(Code.TOOL_FAILED, "mydumper ended without saying that the dump is whole")
     facts = parse_metadata(metadata.read_text())
     progress.copied()
-    progress.expected_raw = sum(path.stat().st_size for path in plain.iterdir())
+    progress.expected_raw = _bytes_in(plain)
+    progress.update(raw=0)  # from here on what is compressed
     sums: dict[str, str] = {}
     tables = set()
     for path in sorted(plain.iterdir()):
@@ -94,12 +103,18 @@ def _dump(job: LogicalJob, progress: Progress, folder: Path) -> Result:
     )
 
 
-def _check_tables(server: Server) -> None:
-    """See that there is something to dump: mydumper 0.10 waits forever where it sees no table."""
+def _bytes_of_tables(server: Server) -> int:
+    """How large the dump will be, about. mydumper 0.10 waits forever where it sees no table.
+
+    Raises:
+        JobFailedError: the server can't be reached, or refuses, or shows no table.
+    """
     with Session(server) as session:
-        if session.value(_ANY_TABLE) is None:
-            text = f"the user of {server.defaults_file} sees no table to dump"
-            raise JobFailedError(Code.SOURCE_DENIED, text, "grant it SELECT")
+        ((tables, length),) = session.query(_TABLES)
+    if tables == "0":
+        text = f"the user of {server.defaults_file} sees no table to dump"
+        raise JobFailedError(Code.SOURCE_DENIED, text, "grant it SELECT")
+    return int(length)
 
 
 def _run_mydumper(server: Server, plain: Path) -> None:
@@ -116,6 +131,34 @@ def _code_of(complaint: str) -> Code:
         return Code.SOURCE_DENIED
     lost = any(words in complaint for words in ("Can't connect", "Lost connection", "gone away"))
     return Code.SOURCE_LOST if lost else Code.TOOL_FAILED
+
+
+@contextmanager
+def _watched(folder: Path, progress: Progress) -> Iterator[None]:
+    """Tell how much of a dump there is while it grows."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_WATCH_SECONDS):
+            progress.update(raw=_bytes_in(folder))
+
+    watcher = threading.Thread(target=watch, name="dump size")
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _bytes_in(folder: Path) -> int:
+    """The length of all files that are there now."""
+    total = 0
+    with suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):
+                total += path.stat().st_size
+    return total
 
 
 def _dump_command(server: Server) -> tuple[str, ...]:
@@ -151,18 +194,20 @@ def _store(path: Path, folder: Path, recipients: tuple[str, ...], progress: Prog
     return {name: digest}
 
 
-def restore_dump(item: StoredBackup, job: RestoreJob, data: Path, progress: Progress) -> Result:
-    """Make a new data directory and load the dump, or one table of it.
+def restore_dump(
+    item: StoredBackup, data: Path, progress: Progress, *, identity: Path | None, table: str | None = None
+) -> Result:
+    """Make a new data directory and load the dump, or one table of it; `tables` are those that the server has then.
 
     Raises:
         JobFailedError: a file is missing, damaged, or can't be decrypted; no such table.
     """
     sums = read_sums(item.folder, item.record)
-    if item.record.recipients and job.identity is None:
+    if item.record.recipients and identity is None:
         raise JobFailedError(Code.WRONG_KEY, f"dump {item.record.backup_id} is encrypted, and no key is given")
-    if job.identity is not None:
-        check_secret(job.identity, "identity file")
-    wanted = _wanted(sums, job.table)
+    if identity is not None:
+        check_secret(identity, "identity file")
+    wanted = _wanted(sums, table)
     data.mkdir(mode=0o700)
     options = ("--auth-root-authentication-method=normal", "--skip-test-db")
     run(("mariadb-install-db", "--no-defaults", f"--datadir={data}", *options, "--user=root"))
@@ -172,10 +217,12 @@ def restore_dump(item: StoredBackup, job: RestoreJob, data: Path, progress: Prog
     with private_server(data) as server:
         for file, name in wanted:
             path = item.folder / name
-            _load(server, path, file.database, digest=sums[name], identity=job.identity, progress=progress)
+            _load(server, path, file.database, digest=sums[name], identity=identity, progress=progress)
         with server.session() as session:
             version = session.value("SELECT VERSION()")
-    return Result(facts=ServerFacts(server_version=version), tools=tool_versions("mariadbd"), restored_to=None)
+            tables = session.value(_COUNT_OF_TABLES)
+    facts = ServerFacts(server_version=version)
+    return Result(facts=facts, tools=tool_versions("mariadbd"), tables=int(tables or 0))
 
 
 def _wanted(names: Iterable[str], table: str | None) -> list[tuple[DumpFile, str]]:

@@ -55,7 +55,7 @@ def _work(job: RestoreJob, surroundings: Surroundings, folder: Path) -> Result:
     data = folder / DATA_NAME
     first = read_backup(job.backups[0])
     if first.record.kind is Kind.LOGICAL:
-        return restore_dump(first, job, data, surroundings.progress)
+        return restore_dump(first, data, surroundings.progress, identity=job.identity, table=job.table)
     chain = read_chain(job.backups)
     until = job.until or PointInTime()
     binlogs = choose_binlogs(job.binlogs, chain[-1].record, until) if job.binlogs else []

@@ -28,6 +28,9 @@ PROMOTED_NAME = "promoted"  # and done
 _EVERY_SECONDS = 1.0
 _SYNC_EVERY = 100  # events; so that its logs are written by the server, under the container's limit, and not later
 _PROMOTE_SECONDS = 600.0
+_SILENCE_SECONDS = (
+    20  # after which a source that is gone without a word is known to be; it sends a sign of life at half
+)
 _FATAL_IO_ERRORS = {"1236"}  # the source's logs don't reach back; other errors of the connection pass
 
 Pause = Callable[[float], object]
@@ -122,12 +125,16 @@ def credentials(server: Server) -> tuple[str, str]:
 
 
 def _follow(job: StandbyJob, surroundings: Surroundings, server: RunningServer, pause: Pause) -> None:
-    """Tell the lag until somebody asks for the promotion."""
+    """Tell the lag until somebody asks for the promotion. It grows with time while the source isn't heard."""
+    heard: tuple[float, float] | None = None
     with server.session(names=True) as named:
         while not (job.folder / PROMOTE_NAME).exists():
             if server.process.poll() is not None:
                 raise _ended(server)
-            _check(named.named("SHOW SLAVE STATUS"), surroundings)
+            behind, now = _behind(named.named("SHOW SLAVE STATUS")), surroundings.monotonic()
+            heard = heard if behind is None else (now, behind)
+            if heard is not None:
+                surroundings.progress.lag(heard[1] + now - heard[0])
             pause(_EVERY_SECONDS)
 
 
@@ -156,8 +163,8 @@ def _ended(server: RunningServer) -> JobFailedError:
     return JobFailedError(Code.SERVER_FAILED, f"the standby's server ended with {server.process.returncode}")
 
 
-def _check(status: Mapping[str, str], surroundings: Surroundings) -> None:
-    """Tell the lag.
+def _behind(status: Mapping[str, str]) -> float | None:
+    """Seconds behind the source; None while it isn't heard.
 
     Raises:
         JobFailedError: replication stopped for good.
@@ -167,8 +174,7 @@ def _check(status: Mapping[str, str], surroundings: Surroundings) -> None:
     if status.get("Last_IO_Errno") in _FATAL_IO_ERRORS:
         raise JobFailedError(Code.REPLICATION, f"the source can't be followed: {status.get('Last_IO_Error')}")
     behind = status.get("Seconds_Behind_Master", "NULL")
-    if behind.isdigit():
-        surroundings.progress.lag(float(behind))
+    return float(behind) if behind.isdigit() else None
 
 
 def _await_relay_log(named: Session, pause: Pause) -> None:
