@@ -103,7 +103,7 @@ def test_what_was_streamed_is_restored_on_the_other_host_when_the_first_is_lost(
     said = lost.hosts.site.place(name, source, "--job", "restore", "--serve")
     first, _, second = said.partition(f"\n {SECOND} ")
     assert "engine.unreachable" in first, said
-    assert f"what it reads lies on {SECOND}" in first, said
+    assert f"on {SECOND}, not here" in first, said
     assert "[hosts.disks]" not in first, "what follows from that is not said as well"
     assert second.lstrip().startswith("chosen"), said
     assert f"launched on {SECOND}" in second, said

@@ -76,7 +76,7 @@ def test_containers_of_others_count_like_allocations() -> None:
 def stream(*hosts: HostState, strategy: Strategy = Strategy.SPREAD) -> Decision:
     """A decision for a source that every host reaches."""
     anywhere = [replace(item, reaches=frozenset(Reach)) for item in hosts]
-    return decide(snapshot(*anywhere), request(source=replace(SOURCE, reach=Reach.STREAM)), strategy)
+    return decide(snapshot(*anywhere), request(source=replace(SOURCE, reach=Reach.STREAM, host=None)), strategy)
 
 
 def test_spread_takes_the_emptiest_and_pack_the_fullest_that_fits() -> None:

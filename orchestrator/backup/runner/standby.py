@@ -28,9 +28,7 @@ PROMOTED_NAME = "promoted"  # and done
 _EVERY_SECONDS = 1.0
 _SYNC_EVERY = 100  # events; so that its logs are written by the server, under the container's limit, and not later
 _PROMOTE_SECONDS = 600.0
-_SILENCE_SECONDS = (
-    20  # after which a source that is gone without a word is known to be; it sends a sign of life at half
-)
+_SILENCE_SECONDS = 20  # after which a source is given up; each half of that it sends a sign of life
 _FATAL_IO_ERRORS = {"1236"}  # the source's logs don't reach back; other errors of the connection pass
 
 Pause = Callable[[float], object]
@@ -45,7 +43,8 @@ def run_standby(job: StandbyJob, surroundings: Surroundings, tell: Tell, pause: 
     if record.state is not State.DONE:
         return record
     logs = ("--log-bin=binlog", "--relay-log=relay", "--log-slave-updates")
-    options = (f"--server-id={job.server_id}", *logs, f"--sync-binlog={_SYNC_EVERY}", f"--sync-relay-log={_SYNC_EVERY}")
+    synced = (f"--sync-binlog={_SYNC_EVERY}", f"--sync-relay-log={_SYNC_EVERY}")
+    options = (f"--server-id={job.server_id}", f"--slave-net-timeout={_SILENCE_SECONDS}", *logs, *synced)
     try:
         with private_server(job.folder / DATA_NAME, socket=job.socket, options=options) as server:
             try:
