@@ -92,7 +92,7 @@ def _begun(launch: LaunchRecord, kind: Kind, told: Progress | None) -> Backup:
         started_at=launch.created_at,
         finished_at=launch.updated_at,
         seconds=0.0,
-        bytes_raw=told.done if told is not None else 0,
+        bytes_raw=(told.done or 0) if told is not None else 0,
         bytes_stored=told.stored if told is not None else 0,
         record={},
     )
