@@ -40,7 +40,7 @@ class Site:
             text=True,
             check=False,
             timeout=RUN_SECONDS,
-            env={**os.environ, "COLUMNS": "160"},
+            env={**os.environ, "COLUMNS": "240"},
         )
         said = done.stdout + done.stderr
         assert done.returncode == code, said
