@@ -28,6 +28,7 @@ def test_prometheus_tells_bytes_rate_and_what_is_expected(tmp_path: Path) -> Non
 
         found = wait_until(grown, deadline=30, what="a rate", every=1.0)
         assert found.expected == 400 * MIB
+        assert found.done
         assert found.done > 100 * MIB
         assert found.rate is not None
         assert found.rate > 0
@@ -47,6 +48,14 @@ def test_prometheus_tells_bytes_rate_and_what_is_expected(tmp_path: Path) -> Non
         copied = wait_until(told, deadline=30, what="a state", every=1.0)
         assert copied is not None
         assert (copied.stored, copied.state) == (30 * MIB, State.COPIED)
+
+        metrics.extra |= {
+            f'vdbmon_backup_state{{{LABELS},state="copied"}}': 0,
+            f'vdbmon_backup_state{{{LABELS},state="done"}}': 1,
+            f"vdbmon_backup_lag_seconds{{{LABELS.replace('b1', 's1')}}}": 4,
+        }
+        wait_until(lambda: "b1" not in read_progress(client), deadline=30, what="it is over", every=0.5)
+        assert read_progress(client)["s1"] == Progress(lag=4.0)
     assert read_progress(client) == {}, "nobody answers any more"
 
 
@@ -58,8 +67,10 @@ def test_prometheus_tells_bytes_rate_and_what_is_expected(tmp_path: Path) -> Non
         (Progress(done=MIB, expected=3 * MIB, rate=MIB / 30), "1 MiB of 3 MiB, 34.1 KiB/s, 1m left"),
         (Progress(done=4 * MIB, expected=3 * MIB, rate=1.0), "4 MiB of 3 MiB, 1 B/s, 0s left"),
         (Progress(done=MIB, rate=0.0), "1 MiB"),
+        (Progress(done=MIB, lag=3.0), "1 MiB, 3s behind"),
+        (Progress(lag=90.0), "2m behind"),
     ],
-    ids=["bytes", "expected", "rate", "beyond", "stuck"],
+    ids=["bytes", "expected", "rate", "beyond", "stuck", "logs", "standby"],
 )
 def test_progress_in_a_line(progress: Progress, text: str) -> None:
     assert progress_text(progress) == text
