@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,12 +125,9 @@ def test_a_backup_of_what_is_lost_fails_with_its_reason_and_costs_no_other(lost:
     site = lost.hosts.site
     said = site.place("late", BY_SSH, "--wait", code=1)
     failure = said.strip().splitlines()[-1]
-    assert failure.startswith("vdbmon: late failed: the source ")
+    assert re.match("vdbmon: late (failed|was not launched): ", failure), "it may end as it starts"
     assert "No route to host" in failure or "timed out" in failure
+    assert "see that the source runs" in failure
     made = {name: entry["made"] for name, entry in site.catalogue().items()}
-    assert {name: made[name] for name in ("full", "increment", "by-tls", "late")} == {
-        "full": "done",
-        "increment": "done",
-        "by-tls": "done",
-        "late": "failed",
-    }
+    assert made.get("late", "failed") == "failed"
+    assert {made[name] for name in ("full", "increment", "by-tls")} == {"done"}
