@@ -52,6 +52,10 @@ NETWORKS = ("ensure", "found")
 POOL = PoolSettings(name="backup", range=IPv4Network("10.77.0.0/22"), gateway=IPv4Address("10.77.0.1"))
 
 
+Act = tuple[Callable[[], None], Callable[["Failpoint"], None], Callable[[], None]]
+"""What comes before it, what is killed, what takes it back."""
+
+
 class Failpoint:
     """Counts calls, and ends the process before or after the one that is asked for."""
 
@@ -131,41 +135,55 @@ class Trial:
     def place(self, failpoint: Failpoint, *command: str) -> None:
         """Launch one."""
         with self.scheduler(failpoint, *command) as scheduler:
-            request = scheduler.request(NAME, source="demo", job="backup", amounts=SMALL)
-            request = replace(request, wishes=replace(request.wishes, pool=POOL.name))
-            if scheduler.place(request, decided=lambda _: None).launched is None:
-                raise SystemExit("the launch was refused")
+            place(scheduler)
 
     def remove(self, failpoint: Failpoint) -> None:
         """Take it back."""
         with self.scheduler(failpoint) as scheduler:
-            scheduler.remover().remove(NAME, with_volume=False, engine_lost=False)
+            remove(scheduler)
 
     def reconcile(self, failpoint: Failpoint, *, later: float = SILENT_AFTER + 1) -> None:
         """Mend."""
         with self.scheduler(failpoint, later=later) as scheduler:
-            # Containers of other tests hold a copy of each mount for as long as they begin: the next beat mends it.
-            wait_until(lambda: well(reconciler(scheduler).run()), deadline=60.0, what="all is reconciled", every=1.0)
+            mend(scheduler)
 
-    def left(self) -> dict[str, Any]:
-        """What there is of ours, everywhere."""
-        with self.scheduler(Failpoint()) as scheduler:
-            volumes = [item for item in scheduler.volumes.found() if item.labels.get("test") != BYSTANDER]
-            folder = self.settings.volumes.dir
-            files = folder.iterdir() if folder.is_dir() else ()
-            return {
-                "launches": [[record.name, record.state] for record in scheduler.ledger.launches()],
-                "containers": [
-                    [item.state.name, item.state.status]
-                    for item in scheduler.engines[HOST].managed()
-                    if item.state.labels.get("test") != BYSTANDER
-                ],
-                "volumes": sorted(item.name for item in volumes),
-                "loops": sorted(device for item in volumes for device in item.devices),
-                "files": sorted(path.name for path in files if path.name != ".lock" and "other" not in path.name),
-                "addresses": [item.request_id for item in scheduler.addresses.taken()] if scheduler.addresses else [],
-                "allocated": sorted(scheduler.ledger.view().allocated),
-            }
+
+def place(scheduler: Scheduler) -> None:
+    request = scheduler.request(NAME, source="demo", job="backup", amounts=SMALL)
+    request = replace(request, wishes=replace(request.wishes, pool=POOL.name))
+    if scheduler.place(request, decided=lambda _: None).launched is None:
+        raise SystemExit("the launch was refused")
+
+
+def remove(scheduler: Scheduler) -> None:
+    scheduler.remover().remove(NAME, with_volume=False, engine_lost=False)
+
+
+def mend(scheduler: Scheduler, *, later: float = 0.0) -> None:
+    """Reconcile as it would be done so many seconds from now."""
+    then = replace(scheduler, clock=lambda: scheduler.clock() + later)
+    # Containers of other tests hold a copy of each mount for as long as they begin: the next beat mends it.
+    wait_until(lambda: well(reconciler(then).run()), deadline=60.0, what="all is reconciled", every=1.0)
+
+
+def left(scheduler: Scheduler) -> dict[str, Any]:
+    """What there is of ours, everywhere."""
+    volumes = [item for item in scheduler.volumes.found() if item.labels.get("test") != BYSTANDER]
+    folder = scheduler.fleet.volumes.dir
+    files = folder.iterdir() if folder.is_dir() else ()
+    return {
+        "launches": [[record.name, record.state] for record in scheduler.ledger.launches()],
+        "containers": [
+            [item.state.name, item.state.status]
+            for item in scheduler.engines[HOST].managed()
+            if item.state.labels.get("test") != BYSTANDER
+        ],
+        "volumes": sorted(item.name for item in volumes),
+        "loops": sorted(device for item in volumes for device in item.devices),
+        "files": sorted(path.name for path in files if path.name != ".lock" and "other" not in path.name),
+        "addresses": [item.request_id for item in scheduler.addresses.taken()] if scheduler.addresses else [],
+        "allocated": sorted(scheduler.ledger.view().allocated),
+    }
 
 
 def gate_is_open(prometheus: str, host: str) -> bool:
@@ -183,8 +201,13 @@ def well(done: Reconciliation) -> bool:
 
 
 def trials(trial: Trial, act: str, rounds: int) -> Iterator[dict[str, Any]]:
-    """Count the act's calls, then kill it everywhere."""
-    prepare, run, clean = _acts(trial)[act]
+    """Count the act's calls, then kill it everywhere; what is done around it, one scheduler does."""
+    with trial.scheduler(Failpoint()) as calm:
+        yield from _trials(calm, _acts(trial, calm)[act], rounds)
+
+
+def _trials(calm: Scheduler, act: Act, rounds: int) -> Iterator[dict[str, Any]]:
+    prepare, run, clean = act
     prepare()
     counting = Failpoint()
     run(counting)
@@ -194,26 +217,26 @@ def trials(trial: Trial, act: str, rounds: int) -> Iterator[dict[str, Any]]:
             for number in range(rounds):
                 prepare()
                 died = _in_child(lambda at=at, after=after: run(Failpoint(at, after=after)))  # type: ignore[misc]
-                trial.reconcile(Failpoint())
-                trial.reconcile(Failpoint(), later=2 * SILENT_AFTER + GRACE_SECONDS)
-                left = trial.left()
+                mend(calm, later=SILENT_AFTER + 1)
+                mend(calm, later=2 * SILENT_AFTER + GRACE_SECONDS)
+                found = left(calm)
                 clean()
                 yield {
                     "call": name,
                     "point": f"{'after' if after else 'before'} {name} ({at}), round {number}",
                     "died": died,
-                    "left": left,
-                    "cleaned": trial.left(),
+                    "left": found,
+                    "cleaned": left(calm),
                 }
 
 
-def _acts(trial: Trial) -> dict[str, tuple[Callable[[], None], Callable[[Failpoint], None], Callable[[], None]]]:
+def _acts(trial: Trial, calm: Scheduler) -> dict[str, Act]:
     def nothing() -> None:
         return
 
     def clean() -> None:
         with contextlib.suppress(VdbmonError):
-            trial.remove(Failpoint())
+            remove(calm)
 
     @cache
     def start() -> int:
@@ -229,20 +252,17 @@ def _acts(trial: Trial) -> dict[str, tuple[Callable[[], None], Callable[[Failpoi
 
     def leaking() -> None:
         """All of a launch is there, and its row says that it is removed."""
-        trial.place(Failpoint())
-        with trial.scheduler(Failpoint()) as scheduler:
-            (record,) = scheduler.ledger.launches()
-            everything = frozenset(ResourceClass)
-            scheduler.ledger.advance(
-                record.request_id, LaunchState.REMOVED, at=time.time(), release=everything, volume=None
-            )
-        trial.reconcile(Failpoint(), later=0.0)
+        place(calm)
+        (record,) = calm.ledger.launches()
+        everything = frozenset(ResourceClass)
+        calm.ledger.advance(record.request_id, LaunchState.REMOVED, at=time.time(), release=everything, volume=None)
+        mend(calm)
 
     return {
         "place": (nothing, trial.place, clean),
         "undo": (nothing, trial.undo, clean),
         "leaks": (leaking, partial(trial.reconcile, later=GRACE_SECONDS + 1), clean),
-        "remove": (lambda: trial.place(Failpoint()), trial.remove, clean),
+        "remove": (lambda: place(calm), trial.remove, clean),
         "reconcile": (half_done, trial.reconcile, clean),
     }
 
