@@ -12,17 +12,18 @@ settings.register_profile("vdbmon", deadline=None, suppress_health_check=[Health
 settings.load_profile("vdbmon")
 
 LONGEST = (
-    "integration/test_place_backups.py",  # first of those that need the backup image, which one makes for all
-    "integration/test_two_hosts.py",
+    "integration/test_place_backups.py",  # makes the backup image; the others that need it come when it is there
     "integration/test_launch_failpoints.py",
-    "integration/test_place_jobs.py",
     "unit/test_torn_files.py",
     "integration/test_three_engines.py",
     "integration/test_launch_faults.py",
     "integration/test_serve_lease.py",
+    "integration/test_two_hosts.py",
+    "integration/test_place_jobs.py",
     "integration/test_demonstration.py",
     "integration/test_stack.py",
     "integration/test_serve.py",
+    "integration/test_alerts_promtool.py",
     "integration/test_backup_image.py",
     "integration/test_dashboards_live.py",
     "integration/test_place.py",
@@ -36,6 +37,9 @@ LONGEST = (
     "integration/test_zabbix.py",
     "integration/test_paging.py",
     "integration/test_top.py",
+    "integration/test_backup_followed.py",
+    "integration/test_backup_streamed.py",
+    "integration/test_backup_damage.py",
     "integration/test_ledger_rebuild.py",
     "unit/test_answers_hypothesis.py",
     "unit/test_parsers_hypothesis.py",
