@@ -6,9 +6,10 @@ they ran). Ratios are 0..1; rates look back 5 minutes. Gates don't read them: a 
 
 from __future__ import annotations
 
+from alerts.foreign import AGENT_JOB, UP
 from alerts.rule import RecordingRule, rate, selector
 from alerts.selectors import NO_LOOP, NO_VIRTUAL_DISK, PHYSICAL_NIC
-from collector.catalogue import cgroup, host, job, network
+from collector.catalogue import cgroup, fleet, host, job, network
 from collector.metrics import Metric
 
 _RUN = "host, name, source, backup_job"
@@ -61,19 +62,31 @@ CONTAINER_THROTTLED = RecordingRule(
     f"sum by (host, name) ({rate(cgroup.CFS_PERIODS, '5m')})",
 )
 
+
+def _told(by_job: Metric, by_catalogue: Metric) -> str:
+    """What the jobs say, and the catalogue for those that no agent sees; of a host that is lost neither counts."""
+    there = f"on (host) (max by (host) ({selector(UP, AGENT_JOB)}) == 1)"
+    return f"{selector(by_job)} or ({selector(by_catalogue)} and {there})"
+
+
 LAST_SUCCESS = RecordingRule(
     "source_backup_job:vdbmon_backup_last_success_timestamp_seconds:max",
-    f"max by (source, backup_job) ({selector(job.LAST_SUCCESS)})",
+    f"max by (source, backup_job) ({_told(job.LAST_SUCCESS, fleet.CATALOGUE_LAST_SUCCESS)})",
 )
 
 
-def _remembered(name: str, metric: Metric) -> RecordingRule:
+def _remembered(name: str, told: str) -> RecordingRule:
     """The newest time of a source; it outlives the job that said so, whose volume goes soon after."""
-    return RecordingRule(name, f"max by (source) ({selector(metric)} or last_over_time({name}[1h]))")
+    return RecordingRule(name, f"max by (source) ({told} or last_over_time({name}[1h]))")
 
 
-LAST_VERIFIED = _remembered("source:vdbmon_backup_last_verified_timestamp_seconds:max", job.LAST_VERIFIED)
-LAST_COPY = _remembered("source:vdbmon_backup_last_copy_timestamp_seconds:max", job.LAST_COPY)
+LAST_VERIFIED = _remembered(
+    "source:vdbmon_backup_last_verified_timestamp_seconds:max",
+    _told(job.LAST_VERIFIED, fleet.CATALOGUE_LAST_VERIFIED),
+)
+LAST_COPY = _remembered(
+    "source:vdbmon_backup_last_copy_timestamp_seconds:max", _told(job.LAST_COPY, fleet.CATALOGUE_LAST_COPY)
+)
 # Of all backups of a job that lie about, the size of the one that ended last.
 NEWEST_BYTES = RecordingRule(
     "source_backup_job:vdbmon_backup_bytes:newest",

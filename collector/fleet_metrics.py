@@ -63,6 +63,7 @@ OLDEST_LEAK = gauge(
 ENTRIES = counter("vdbmon_ledger_entries_total", "Entries of the record (docs/ledger.md), by kind.", "kind")
 PRUNED = counter("vdbmon_ledger_pruned_total", "Old entries of the record that were deleted.")
 
+_OF_A_JOB = ("host", "source", "backup_job")
 BACKUPS = gauge(
     "vdbmon_catalogue_backups", "Backups in the catalogue whose volume is there, by state.", "source", "kind", "state"
 )
@@ -70,6 +71,33 @@ LOGS_AWAITED = gauge(
     "vdbmon_catalogue_logs_awaited_since_timestamp_seconds",
     "When the last good backup ended, where binary logs are fetched and don't lead on from it yet.",
     "source",
+    unit=Unit.TIMESTAMP,
+)
+CATALOGUE_LAST_SUCCESS = gauge(
+    "vdbmon_catalogue_last_success_timestamp_seconds",
+    "End of the last good run of a job whose volume is there.",
+    *_OF_A_JOB,
+    unit=Unit.TIMESTAMP,
+)
+CATALOGUE_LAST_VERIFIED = gauge(
+    "vdbmon_catalogue_last_verified_timestamp_seconds",
+    "When a restore of a backup whose volume is there was last found to be good.",
+    "host",
+    "source",
+    unit=Unit.TIMESTAMP,
+)
+CATALOGUE_LAST_COPY = gauge(
+    "vdbmon_catalogue_last_copy_timestamp_seconds",
+    "When a backup was last copied to another place and found whole there.",
+    "host",
+    "source",
+    unit=Unit.TIMESTAMP,
+)
+CATALOGUE_LAST_FAILURE = gauge(
+    "vdbmon_catalogue_last_failure_timestamp_seconds",
+    "Start of the last run that failed; its name is that of its volume.",
+    "name",
+    *_OF_A_JOB,
     unit=Unit.TIMESTAMP,
 )
 

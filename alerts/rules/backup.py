@@ -67,8 +67,13 @@ def _expected_since(jobs: str, *by: str) -> str:
 
 def _failed_unless(jobs: str, good: str, *on: str) -> str:
     """Runs that failed and that no later good one has made up for."""
-    made_up = f"max {_BY_RUN} ({last(job.START, '2m')}) < on ({', '.join(on)}) group_left () {good}"
-    return f"max {_BY_RUN} ({last(job.STATE, '2m', _FAILED, jobs)}) == 1 unless ({made_up})"
+    on_good = f"< on ({', '.join(on)}) group_left () {good}"
+    made_up = f"max {_BY_RUN} ({last(job.START, '2m')}) {on_good}"
+    by_job = f"max {_BY_RUN} ({last(job.STATE, '2m', _FAILED, jobs)}) == 1 unless ({made_up})"
+    # Of a run that the agent of its host no longer sees, the catalogue tells.
+    failed = f"max {_BY_RUN} ({last(fleet.CATALOGUE_LAST_FAILURE, '2m', jobs)})"
+    seen = f"unless on (host, source, backup_job) {last(job.START, '2m')}"
+    return f"({by_job}) or ({failed} {seen} unless ({failed} {on_good}))"
 
 
 def _running(jobs: str) -> str:

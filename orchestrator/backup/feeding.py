@@ -24,6 +24,13 @@ KIND_OF_JOB: Mapping[str, Kind] = MappingProxyType(
     }
 )
 
+
+def job_of_kind(kind: Kind) -> str:
+    """The job that makes what is of this kind; an increment is a backup."""
+    return JobName.BACKUP if kind is Kind.INCREMENTAL else _JOB_OF_KIND[kind]
+
+
+_JOB_OF_KIND = {made: job for job, made in KIND_OF_JOB.items()}
 _DAMAGE = frozenset(
     {
         Code.BACKUP_DAMAGED,

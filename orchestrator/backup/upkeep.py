@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from collector import fleet_metrics as metrics
 from collector.errors import VdbmonError
-from collector.metrics import Sample
+from collector.metrics import Metric, Sample
 from orchestrator.backup.entries import BACKUP_KINDS, PHYSICAL, Backup
-from orchestrator.backup.feeding import take_in_logs
+from orchestrator.backup.feeding import job_of_kind, take_in_logs
 from orchestrator.backup.job_names import JobName
 from orchestrator.backup.noting import note_decisions
-from orchestrator.backup.runner.record import Kind
+from orchestrator.backup.runner.record import Kind, State
 from orchestrator.backup.states import lacks_logs, state_of, waits_for_logs
 from orchestrator.engines.engine import EngineUnreachableError
 from orchestrator.launch.protocols import Volumes
@@ -66,5 +66,40 @@ def catalogue_samples(backups: Sequence[Backup]) -> Iterator[Sample]:
             yield metrics.LOGS_AWAITED.sample(newest.finished_at, source)
 
 
+def newest_samples(backups: Iterable[Backup]) -> Iterator[Sample]:
+    """When a source's backups were last made, verified, copied, and what failed last, by host.
+
+    The agents tell the same from the jobs' own files, as long as they see them: the volume of a host that serve is not
+    on is out of their sight when its container has ended.
+    """
+    newest: dict[tuple[Metric, tuple[str, ...]], float] = {}
+    failed: dict[tuple[str, str, str], Backup] = {}
+    for backup in backups:
+        of_a_job = (backup.host, backup.source, job_of_kind(backup.kind))
+        for metric, labels, moment in _moments(backup, of_a_job):
+            newest[metric, labels] = max(moment, newest.get((metric, labels), moment))
+        if backup.made is State.FAILED and backup.present:
+            failed[of_a_job] = max(backup, failed.get(of_a_job, backup), key=_started)
+    for (metric, labels), moment in newest.items():
+        yield metric.sample(moment, *labels)
+    for of_a_job, backup in failed.items():
+        yield metrics.CATALOGUE_LAST_FAILURE.sample(backup.started_at, backup.volume, *of_a_job)
+
+
+def _moments(backup: Backup, of_a_job: tuple[str, str, str]) -> Iterator[tuple[Metric, tuple[str, ...], float]]:
+    of_a_source = (backup.host, backup.source)
+    copied = backup.kind is Kind.COPY and backup.made is State.DONE  # wherever its container's volume is now
+    if copied:
+        yield metrics.CATALOGUE_LAST_COPY, of_a_source, backup.finished_at
+    if copied or (backup.good and backup.kind is not Kind.VERIFY):
+        yield metrics.CATALOGUE_LAST_SUCCESS, of_a_job, backup.finished_at
+    if backup.good and backup.verified_at is not None:
+        yield metrics.CATALOGUE_LAST_VERIFIED, of_a_source, backup.verified_at
+
+
 def _ended(backup: Backup) -> float:
     return backup.finished_at
+
+
+def _started(backup: Backup) -> float:
+    return backup.started_at

@@ -12,7 +12,7 @@ from collector.quantities import Seconds
 from orchestrator.backup.due import AT_ONCE, place_due
 from orchestrator.backup.side_by_side import SideBySide
 from orchestrator.backup.standings import schedule_samples, standings
-from orchestrator.backup.upkeep import catalogue_samples, keep_up
+from orchestrator.backup.upkeep import catalogue_samples, keep_up, newest_samples
 from orchestrator.capacity.figures import capacity
 from orchestrator.capacity.forecast import read_history
 from orchestrator.decision.snapshot import EngineState
@@ -121,7 +121,7 @@ def backups(findings: Findings, scheduler: Scheduler) -> None:
     """
     found = keep_up(scheduler.ledger, lambda host: scheduler.parts(host).volumes)
     max_age = _STALE_BEATS * BACKUPS_EVERY + _BACKUPS_DEADLINE
-    findings.tell("backups", tuple(catalogue_samples(found)), max_age=max_age)
+    findings.tell("backups", (*catalogue_samples(found), *newest_samples(found)), max_age=max_age)
 
 
 def count_launches(findings: Findings, scheduler: Scheduler) -> None:

@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.backup.entries import Backup
+from orchestrator.backup.entries import PHYSICAL, Backup
+from orchestrator.backup.feeding import job_of_kind
 from orchestrator.backup.progress import Progress
 from orchestrator.backup.runner.record import Kind, State
 from orchestrator.backup.states import state_of, under_way
-from orchestrator.backup.upkeep import catalogue_samples
+from orchestrator.backup.upkeep import catalogue_samples, newest_samples
 from orchestrator.ledger import LaunchState
 from tests.support.backups import DAY, backup, increment
 from tests.support.ledger import record
@@ -75,6 +76,37 @@ def test_what_has_ended_is_known_or_makes_no_backup_is_not_under_way() -> None:
     verification = replace(RUNNING, job="verify")
     assert list(under_way([ended, verification], {}, ())) == []
     assert list(under_way([RUNNING], {}, {"b1-r1"})) == []
+
+
+def test_prometheus_is_told_what_no_agent_sees_any_more() -> None:
+    verified = replace(backup("f2", 3 * DAY), verified_at=3 * DAY + 60)
+    gone = replace(backup("f3", 4 * DAY, removed_at=5 * DAY), verified_at=4 * DAY + 60)
+    lost = replace(backup("f4", 5 * DAY), made=State.FAILED, reason="lost")
+    earlier = replace(lost, id="f0", volume="v-f0", started_at=DAY)
+    elsewhere = replace(backup("f5", 6 * DAY), host="db2")
+    copy = replace(backup("c1", 7 * DAY, removed_at=8 * DAY), kind=Kind.COPY)
+    bad_copy = replace(copy, id="c2", made=State.FAILED, finished_at=9 * DAY)
+    check = replace(backup("v1", 8 * DAY), kind=Kind.VERIFY, made=State.VERIFIED)
+    known = (FULL, verified, gone, lost, earlier, elsewhere, copy, bad_copy, check)
+    samples = {
+        (metric.name.removeprefix("vdbmon_catalogue_"), labels): at for metric, labels, at in newest_samples(known)
+    }
+    assert samples == {
+        ("last_success_timestamp_seconds", ("db1", "demo", "backup")): 3 * DAY,
+        ("last_verified_timestamp_seconds", ("db1", "demo")): 3 * DAY + 60,
+        ("last_failure_timestamp_seconds", (lost.volume, "db1", "demo", "backup")): lost.started_at,
+        ("last_success_timestamp_seconds", ("db2", "demo", "backup")): 6 * DAY,
+        ("last_success_timestamp_seconds", ("db1", "demo", "copy")): 7 * DAY,
+        ("last_copy_timestamp_seconds", ("db1", "demo")): 7 * DAY,
+    }
+
+
+def test_an_increment_is_made_by_a_backup_and_every_other_kind_by_a_job_of_its_own() -> None:
+    assert {kind: job_of_kind(kind) for kind in Kind} == {
+        Kind.FULL: "backup",
+        Kind.INCREMENTAL: "backup",
+        **{kind: kind.value for kind in Kind if kind not in PHYSICAL},
+    }
 
 
 def test_prometheus_is_told_how_the_backups_are() -> None:
