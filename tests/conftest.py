@@ -1,11 +1,15 @@
-"""How all tests run: Hypothesis without a stopwatch, and the files that take longest handed out first."""
+"""How all tests run: interrupts count, Hypothesis has no stopwatch, and the longest files are handed out first."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A shell that runs tests in the background has them ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes is decided by what else the machine does.
 settings.register_profile("vdbmon", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -59,6 +59,7 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # Upstream's defaults, where Debian has its own.
     options = [
         "--collector.netdev.device-exclude=^$",
+        r"--collector.diskstats.device-exclude=^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$",
         "--collector.filesystem.mount-points-exclude=^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+)($|/)",
     ]
     with process(["prometheus-node-exporter", f"--web.listen-address={url}", "--log.level=error", *options], log):

@@ -56,7 +56,9 @@ def namespace(number: int) -> Iterator[Namespace]:
             _ip("-n", name, "link", "set", link, "up")
         yield Namespace(name=name, address=there)
     finally:
-        _ip("netns", "delete", name)  # the pair goes with it
+        with contextlib.suppress(subprocess.CalledProcessError):  # it may be the pair that could not be made
+            _ip("link", "delete", near)  # a namespace ends some time after it is deleted, and would keep the name
+        _ip("netns", "delete", name)
 
 
 @contextlib.contextmanager
