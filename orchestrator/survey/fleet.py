@@ -64,7 +64,7 @@ def take_snapshot(
                 inventory=inventory_rows(host.inventory),
                 engine=_engine_state(answers.get(host.name), engines[host.name].address),
                 telemetry=_telemetry(host, readings, folders[host.name]),
-                makes_volumes=host.name == local_host or _knows_disk(host, readings, folders[host.name]),
+                makes_volumes=host.name == local_host or _knows_disk(host, readings, answers.get(host.name), fleet),
                 zone=host.zone,
                 device_class=host.device_class,
                 pools=frozenset(host.pools),
@@ -145,12 +145,12 @@ def _volumes_folder(answer: _Answer, fleet: FleetSettings) -> Path:
     return fleet.volumes.dir
 
 
-def _knows_disk(host: HostSettings, readings: Readings | None, folder: Path) -> bool:
+def _knows_disk(host: HostSettings, readings: Readings | None, answer: _Answer, fleet: FleetSettings) -> bool:
     """Whether the disk under the engine's volumes is known, so that limits can be set on it."""
-    if readings is None or readings.up.get(host.name, 0.0) < 1:
-        return True  # that Prometheus or the agent doesn't answer is said elsewhere
+    if readings is None or readings.up.get(host.name, 0.0) < 1 or not isinstance(answer, EngineState):
+        return True  # that Prometheus, the agent or the engine doesn't answer is said elsewhere
     seen = mounted(labels for labels, _ in readings.filesystems.get(host.name, ()))
-    return disk_of_host(folder, host.disks, seen) is not None
+    return disk_of_host(_volumes_folder(answer, fleet), host.disks, seen) is not None
 
 
 def _telemetry(host: HostSettings, readings: Readings | None, volumes: Path) -> Telemetry | None:
