@@ -29,6 +29,7 @@ PREPARE_SECONDS = 170
 # Compiled here, because the guest's processor is emulated.
 COMPILED = "import contextlib, dataclasses, datetime, functools, json, pathlib, socket, subprocess, threading, typing"
 
+NEW_ROOT = "/root"  # in the initramfs: where the root disk is mounted
 # The kernel starts this in the initramfs; it goes on to /init of the root disk.
 FIRST_INIT = f"""\
 #!/bin/busybox sh
@@ -36,9 +37,9 @@ FIRST_INIT = f"""\
 for module in {" ".join(DISK_MODULES)}; do /bin/busybox insmod /modules/$module.ko; done
 tries=0
 while [ ! -e /dev/vda ] && [ $tries -lt 100 ]; do /bin/busybox sleep 0.1; tries=$((tries + 1)); done
-/bin/busybox mount -t ext4 /dev/vda /root
-/bin/busybox mount --move /dev /root/dev
-exec /bin/busybox switch_root /root /init
+/bin/busybox mount -t ext4 /dev/vda {NEW_ROOT}
+/bin/busybox mount --move /dev {NEW_ROOT}/dev
+exec /bin/busybox switch_root {NEW_ROOT} /init
 """
 
 # The disks after the root: the job as a tar file, what it leaves as a tar file, one to write on.
